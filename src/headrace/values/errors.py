@@ -1,0 +1,150 @@
+"""Every error that Headrace raises on purpose, as one tree.
+
+    HeadraceError
+    ├── UsageError             exit 2   the command line or a call is wrong
+    │   └── DefinitionError    exit 2   the app's definition is wrong
+    ├── InputRefused           exit 3   a whole input cannot be read
+    ├── Unreachable            exit 4   a system cannot be reached; a retry may help
+    │   └── DestinationDown    exit 4   a destination did not take its deliveries
+    ├── StateRefused           exit 5   state, topic or mark is not what the job left
+    │   └── TopicRefused       exit 5   a topic is missing, made again or damaged
+    ├── Busy                   exit 5   another process owns the job; a retry helps
+    ├── DiskRefused            exit 5   no space or no permission; goes on when mended
+    └── DifferenceFound        exit 1   verify found that a promise does not hold
+
+Each says what happened, whose fault it is (`fault`) and what mends it (`remedy`);
+`retry` tells a runner whether the same call may succeed later.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import ClassVar, Iterable, Literal
+
+Fault = Literal["user", "system", "headrace"]
+
+
+class HeadraceError(Exception):
+    """Base of all errors raised on purpose.
+
+    `what` is one sentence; `remedy` is a command or an action, shown on a line of its own.
+    """
+
+    exit_code: ClassVar[int] = 1
+    fault: ClassVar[Fault] = "headrace"
+    retry: ClassVar[bool] = False
+
+    def __init__(self, what: str, *, remedy: str | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return self.what if self.remedy is None else f"{self.what}\n{self.remedy}"
+
+
+class UsageError(HeadraceError):
+    """A command or a call that cannot mean anything."""
+
+    exit_code = 2
+    fault = "user"
+
+
+class DefinitionError(UsageError):
+    """The app's definition is wrong; raised when the app is loaded, never later.
+
+    `expression` and `position` (0-based character) mark the spot, `where` names file and line.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        expression: str | None = None,
+        position: int | None = None,
+        where: str | None = None,
+        remedy: str | None = None,
+    ) -> None:
+        super().__init__(what, remedy=remedy)
+        self.expression = expression
+        self.position = position
+        self.where = where
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        if self.expression is not None:
+            lines.append(f"  {self.expression}")
+            if self.position is not None:
+                lines.append("  " + " " * self.position + "^")
+        if self.where is not None:
+            lines.append(f"  in {self.where}")
+        if self.remedy is not None:
+            lines.append(self.remedy)
+        return "\n".join(lines)
+
+
+class InputRefused(HeadraceError):
+    """A whole input (a file, a stream) cannot be read; single records never raise this."""
+
+    exit_code = 3
+    fault = "user"
+
+
+class Unreachable(HeadraceError):
+    """A system does not answer; trying again later may help."""
+
+    exit_code = 4
+    fault = "system"
+    retry = True
+
+
+class DestinationDown(Unreachable):
+    """A destination did not take what was committed; it is delivered at the next start."""
+
+
+class StateRefused(HeadraceError):
+    """State, topic or mark is not what this job left behind; nothing was changed."""
+
+    exit_code = 5
+    fault = "user"
+
+
+class TopicRefused(StateRefused):
+    """A topic is missing, was made again, or its files are damaged."""
+
+
+class Busy(HeadraceError):
+    """Another process owns the job's state; the message names it."""
+
+    exit_code = 5
+    fault = "user"
+    retry = True
+
+
+class DiskRefused(HeadraceError):
+    """The file system refused: no space, no permission. Nothing is lost; mend it and go on."""
+
+    exit_code = 5
+    fault = "system"
+    retry = True
+
+
+class DifferenceFound(HeadraceError):
+    """`verify` found that what is served is not what the log says."""
+
+    exit_code = 1
+
+
+def did_you_mean(name: str, valid: Iterable[str]) -> str:
+    """The sentence that ends a message about an unknown `name`: a near one, then all of them.
+
+    >>> did_you_mean("pageurl", ["page_url", "user_id"])
+    'Did you mean "page_url"? Valid names: page_url, user_id.'
+    """
+    names = list(valid)
+    near = get_close_matches(name.lower(), [n.lower() for n in names], n=1, cutoff=0.6)
+    hint = ""
+    if near:
+        original = next(n for n in names if n.lower() == near[0])
+        hint = f'Did you mean "{original}"? '
+    return f"{hint}Valid names: {', '.join(names)}." if names else hint.strip()
