@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from headrace.values.errors import UsageError
+from headrace.values.settings import Settings, explain_settings, load_settings, table
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for row in table():
+        monkeypatch.delenv(row.environment, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def profile(tmp_path: Path, text: str) -> None:
+    (tmp_path / "headrace.toml").write_text(text)
+
+
+def test_defaults_need_nothing() -> None:
+    assert load_settings() == Settings()
+
+
+def test_option_beats_environment_beats_profile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile(tmp_path, "[profile.big]\nthreads = 2\nepoch_interval_ms = 10\nmemory_limit = '4GB'\n")
+    monkeypatch.setenv("HEADRACE_THREADS", "3")
+    monkeypatch.setenv("HEADRACE_EPOCH_INTERVAL_MS", "20")
+    settings = load_settings(profile="big", overrides={"threads": 4, "data": None})
+    assert (settings.threads, settings.epoch_interval_ms, settings.memory_limit) == (4, 20, "4GB")
+    sources = {v.setting.name: v.source for v in explain_settings(profile="big")}
+    assert sources["threads"] == "HEADRACE_THREADS"
+    assert sources["memory_limit"] == "headrace.toml [profile.big]"
+    assert sources["data"] == "default"
+
+
+def test_variables_are_filled_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    profile(tmp_path, "[profile.p]\ndata = '${PLACE}/d'\n")
+    with pytest.raises(UsageError, match="environment variable PLACE"):
+        load_settings(profile="p")
+    monkeypatch.setenv("PLACE", "/somewhere")
+    assert load_settings(profile="p").data == Path("/somewhere/d")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[profile.p]\nthread = 2\n", r"unknown setting 'thread'\n.*Did you mean \"threads\"\?"),
+        ("[profile.p]\nthreads = 0\n", r"'threads' is 0 .*greater than or equal to 1"),
+        ("[profile.p]\nthreads = 'many'\n", r"'threads' is 'many' \(from headrace.toml"),
+        ("[profile.p]\nmemory_limit = 'lots'\n", "not an amount of memory"),
+        ("[profile.p]\nretention_age = 'a while'\n", "'a while' is not a duration"),
+        ("[profile.q]\n", r"no \[profile.p\]"),
+        ("profile = 3", r"no \[profile.p\]"),
+        ("[profile", "cannot be read as TOML"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_words(tmp_path: Path, text: str, message: str) -> None:
+    profile(tmp_path, text)
+    with pytest.raises(UsageError, match=message):
+        load_settings(profile="p")
+
+
+def test_a_missing_file_is_named() -> None:
+    with pytest.raises(UsageError, match="there is no .*headrace.toml"):
+        load_settings(profile="p")
+
+
+def test_every_setting_has_help_and_is_checked() -> None:
+    for row in table():
+        assert row.help and not row.help.endswith("."), row.name
+        assert row.environment == "HEADRACE_" + row.name.upper()
