@@ -18,8 +18,9 @@ Each says what happened, whose fault it is (`fault`) and what mends it (`remedy`
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import ClassVar, Iterable, Literal
+from typing import ClassVar, Literal
 
 Fault = Literal["user", "system", "headrace"]
 

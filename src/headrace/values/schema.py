@@ -37,7 +37,7 @@ class LiteralType:
 class ListType:
     """A list; `nullable` says whether an element may be null."""
 
-    item: "Type"
+    item: Type
     nullable: bool = False
 
 
@@ -45,7 +45,7 @@ class ListType:
 class StructType:
     """A nested object with fields in the order of declaration."""
 
-    fields: tuple["Field", ...]
+    fields: tuple[Field, ...]
 
 
 Type = Union[Scalar, DecimalType, LiteralType, ListType, StructType]
