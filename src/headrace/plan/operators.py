@@ -8,7 +8,7 @@ table prefix), and is never parsed by us again. Durations and times are microsec
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Union
+from typing import Literal
 
 from headrace.values.schema import Schema
 
@@ -74,7 +74,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Filter:
-    """Keeps rows for which `condition` is true; the others are `filtered` (null counts as false)."""
+    """Keeps rows for which `condition` is true; others are `filtered` (null counts as false)."""
 
     condition: Expression
     reason: str | None = None
@@ -103,7 +103,7 @@ class Explode:
 
 @dataclass(frozen=True)
 class Dedupe:
-    """Drops rows whose `by` was seen in their partition at or above their watermark less `within_us`.
+    """Drops rows whose `by` their partition had at or above their watermark less `within_us`.
 
     `within_us=None` remembers for ever.
     """
@@ -112,7 +112,7 @@ class Dedupe:
     within_us: int | None
 
 
-Step = Union[Filter, Project, Explode, Dedupe]
+Step = Filter | Project | Explode | Dedupe
 
 # --- windows -----------------------------------------------------------------------------------
 
@@ -144,7 +144,7 @@ class SessionMarks:
     timeout_us: int
 
 
-Window = Union[Tumble, Slide, SessionGap, SessionMarks]
+Window = Tumble | Slide | SessionGap | SessionMarks
 
 # --- views, streams, outputs -------------------------------------------------------------------
 

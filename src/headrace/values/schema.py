@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal as OneOf
-from typing import Union
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class StructType:
     fields: tuple[Field, ...]
 
 
-Type = Union[Scalar, DecimalType, LiteralType, ListType, StructType]
+Type = Scalar | DecimalType | LiteralType | ListType | StructType
 
 
 @dataclass(frozen=True)
