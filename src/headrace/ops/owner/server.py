@@ -1,0 +1,128 @@
+"""The owner's side of the socket: a thread that accepts, and one for each who asks."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from multiprocessing.connection import Client as connect
+from multiprocessing.connection import Connection, Listener
+from pathlib import Path
+from typing import Any
+
+from headrace.ops.owner import wire
+from headrace.ops.owner.lock import Holder
+from headrace.values.errors import UsageError, did_you_mean
+
+Progress = Callable[[Mapping[str, Any]], None]
+Handler = Callable[[Mapping[str, Any], Progress], wire.Reply]
+
+
+class ClientGone(Exception):
+    """The one who asked has closed the connection: the work for it ends."""
+
+
+class Server:
+    """Answers on a unix socket until `close`; requests wait until there are handlers."""
+
+    def __init__(self, path: Path, holder: Holder) -> None:
+        path.unlink(missing_ok=True)  # left over from a process that was killed
+        self._listener = Listener(str(path), family="AF_UNIX")
+        path.chmod(0o600)
+        self._path = path
+        self._holder = holder
+        self._handlers: Mapping[str, Handler] = {}
+        self._ready = threading.Event()
+        self._closing = False
+        self._open: set[Connection] = set()
+        self._busy = 0
+        self._change = threading.Condition()
+        self._thread = threading.Thread(target=self._accept, name="headrace-socket", daemon=True)
+        self._thread.start()
+
+    def serve(self, handlers: Mapping[str, Handler]) -> None:
+        """Answers requests by `handlers` from now on; each is called in a thread of its own."""
+        self._handlers = handlers
+        self._ready.set()
+
+    def drain(self, timeout_seconds: float) -> None:
+        """Takes no more requests, and waits for those that are being answered."""
+        if not self._closing:
+            self._closing = True
+            self._ready.set()
+            with contextlib.suppress(OSError):
+                connect(str(self._path), family="AF_UNIX").close()  # wakes `accept`
+            self._thread.join()
+            self._listener.close()
+            self._path.unlink(missing_ok=True)
+        end = time.monotonic() + timeout_seconds
+        with self._change:
+            while self._busy and (left := end - time.monotonic()) > 0:
+                self._change.wait(left)
+
+    def close(self) -> None:
+        """Ends every conversation; whoever was waiting asks the next owner."""
+        self.drain(timeout_seconds=0)
+        with self._change:
+            for connection in self._open:
+                wire.hang_up(connection)  # its own thread closes it
+
+    def _accept(self) -> None:
+        while not self._closing:
+            try:
+                connection = self._listener.accept()
+            except OSError:
+                continue  # the client left before it was let in
+            if self._closing or not wire.is_same_user(connection):
+                connection.close()
+                continue
+            with self._change:
+                self._open.add(connection)
+            threading.Thread(target=self._converse, args=(connection,), daemon=True).start()
+
+    def _converse(self, connection: Connection) -> None:
+        try:
+            with contextlib.suppress(OSError, EOFError, ClientGone):
+                hello = {"version": wire.VERSION, "holder": self._holder.to_json()}
+                wire.send(connection, "hello", hello)
+                while True:
+                    kind, content = wire.receive(connection)
+                    self._answer(connection, content["name"], content["request"])
+        finally:
+            with self._change:
+                self._open.discard(connection)
+                connection.close()
+
+    def _answer(self, connection: Connection, name: str, request: Mapping[str, Any]) -> None:
+        self._ready.wait()
+        with self._change:
+            if self._closing:
+                raise ClientGone
+            self._busy += 1
+
+        def progress(content: Mapping[str, Any]) -> None:
+            try:
+                wire.send(connection, "progress", content)
+            except OSError as error:
+                raise ClientGone from error
+
+        try:
+            handler = self._handlers.get(name)
+            if handler is None:
+                raise UsageError(
+                    f"{self._holder} cannot answer {name!r}",
+                    remedy=did_you_mean(name, self._handlers),
+                )
+            reply = handler(request, progress)
+        except ClientGone:
+            raise
+        except Exception as error:
+            wire.send(connection, "error", wire.error_content(error, traceback.format_exc()))
+        else:
+            wire.send_reply(connection, reply)
+        finally:
+            with self._change:
+                self._busy -= 1
+                self._change.notify_all()
