@@ -1,0 +1,58 @@
+"""From aggregates to the rows of a view as served: results, conditions, rankings, columns."""
+
+from __future__ import annotations
+
+from headrace.engines.batch.placed import key_names
+from headrace.engines.batch.relations import Chain
+from headrace.plan.operators import SessionGap, SessionMarks, Slide, Tumble, View
+from headrace.values.schema import quote
+
+_OF_WINDOW = {"window_start": "_start", "window_end": "_end"}
+_OF_SESSION = {
+    "session_start_time": "_start",
+    "session_end_time": "case when _ended_by is not null then _last end",
+    "session_duration_seconds": "case when _ended_by is not null"
+    " then (epoch_us(_last) - epoch_us(_start)) / 1e6 end",
+    "ended_by": "_ended_by",
+}
+
+
+def add_results(view: View, chain: Chain, kept: tuple[str, ...] = ()) -> None:
+    """The served rows with exactly the view's columns, and `kept` internal ones behind them."""
+    made = _window_columns(view)
+    made |= {k.name: f for k, f in zip(view.keys, key_names(view), strict=True)}
+    for result in view.results:
+        sql = f"({result.expression.sql})"
+        made[result.name] = f"try({sql})" if result.expression.can_fail else sql
+    columns = [f"{sql} as {quote(name)}" for name, sql in made.items()]
+    chain.add(f"select {', '.join([*columns, *kept])} from {chain.name}")
+    if view.having is not None:
+        sql = f"({view.having.sql})"
+        condition = f"try({sql})" if view.having.can_fail else sql
+        chain.add(f"select * from {chain.name} where {condition}")
+    if view.top is not None:
+        _add_top(view, chain)
+    typed = [f"try_cast({quote(c.name)} as {c.type}) as {quote(c.name)}" for c in view.columns]
+    chain.add(f"select {', '.join([*typed, *kept])} from {chain.name}")
+
+
+def _window_columns(view: View) -> dict[str, str]:
+    match view.window:
+        case Tumble() | Slide():
+            return dict(_OF_WINDOW)
+        case SessionGap() | SessionMarks():
+            return dict(_OF_SESSION)
+    return {}
+
+
+def _add_top(view: View, chain: Chain) -> None:
+    """The first rows of each window and group; ties go to the lowest row key."""
+    assert view.top is not None
+    groups = [quote(name) for name in view.top.per]
+    if isinstance(view.window, Tumble | Slide):
+        groups.insert(0, "window_start")
+    keys = [quote(c.name) for c in view.columns if c.key]
+    by = f"partition by {', '.join(groups)} " if groups else ""
+    order = ", ".join([f"{quote(view.top.by)} desc nulls last", *(f"{k} asc" for k in keys)])
+    chain.add(f"select *, row_number() over ({by}order by {order}) as rank from {chain.name}")
+    chain.add(f"select * from {chain.name} where rank <= {view.top.count}")

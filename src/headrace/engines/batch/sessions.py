@@ -1,0 +1,169 @@
+"""Sessions of the rows of a view, and what recomputes make of them (semantics, sections 5 and 7).
+
+A session row has the keys, the aggregates, `_start`, `_last` (its end event, else its last event),
+`_ended` (its end event), `_next` (the next start of its key), `_lapses` (when the gap or timeout
+after `_last` is over) and `_lapsed` (an event of its key stands at or behind that).
+
+A session is *settled* as of a time T when no event at or after T can change it: its end event or
+the next start lies before T, or it lapses at or before T.
+
+A recompute with the bound B computes all sessions of the events that it read, late ones too. In
+each key they and the sessions served so far form *islands*: sessions whose spans [start, last]
+touch; one that is not settled as of B spans all that follows. An island in which every session,
+served or recomputed, is settled as of B and ends after the region's `from` is covered: its
+recomputed sessions replace its served ones. Any other island touches something open, or something
+outside the region, and stays as it was served. Recomputes apply one after the other.
+"""
+
+from __future__ import annotations
+
+from headrace.engines.batch.aggregates import aggregate
+from headrace.engines.batch.placed import key_names
+from headrace.engines.batch.relations import AsOf, Region, interval, timestamp, was_read
+from headrace.engines.batch.steps import Rows
+from headrace.plan.operators import SessionGap, SessionMarks, View
+
+
+def add_sessions(view: View, window: SessionGap | SessionMarks, rows: Rows, as_of: AsOf) -> None:
+    """One row per session, with `_ended_by` as of the watermark."""
+    source = rows.chain.name
+    served = _sessions(view, window, rows, f"select * from {source} where not _late")
+    for region in as_of.regions:
+        read = f"select * from {source} where {was_read(region)}"
+        recomputed = _sessions(view, window, rows, read)
+        served = _replaced(view, rows, served, recomputed, region)
+    rows.chain.add(f"select *, {_ended_by(window, as_of.watermark_us)} as _ended_by from {served}")
+
+
+def settled(as_of_us: int | None) -> str:
+    """Condition over a session row: nothing at or after this time can change it."""
+    if as_of_us is None:
+        return "false"
+    time = timestamp(as_of_us)
+    return f"(coalesce(least(_ended, _next) < {time}, false) or _lapses <= {time})"
+
+
+def add_members(view: View, window: SessionGap | SessionMarks, rows: Rows, select: str) -> str:
+    """Rows of `select` with `_segment`, `_ends` and `_member`: which session, if any."""
+    keys, order = key_names(view), ", ".join(rows.order)
+    by_key = f"partition by {', '.join(keys)} " if keys else ""
+    return (
+        _gap_members(window, rows, select, by_key, order)
+        if isinstance(window, SessionGap)
+        else _mark_members(window, rows, select, by_key, order)
+    )
+
+
+def _gap_members(window: SessionGap, rows: Rows, select: str, by_key: str, order: str) -> str:
+    """Every row is in a session; one that stands a gap or more behind the last begins another."""
+    gap = interval(window.gap_us)
+    begun = rows.chain.add(
+        f"select *, coalesce(_time - lag(_time) over ({by_key}order by {order}) >= {gap}, true)"
+        f" as _opens from ({select})"
+    )
+    return rows.chain.add(
+        f"select *, sum(_opens::int) over ({by_key}order by {order} rows unbounded preceding)"
+        f" as _segment, false as _ends, true as _member, false as _lapse from {begun}"
+    )
+
+
+def _mark_members(window: SessionMarks, rows: Rows, select: str, by_key: str, order: str) -> str:
+    """A segment is what stands from one opening start to the next; its rows are members until
+    an end or a lapse. A start at the instant of an earlier one is an ordinary row of its session.
+    """
+    ends = "coalesce(_ends, false)" if window.ends is not None else "false"
+    instant = f"{by_key}{',' if by_key else 'partition by'} _time, coalesce(_starts, false)"
+    marked = rows.chain.add(
+        f"select * replace (coalesce(_starts, false) as _starts)"
+        f"{'' if window.ends is not None else ', false as _ends'},"
+        f" lag(_time) over ({by_key}order by {order}) as _before,"
+        f" row_number() over ({instant} order by {order}) as _nth from ({select})"
+    )
+    cut = rows.chain.add(
+        f"select * replace ({ends} and not (_starts and _nth > 1) as _ends),"
+        f" _starts and _nth > 1 as _again,"
+        f" sum((_starts and _nth = 1)::int) over"
+        f" ({by_key}order by {order} rows unbounded preceding) as _segment from {marked}"
+    )
+    in_segment = f"{by_key}{',' if by_key else 'partition by'} _segment order by {order} rows"
+    followed = rows.chain.add(
+        f"select *, bool_or(not (_starts and _nth = 1)"
+        f" and _time - _before >= {interval(window.timeout_us)})"
+        f" over ({in_segment} unbounded preceding) as _lapse,"
+        f" coalesce(bool_or(_ends) over"
+        f" ({in_segment} between unbounded preceding and 1 preceding), false) as _done"
+        f" from {cut}"
+    )
+    return rows.chain.add(
+        "select *, _segment > 0 and not coalesce(_lapse, false) and (not _done or _again)"
+        f" as _member from {followed}"
+    )
+
+
+def _sessions(view: View, window: SessionGap | SessionMarks, rows: Rows, select: str) -> str:
+    """The sessions of the rows of `select`."""
+    members = add_members(view, window, rows, select)
+    keys = key_names(view)
+    calls = [aggregate(call, rows.order, ["_member"]) for call in view.aggregates]
+    times = [
+        "min(_time) as _start",
+        "max(_time) filter (where _member) as _last",
+        "min(_time) filter (where _member and _ends) as _ended",
+        "coalesce(bool_or(_lapse), false) as _lapsed",
+    ]
+    by = ", ".join([*keys, "_segment"])
+    grouped = rows.chain.add(
+        f"select {', '.join([*keys, '_segment', *times, *calls])} from {members}"
+        f" where _segment > 0 group by {by}"
+    )
+    by_key = f"partition by {', '.join(keys)} " if keys else ""
+    marks = isinstance(window, SessionMarks)
+    following = f"lead(_start) over ({by_key}order by _segment)" if marks else "null::timestamp"
+    length = window.timeout_us if isinstance(window, SessionMarks) else window.gap_us
+    return rows.chain.add(
+        f"select * exclude (_segment), {following} as _next,"
+        f" _last + {interval(length)} as _lapses from {grouped}"
+    )
+
+
+def _ended_by(window: SessionGap | SessionMarks, watermark_us: int | None) -> str:
+    over = f"_lapses <= {timestamp(watermark_us)}" if watermark_us is not None else "false"
+    if isinstance(window, SessionGap):
+        return f"case when {over} then 'gap' end"
+    return (
+        "case when _ended is not null then 'end' when _next < _lapses then 'restart'"
+        f" when _next is not null or _lapsed or {over} then 'timeout' end"
+    )
+
+
+def _replaced(view: View, rows: Rows, served: str, recomputed: str, region: Region) -> str:
+    """The sessions served once `region`, with its `recomputed` ones, is applied to `served`."""
+    keys = key_names(view)
+    by_key = f"partition by {', '.join(keys)} " if keys else ""
+    closed = settled(region.bound_us)
+    both = rows.chain.add(
+        f"select *, {closed} as _settled, case when {closed} then _last else"
+        " timestamp 'infinity' end as _reach from"
+        f" (select *, 0 as _side from {served} union all by name"
+        f" select *, 1 as _side from {recomputed})"
+    )
+    apart = rows.chain.add(
+        f"select *, coalesce(_start > max(_reach) over ({by_key}order by _start"
+        " rows between unbounded preceding and 1 preceding), true) as _apart"
+        f" from {both}"
+    )
+    islands = rows.chain.add(
+        f"select *, sum(_apart::int) over ({by_key}order by _start, _apart desc"
+        f" rows unbounded preceding) as _island from {apart}"
+    )
+    inside = "_settled"
+    if region.from_us is not None:
+        inside += f" and _last > {timestamp(region.from_us)}"
+    by_island = f"{by_key}{',' if by_key else 'partition by'} _island"
+    judged = rows.chain.add(
+        f"select *, bool_and({inside}) over ({by_island}) as _covered from {islands}"
+    )
+    return rows.chain.add(
+        "select * exclude (_settled, _reach, _side, _apart, _island, _covered)"
+        f" from {judged} where _side = _covered::int"
+    )

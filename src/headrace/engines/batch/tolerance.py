@@ -1,0 +1,68 @@
+"""How closely each column of a view must agree between two ways of computing it, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from headrace.plan.operators import AggregateCall, Expression, View
+
+Kind = Literal["exact", "float", "quantile", "decided"]
+
+RELATIVE = 1e-9
+"""Greatest relative difference of floating results."""
+
+_MOMENTS = {"avg", "stddev_samp", "stddev_pop", "var_samp", "var_pop"}
+_FLOATS = {"DOUBLE", "FLOAT"}
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """The kind of every column by name, and whether rows themselves hang on inexact values.
+
+    exact: equal, bit by bit. float: within `RELATIVE`. quantile: an approximate quantile, or an
+    expression over one, whose rank error no comparison of two values can show. decided: not a
+    float itself but decided by one (a rank, a condition). `rows`: a condition on the result, or
+    a ranking, reads a column that is not exact, so rows may come and go.
+    """
+
+    columns: dict[str, Kind]
+    rows: bool
+
+    @property
+    def exact(self) -> bool:
+        """Whether everything must be equal."""
+        return not self.rows and all(kind == "exact" for kind in self.columns.values())
+
+
+def tolerance(view: View) -> Tolerance:
+    """What `view` promises of each column."""
+    calls = {call.id: _of_call(call) for call in view.aggregates}
+    columns: dict[str, Kind] = {c.name: "exact" for c in view.columns}
+    for result in view.results:
+        columns[result.name] = _of_result(result.expression, calls)
+    rows = False
+    if view.having is not None:
+        rows = any(columns.get(c, "exact") != "exact" for c in view.having.columns)
+    if view.top is not None and columns[view.top.by] != "exact":
+        rows = True
+    if view.top is not None and rows:
+        columns["rank"] = "decided"
+    return Tolerance(columns, rows)
+
+
+def _of_call(call: AggregateCall) -> Kind:
+    if call.function == "approx_quantile":
+        return "quantile"
+    if call.function in _MOMENTS:
+        return "float"
+    return "float" if call.function == "sum" and call.type in _FLOATS else "exact"
+
+
+def _of_result(expression: Expression, calls: dict[str, Kind]) -> Kind:
+    kinds = {calls.get(c, "exact") for c in expression.columns}
+    if "quantile" in kinds:
+        return "quantile"
+    if "float" not in kinds:
+        return "exact"
+    return "float" if expression.type in _FLOATS else "decided"
