@@ -1,0 +1,319 @@
+"""The definition of an app: jobs with sources and destinations, before anything is bound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from headrace.language.checks import Duration, duration, whole
+from headrace.language.describe import definition_lines, html_of, job_lines
+from headrace.language.events import Event, checks_of, schema_of
+from headrace.language.location import caller
+from headrace.language.names import Names, app_name, is_path, names, table_name, topic_name
+from headrace.language.steps import Emit, Role, SourceSpec
+from headrace.language.streams import Grouped, Stream
+from headrace.language.views import View
+from headrace.values.errors import DefinitionError, did_you_mean
+
+_PARTITIONS_MAX = 1024
+
+
+@dataclass(frozen=True)
+class OutputSpec:
+    """A destination, as it was called. `key` is None where the call named none."""
+
+    name: str
+    role: Role
+    input: Stream | View
+    where: str
+    key: tuple[str, ...] | None = None
+    emit: Emit = "changes"
+    partition_by: tuple[str, ...] = ()
+    cluster_by: tuple[str, ...] = ()
+    score: str | None = None
+    partitions: int = 3
+
+
+class JobDefinition:
+    """Sources and destinations with one state: an app has one of its own name, or several."""
+
+    def __init__(self, id: str) -> None:
+        self.id = id
+        self.sources: list[SourceSpec] = []
+        self.outputs: list[OutputSpec] = []
+
+    def source(
+        self,
+        event: type[Event],
+        *,
+        topic: str,
+        key: str | None = None,
+        time: str | None = None,
+        time_unit: Literal["s", "ms", "us"] | None = None,
+        lateness: Duration = "0",
+        partitions: int = 3,
+        idle_timeout: Duration | None = None,
+        ahead: Duration = "1 day",
+        value_bytes_max: int = 1 << 20,
+    ) -> Stream:
+        """Reads a topic as events of a class.
+
+        `key` and `time` are fields or paths; an integer `time` needs `time_unit`. `lateness` is
+        how long windows wait for events out of order, `ahead` how far before its arrival an
+        event may claim to be, `idle_timeout` after how long a silent partition holds nobody back.
+        """
+        spec = SourceSpec(
+            topic=topic_name(topic),
+            schema=schema_of(event),
+            checks=checks_of(event),
+            key=_path(key, "key"),
+            time=_path(time, "time"),
+            time_unit=_time_unit(time_unit, time),
+            lateness_us=duration(lateness, "lateness", zero=True),
+            partitions=whole(partitions, "partitions", most=_PARTITIONS_MAX),
+            idle_timeout_us=None
+            if idle_timeout is None
+            else duration(idle_timeout, "idle_timeout"),
+            ahead_us=duration(ahead, "ahead", zero=True),
+            value_bytes_max=whole(value_bytes_max, "value_bytes_max"),
+            where=caller(),
+        )
+        self._check_source(spec)
+        self.sources.append(spec)
+        return Stream(spec, self)
+
+    def table(
+        self, name: str, view: Stream | View, key: Names = None, emit: Emit = "changes"
+    ) -> None:
+        """A table by key: a stream's latest row per `key`, or a view's rows, also by less."""
+        self._add("table", name, view, key=_key(key), emit=_emit(emit))
+
+    def index(
+        self, name: str, view: Stream | View, key: Names = None, emit: Emit = "changes"
+    ) -> None:
+        """Documents for search, one per key."""
+        self._add("index", name, view, key=_key(key), emit=_emit(emit))
+
+    def ranking(
+        self,
+        name: str,
+        view: Stream | View,
+        *,
+        score: str,
+        key: Names = None,
+        emit: Emit = "changes",
+    ) -> None:
+        """Members by key, ranked by the number in the column `score`."""
+        if not isinstance(score, str) or not score.isidentifier():
+            raise DefinitionError(f"score is the name of a column, not {score!r}", where=caller())
+        self._add("ranking", name, view, key=_key(key), emit=_emit(emit), score=score)
+
+    def wide_table(
+        self,
+        name: str,
+        view: Stream | View,
+        *,
+        partition_by: Names,
+        cluster_by: Names = None,
+        emit: Emit = "changes",
+    ) -> None:
+        """Wide rows: the key is `partition_by`, then `cluster_by` inside the partition."""
+        partition, cluster = names(partition_by, "partition_by"), names(cluster_by, "cluster_by")
+        key = names((*partition, *cluster), "partition_by and cluster_by")
+        if not partition:
+            raise DefinitionError("a wide table needs partition_by", where=caller())
+        self._add(
+            "wide_table",
+            name,
+            view,
+            key=key,
+            emit=_emit(emit),
+            partition_by=partition,
+            cluster_by=cluster,
+        )
+
+    def lake(
+        self, name: str, stream: Stream | View, partition_by: Names = None, emit: Emit = "changes"
+    ) -> None:
+        """All rows, for ever. A view goes in with emit="final": windows as they close."""
+        partition = names(partition_by, "partition_by")
+        self._add("lake", name, stream, emit=_emit(emit), partition_by=partition)
+
+    def topic(
+        self,
+        name: str,
+        stream: Stream | View,
+        key: Names = None,
+        partitions: int = 3,
+        emit: Emit = "changes",
+    ) -> None:
+        """A topic of JSON records; without `key`, a stream keeps its source's, a view its own."""
+        count = whole(partitions, "partitions", most=_PARTITIONS_MAX)
+        self._add("topic", name, stream, key=_key(key), emit=_emit(emit), partitions=count)
+
+    def _add(
+        self,
+        role: Role,
+        name: str,
+        input: Stream | View,
+        *,
+        key: tuple[str, ...] | None = None,
+        emit: Emit = "changes",
+        partition_by: tuple[str, ...] = (),
+        cluster_by: tuple[str, ...] = (),
+        score: str | None = None,
+        partitions: int = 3,
+    ) -> None:
+        topic_name(name) if role == "topic" else table_name(name)
+        self._check_input(name, input)
+        spec = OutputSpec(
+            name, role, input, caller(), key, emit, partition_by, cluster_by, score, partitions
+        )
+        self._check_output(spec)
+        self.outputs.append(spec)
+
+    def _check_input(self, name: str, input: object) -> None:
+        if isinstance(input, Grouped):
+            raise DefinitionError(
+                f'"{name}" is given a window or a key without aggregates',
+                where=caller(),
+                remedy='Say what to compute: .agg(count="count(*)").',
+            )
+        if not isinstance(input, Stream | View):
+            raise DefinitionError(
+                f'"{name}" is given {input!r}, which is no stream and no view', where=caller()
+            )
+        stream = input.stream if isinstance(input, View) else input
+        if stream.job is not self:
+            raise DefinitionError(
+                f'"{name}" is given a stream of another job ({getattr(stream.job, "id", "?")})',
+                where=caller(),
+                remedy="Each job reads its own sources: call source(…) on this job too.",
+            )
+
+    def _check_source(self, spec: SourceSpec) -> None:
+        for other in self.sources:
+            if other.topic != spec.topic:
+                continue
+            if other.schema != spec.schema:
+                raise DefinitionError(
+                    f'topic "{spec.topic}" is read as {other.schema.name} and as '
+                    f"{spec.schema.name}; a job reads a topic as one class",
+                    where=caller(),
+                    remedy="Declare one class, with X | None for what not every record has.",
+                )
+            raise DefinitionError(
+                f'topic "{spec.topic}" is already a source of this job, at {other.where}',
+                where=caller(),
+                remedy="Use the stream that the first call returned; it can have many views.",
+            )
+        self._check_loop(spec.topic, [o.name for o in self.outputs if o.role == "topic"])
+
+    def _check_output(self, spec: OutputSpec) -> None:
+        if spec.role == "topic":
+            self._check_loop(spec.name, [source.topic for source in self.sources])
+
+    def _check_loop(self, topic: str, others: list[str]) -> None:
+        if topic in others:
+            raise DefinitionError(
+                f'topic "{topic}" is both read and written by this job, which would never end',
+                where=caller(),
+                remedy="Write another topic, or read it in another job: app.job(…).",
+            )
+
+    def __repr__(self) -> str:
+        return "\n".join(job_lines(self))
+
+    def _repr_html_(self) -> str:
+        return html_of(job_lines(self))
+
+
+class Definition(JobDefinition):
+    """An app: the job of its own name, and the jobs that `job` adds beside it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(app_name(name))
+        self.name = name
+        self._others: dict[str, _NamedJob] = {}
+
+    def job(self, name: str) -> JobDefinition:
+        """The job called `name`, made at the first call: sources and destinations of its own."""
+        app_name(name)
+        if name not in self._others:
+            self._others[name] = _NamedJob(self, name)
+        return self._others[name]
+
+    @property
+    def jobs(self) -> tuple[JobDefinition, ...]:
+        """The jobs that read or write anything, the app's own first."""
+        own = [self] if self.sources or self.outputs else []
+        return (*own, *self._others.values())
+
+    def _check_output(self, spec: OutputSpec) -> None:
+        super()._check_output(spec)
+        self.check_name(spec)
+
+    def check_name(self, spec: OutputSpec) -> None:
+        """Refuses a second destination of one name: SQL reads them by name, across jobs."""
+        for job in (self, *self._others.values()):
+            for other in job.outputs:
+                if other.name == spec.name and _space(other.role) == _space(spec.role):
+                    raise DefinitionError(
+                        f'two destinations are called "{spec.name}"; the first is at {other.where}',
+                        where=caller(),
+                        remedy="Tables, indexes, rankings and wide tables share their names.",
+                    )
+
+    def __repr__(self) -> str:
+        return "\n".join(definition_lines(self))
+
+    def _repr_html_(self) -> str:
+        return html_of(definition_lines(self))
+
+
+class _NamedJob(JobDefinition):
+    def __init__(self, app: Definition, name: str) -> None:
+        super().__init__(f"{app.name}.{name}")
+        self._app = app
+
+    def _check_output(self, spec: OutputSpec) -> None:
+        super()._check_output(spec)
+        self._app.check_name(spec)
+
+
+def _space(role: Role) -> str:
+    return role if role in ("lake", "topic") else "table"
+
+
+def _key(key: Names) -> tuple[str, ...] | None:
+    return None if key is None else names(key, "key")
+
+
+def _emit(emit: str) -> Emit:
+    if emit not in ("changes", "final"):
+        raise DefinitionError(
+            f"emit={emit!r} is not known",
+            where=caller(),
+            remedy=did_you_mean(str(emit), ("changes", "final")),
+        )
+    return cast(Emit, emit)
+
+
+def _path(path: str | None, what: str) -> str | None:
+    if path is not None and (not isinstance(path, str) or not is_path(path)):
+        raise DefinitionError(
+            f"{what} is a field or a path such as info.gameCreation, not {path!r}", where=caller()
+        )
+    return path
+
+
+def _time_unit(unit: str | None, time: str | None) -> Literal["s", "ms", "us"] | None:
+    if unit not in (None, "s", "ms", "us"):
+        raise DefinitionError(
+            f"time_unit={unit!r} is not known",
+            where=caller(),
+            remedy='Integer times count seconds "s", milliseconds "ms" or microseconds "us".',
+        )
+    if unit is not None and time is None:
+        raise DefinitionError("time_unit stands without time", where=caller())
+    return cast(Literal["s", "ms", "us"] | None, unit)

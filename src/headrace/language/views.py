@@ -1,0 +1,85 @@
+"""Views: what `agg` makes of a stream, with conditions and rankings on the result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from headrace.language.checks import expression, whole
+from headrace.language.describe import html_of, view_lines
+from headrace.language.location import caller
+from headrace.language.names import Names, names
+from headrace.language.steps import Pairs, TopSpec, WindowSpec
+from headrace.values.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from headrace.language.streams import Stream
+
+_NOT_YET = {
+    "join": "joins of views are not there yet",
+    "union": "unions of views are not there yet",
+    **dict.fromkeys(
+        ("tumble", "slide", "session", "by", "agg", "dedupe", "explode"),
+        "views of views are not there yet",
+    ),
+    **dict.fromkeys(
+        ("select", "with_columns"),
+        "the columns of a view are its keys and what agg names",
+    ),
+}
+
+
+@dataclass(frozen=True, repr=False)
+class View:
+    """A keyed aggregate of a stream. Its columns: window or session, keys, results, rank."""
+
+    stream: Stream
+    window: WindowSpec | None
+    keys: Pairs
+    results: Pairs
+    where_made: str
+    conditions: tuple[tuple[str, str], ...] = ()
+    ranking: TopSpec | None = None
+
+    def where(self, condition: str) -> View:
+        """Keeps rows of the result for which `condition` (SQL over its columns) is true."""
+        if self.ranking is not None:
+            raise DefinitionError(
+                "where(…) stands after top(…), which already counted the rows",
+                where=caller(),
+                remedy="Write where(…) before top(…).",
+            )
+        made = (expression(condition, "where"), caller())
+        return replace(self, conditions=(*self.conditions, made))
+
+    def top(self, count: int, *, by: str, per: Names = ()) -> View:
+        """The first `count` rows by the column `by`, descending, nulls last; adds `rank`.
+
+        Counted in each window, and in each group of the key columns `per`.
+        """
+        if self.ranking is not None:
+            raise DefinitionError("top(…) was already said", where=caller())
+        ranking = TopSpec(
+            whole(count, "top"), expression(by, "top(by=…)"), names(per, "per"), caller()
+        )
+        return replace(self, ranking=ranking)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise _missing(name, "View", _NOT_YET)
+
+    def __repr__(self) -> str:
+        return "\n".join(view_lines(self))
+
+    def _repr_html_(self) -> str:
+        return html_of(view_lines(self))
+
+
+def _missing(name: str, kind: str, words: dict[str, str]) -> Exception:
+    if name in words:
+        return DefinitionError(f"{name}(…): {words[name]}", where=caller())
+    return AttributeError(f"{kind!r} object has no attribute {name!r}")
+
+
+def missing_step(name: str, kind: str, words: dict[str, Any]) -> Exception:
+    """The error for a call that `kind` does not have: in words where `words` has them."""
+    return _missing(name, kind, words)
