@@ -1,0 +1,171 @@
+"""Reading a range of offsets: which frames hold it, and their rows as one table of records.
+
+Rows come in the order of the frames, so partitions keep in step and windows close early.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from headrace.storage.contract import RECORDS
+from headrace.storage.topics import frame
+from headrace.storage.topics.head import Head
+from headrace.storage.topics.rows import EXTRAS
+from headrace.storage.topics.segment import Segment
+from headrace.storage.topics.segments import Segments
+
+Ints = npt.NDArray[np.int64]
+_FRAMES_AT_ONCE = 1024
+# Below this many rows a chunk costs its reader more than copying it does.
+_CHUNK_ROWS_MIN = 2048
+RECORDS_WITH_EXTRAS = pa.schema([*RECORDS, *EXTRAS])
+
+
+@dataclass(frozen=True)
+class _Slice:
+    """Frames `first` and on of a segment: from each `counts` rows beginning at offset `low`.
+
+    `low` and `counts` are (frames, partitions).
+    """
+
+    segment: Segment
+    first: int
+    low: Ints
+    counts: Ints
+
+
+def read_range(
+    segments: Segments, head: Head, bounds: tuple[Ints, Ints], records_max: int, schema: pa.Schema
+) -> pa.Table:
+    """The records between `bounds` (start, stop) by partition, about `records_max` of them.
+
+    `schema` is RECORDS or RECORDS_WITH_EXTRAS. Frames are taken whole, except the first when it
+    alone is too large: of that one every partition gives its share.
+    """
+    slices: list[_Slice] = []
+    found = 0
+    if (bounds[0] < bounds[1]).any():
+        wanted = np.where(bounds[0] < bounds[1], bounds[0], np.iinfo(np.int64).max)
+        for ordinal in range(segments.holding(wanted, head), head.segment + 1):
+            if (segments.begin(ordinal)[0] >= bounds[1])[bounds[0] < bounds[1]].all():
+                break
+            segment = segments.at(ordinal, head)
+            for part in _frames(segment, wanted, bounds):
+                taken, full = _cut(part, records_max - found, first=found == 0)
+                found += int(taken.counts.sum())
+                if len(taken.low):
+                    slices.append(taken)
+                if full:
+                    return _table(slices, schema)
+    return _table(slices, schema)
+
+
+def offsets_at(segments: Segments, head: Head, time_us: int) -> Ints:
+    """The first offsets, by partition, of what arrived at `time_us` or later."""
+    if time_us > head.arrival_us:
+        return np.array(head.end, np.int64)
+    segment = segments.at(segments.arriving(time_us, head), head)
+    number = int(segment.index.arrivals_us[1:].searchsorted(time_us)) + 1
+    return segment.index.ends[:, number - 1].copy()
+
+
+def _frames(segment: Segment, wanted: Ints, bounds: tuple[Ints, Ints]) -> Iterator[_Slice]:
+    """What the frames of `segment` hold of the range, some frames at a time."""
+    ends = segment.index.ends
+    first = min(
+        int(column.searchsorted(start, "right"))
+        for column, start in zip(ends, wanted.tolist(), strict=True)
+    )
+    for at in range(max(first, 1), segment.index.count, _FRAMES_AT_ONCE):
+        until = min(at + _FRAMES_AT_ONCE, segment.index.count)
+        base = ends[:, at - 1 : until - 1].T
+        low = np.maximum(base, bounds[0])
+        counts = np.maximum(np.minimum(ends[:, at:until].T, bounds[1]) - low, 0)
+        yield _Slice(segment, at, low, counts)
+        if (ends[:, until - 1] >= bounds[1]).all():
+            return
+
+
+def _cut(part: _Slice, room: int, *, first: bool) -> tuple[_Slice, bool]:
+    """As many frames of `part` as fit into `room` rows, and whether that was the end of it."""
+    totals = part.counts.sum(axis=1)
+    fit = int(totals.cumsum().searchsorted(room, "right"))
+    if fit == len(totals):
+        return part, False
+    if fit == 0 or not totals[:fit].any():
+        if not first:
+            return _head_of(part, 0), True
+        # Rounded up: together a few rows more than asked for, but never none.
+        share = -(-part.counts[fit] * room // totals[fit])
+        counts = np.vstack([part.counts[:fit], share])
+        return _Slice(part.segment, part.first, part.low[: fit + 1], counts), True
+    return _head_of(part, fit), True
+
+
+def _head_of(part: _Slice, frames: int) -> _Slice:
+    return _Slice(part.segment, part.first, part.low[:frames], part.counts[:frames])
+
+
+def _table(slices: list[_Slice], schema: pa.Schema) -> pa.Table:
+    batches, arrivals = [], []
+    for part in slices:
+        for number in np.flatnonzero(part.counts.any(axis=1)).tolist():
+            batches += _rows(part, number)
+        last = part.first + len(part.counts)
+        times = part.segment.index.arrivals_us[part.first : last]
+        arrivals.append(np.repeat(times, part.counts.sum(axis=1)))
+    if not batches:
+        return schema.empty_table()
+    counts = np.concatenate([part.counts for part in slices]).reshape(-1)
+    lows = np.concatenate([part.low for part in slices]).reshape(-1)
+    total = int(counts.sum())
+    partitions = np.tile(
+        np.arange(slices[0].counts.shape[1], dtype=np.int32),
+        sum(len(part.counts) for part in slices),
+    )
+    firsts = np.cumsum(counts) - counts
+    offsets = np.arange(total) + np.repeat(lows - firsts, counts)
+    columns = {
+        "partition": pa.array(np.repeat(partitions, counts)),
+        "offset": pa.array(offsets),
+        "arrival_time": pa.array(np.concatenate(arrivals), pa.int64()).cast(pa.timestamp("us")),
+    }
+    for field in schema:
+        if field.name not in columns:
+            columns[field.name] = _column(batches, field, total)
+    return pa.table([columns[name] for name in schema.names], schema=schema)
+
+
+def _rows(part: _Slice, number: int) -> list[pa.RecordBatch]:
+    """The wanted rows of one frame, in as few pieces as they lie."""
+    segment, index = part.segment, part.segment.index
+    position = int(index.positions[part.first + number])
+    content = segment.content(part.first + number)
+    header = segment.header(content, position)
+    batch = frame.decode_rows(content.slice(header.body_at))
+    counts, low = part.counts[number], part.low[number]
+    if (counts == header.counts).all():
+        return [batch]
+    firsts = np.cumsum(header.counts) - header.counts + low - header.base
+    return [
+        batch.slice(first, count)
+        for first, count in zip(firsts.tolist(), counts.tolist(), strict=True)
+        if count
+    ]
+
+
+def _column(batches: list[pa.RecordBatch], field: pa.Field, total: int) -> pa.ChunkedArray:
+    chunks = [
+        batch.column(field.name)
+        if field.name in batch.schema.names
+        else pa.nulls(batch.num_rows, field.type)
+        for batch in batches
+    ]
+    if total < _CHUNK_ROWS_MIN * len(chunks):
+        return pa.chunked_array(chunks, field.type).combine_chunks()
+    return pa.chunked_array(chunks, field.type)
