@@ -1,0 +1,92 @@
+"""Checkpoints of the lake's log, and what nobody needs any more: old log files, dead data files.
+
+A replaced file, a file that no commit names (a crash left it) and a commit that a checkpoint
+covers all stay for the grace period, so that whoever reads an older version can finish.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headrace.storage.lake.disk import sync_directory, sync_file
+from headrace.storage.lake.entries import last_entry
+from headrace.storage.lake.log import LAST_CHECKPOINT, LOG, Log
+from headrace.values.points import reach
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+_CHECKPOINT_COMMITS = 50
+_JSON = ".json"
+_CHECKPOINT = ".checkpoint.parquet"
+
+
+def tidy(log: Log, grace_seconds: int) -> None:
+    """Every fifty commits: a checkpoint, then everything goes that nobody needs any more."""
+    covered = checkpoint_version(log.directory)
+    if log.table.version() - covered < _CHECKPOINT_COMMITS:
+        return
+    found = last_entry(log.table)
+    checkpoint(log.directory, log.table)
+    remove_dead_files(log.directory, log.table)
+    if found is not None:
+        remove_old_log(log.directory, found[1], grace_seconds)
+
+
+def checkpoint(directory: Path, table: DeltaTable) -> None:
+    """Writes a checkpoint of the table's version, durably."""
+    table.create_checkpoint()
+    reach("lake.checkpoint.written")
+    log = directory / LOG
+    for path in [*log.glob(f"{table.version():020}{_CHECKPOINT}"), log / LAST_CHECKPOINT]:
+        sync_file(path)
+    sync_directory(log)
+
+
+def checkpoint_version(directory: Path) -> int:
+    """The version of the last checkpoint; -1 when there is none or it cannot be read."""
+    try:
+        text = (directory / LOG / LAST_CHECKPOINT).read_text(encoding="utf-8")
+        return int(json.loads(text)["version"])
+    except (OSError, ValueError, KeyError):
+        return -1
+
+
+def remove_dead_files(directory: Path, table: DeltaTable) -> int:
+    """Deletes data files that no version within the grace period names; returns how many."""
+    dead = table.vacuum(dry_run=True, full=True)
+    for path in dead:
+        (directory / path).unlink(missing_ok=True)
+        reach("lake.file.removed")
+    return len(dead)
+
+
+def remove_old_log(directory: Path, keep_from: int, grace_seconds: float) -> int:
+    """Deletes log files below version `keep_from` that are older than the grace period.
+
+    The newest checkpoint that is itself older than the grace period stays, and all after it.
+    """
+    log, before = directory / LOG, time.time() - grace_seconds
+    covering = [
+        version
+        for path in log.glob(f"*{_CHECKPOINT}")
+        if path.stat().st_mtime <= before and (version := _version(path)) <= keep_from
+    ]
+    if not covering:
+        return 0
+    oldest = max(covering)
+    removed = 0
+    for path in sorted([*log.glob(f"*{_JSON}"), *log.glob(f"*{_CHECKPOINT}")]):
+        if _version(path) < oldest and path.stat().st_mtime <= before:
+            path.unlink(missing_ok=True)
+            reach("lake.log.removed")
+            removed += 1
+    return removed
+
+
+def _version(path: Path) -> int:
+    """The version that a log file's name begins with."""
+    return int(path.name.partition(".")[0])

@@ -1,0 +1,80 @@
+"""What a job writes about itself into every commit: who it is, and its mark.
+
+The mark's number also stands in the log as a Delta application transaction, so that two writers
+on one snapshot conflict; `Entry` holds the rest. Every commit of the job repeats its last entry,
+and clean-up never removes the commit that holds the newest one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from headrace.storage.contract import Mark
+
+if TYPE_CHECKING:
+    from deltalake import CommitProperties, DeltaTable
+
+KEY = "headrace"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A commit's word on its writer; `mark` is None until something was delivered."""
+
+    job: str
+    incarnation: int
+    mark: Mark | None
+
+    @property
+    def number(self) -> int:
+        """The mark's number; -1 when there is no mark."""
+        return -1 if self.mark is None else self.mark.number
+
+    def properties(self) -> CommitProperties:
+        """The commit properties that carry this entry and make a rival's commit conflict."""
+        from deltalake import CommitProperties, Transaction
+
+        content = {
+            "job": self.job,
+            "incarnation": self.incarnation,
+            "mark": None if self.mark is None else _mark(self.mark),
+        }
+        return CommitProperties(
+            custom_metadata={KEY: content},
+            app_transactions=[
+                Transaction(f"headrace/{self.job}", self.number),
+                Transaction(f"headrace/{self.job}/incarnation", self.incarnation),
+            ],
+        )
+
+
+def last_entry(table: DeltaTable) -> tuple[Entry, int] | None:
+    """The newest entry in the table's log and its version; None when no job wrote here."""
+    for limit in (1, 16, None):
+        for commit in table.history(limit):
+            if KEY in commit:
+                return _entry(commit[KEY]), int(commit["version"])
+    return None
+
+
+def _mark(mark: Mark) -> dict[str, Any]:
+    return {
+        "job": mark.job,
+        "generation": mark.generation,
+        "epoch": mark.epoch,
+        "offsets": {topic: list(ends) for topic, ends in mark.offsets.items()},
+        "watermarks_us": dict(mark.watermarks_us),
+    }
+
+
+def _entry(content: dict[str, Any]) -> Entry:
+    mark = content["mark"]
+    return Entry(content["job"], content["incarnation"], None if mark is None else Mark(**mark))
+
+
+def transactions(table: DeltaTable, job: str) -> tuple[int, int]:
+    """(mark number, incarnation) of `job` on the table's snapshot; -1 where there is none."""
+    number = table.transaction_version(f"headrace/{job}")
+    incarnation = table.transaction_version(f"headrace/{job}/incarnation")
+    return (-1 if number is None else number, -1 if incarnation is None else incarnation)

@@ -1,0 +1,159 @@
+"""Data files: rows to Parquet below the lake's directory, durable before anyone names them.
+
+Partition columns stand in the files too, behind Delta's back so to say: readers that follow the
+log take their value from it, ours takes it from the file, where its type and the difference
+between null and the empty string survive.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from headrace.storage.lake.columns import leaves
+from headrace.storage.lake.disk import make_directory, sync_directory
+from headrace.storage.lake.partitions import directory_name, split, value_text
+from headrace.values.points import reach
+
+PREFIX = "headrace-"
+ROWS_MAX = 1 << 21
+_GROUP_ROWS = 1 << 20
+_GROUP_BYTES = 256 << 20
+_TEXT_MAX = 32
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A file of the lake: `path` is relative to it, `partition` the values as Delta has them."""
+
+    path: str
+    bytes: int
+    rows: int
+    modified_ms: int
+    partition: tuple[tuple[str, str | None], ...]
+    stats: str = ""
+
+
+def write_files(
+    directory: Path, rows: pa.Table, partition_by: tuple[str, ...], label: str
+) -> list[DataFile]:
+    """Writes `rows` (typed as in the lake) into new files, one or more for each partition.
+
+    `label` becomes part of their names. Everything is on disk when it returns.
+    """
+    files = []
+    for values, part in split(rows, partition_by):
+        texts = tuple(zip(partition_by, map(value_text, values), strict=True))
+        for start in range(0, part.num_rows, ROWS_MAX):
+            piece = part.slice(start, ROWS_MAX)
+            files.append(write_file(directory, [piece], rows.schema, texts, label))
+    for made in {(directory / f.path).parent for f in files}:
+        sync_directory(made)
+    return files
+
+
+def write_file(
+    directory: Path,
+    tables: Iterable[pa.Table],
+    schema: pa.Schema,
+    partition: tuple[tuple[str, str | None], ...],
+    label: str,
+) -> DataFile:
+    """Writes `tables` one behind the other into one file; its name is not yet durable."""
+    parts = [directory_name(column, text) for column, text in partition]
+    path = "/".join([*parts, f"{PREFIX}{label}-{uuid4().hex[:12]}.parquet"])
+    target = directory / path
+    if parts:
+        make_directory(target.parent)
+    footers: list[pq.FileMetaData] = []
+    with target.open("xb") as file:
+        with pq.ParquetWriter(file, schema, metadata_collector=footers, **_options(schema)) as out:
+            for group in _groups(tables):
+                out.write_table(group, row_group_size=_GROUP_ROWS)
+        reach("lake.file.written")
+        file.flush()
+        os.fsync(file.fileno())
+        size = file.tell()
+    names = {column for column, _ in partition}
+    stats = json.dumps(_stats(footers[0], schema, names), ensure_ascii=False)
+    modified_ms = time.time_ns() // 1_000_000
+    return DataFile(path, size, footers[0].num_rows, modified_ms, partition, stats)
+
+
+def _groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """`tables` put together until they are worth a row group."""
+    waiting: list[pa.Table] = []
+    for table in tables:
+        waiting.append(table)
+        rows, size = sum(t.num_rows for t in waiting), sum(t.nbytes for t in waiting)
+        if rows >= _GROUP_ROWS or size >= _GROUP_BYTES:
+            yield pa.concat_tables(waiting)
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting)
+
+
+def _options(schema: pa.Schema) -> dict[str, Any]:
+    """Whole numbers and times as differences (half the size, faster), all else by dictionary."""
+    packed: list[str] = []
+    other: list[str] = []
+    for path, type_ in leaves(schema):
+        whole = pa.types.is_int32(type_) or pa.types.is_int64(type_)
+        (packed if whole or pa.types.is_timestamp(type_) else other).append(path)
+    return {
+        "compression": "snappy",
+        "use_dictionary": other or False,
+        "column_encoding": dict.fromkeys(packed, "DELTA_BINARY_PACKED") or None,
+    }
+
+
+def _stats(footer: pq.FileMetaData, schema: pa.Schema, without: set[str]) -> dict[str, Any]:
+    """What Delta keeps of a file for readers to skip it; bounds may be wider than the truth."""
+    low: dict[str, Any] = {}
+    high: dict[str, Any] = {}
+    nulls: dict[str, int] = {}
+    for number, (name, type_) in enumerate(leaves(schema)):
+        if name in without or schema.get_field_index(name) < 0 or not _has_bounds(type_):
+            continue
+        chunks = [footer.row_group(i).column(number) for i in range(footer.num_row_groups)]
+        groups = [chunk.statistics for chunk in chunks]
+        if any(g is None or not g.has_null_count for g in groups):
+            continue
+        nulls[name] = sum(g.null_count for g in groups)
+        bounded = [g for g in groups if g.has_min_max]
+        if not bounded or len(bounded) < sum(g.num_values > 0 for g in groups):
+            continue
+        low[name] = _bound(min(g.min for g in bounded))
+        top = max(g.max for g in bounded)
+        if not (isinstance(top, str) and len(top) > _TEXT_MAX):
+            high[name] = _bound(top)
+    return {"numRecords": footer.num_rows, "minValues": low, "maxValues": high, "nullCount": nulls}
+
+
+def _has_bounds(type_: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_integer(type_)
+        or pa.types.is_timestamp(type_)
+        or pa.types.is_date(type_)
+        or pa.types.is_string(type_)
+    )
+
+
+def _bound(value: Any) -> Any:
+    if isinstance(value, str):
+        return value[:_TEXT_MAX]
+    if isinstance(value, int):
+        return value
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return value.isoformat()

@@ -1,0 +1,162 @@
+"""The lake: rows and mark appended to a Delta table in one commit.
+
+Invariants: a commit names only files that are on disk; a mark is answered for only when its
+commit is on disk; rows land only if no other writer has left an entry since this one last looked.
+Delta does not refuse an old transaction number, so numbers are compared here, on the snapshot
+that the commit is made on, and a rival's commit in between makes ours fail.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pyarrow as pa
+
+from headrace.storage.contract import Mark
+from headrace.storage.lake.cleanup import tidy
+from headrace.storage.lake.columns import in_lake
+from headrace.storage.lake.compaction import FILES_MIN, compact
+from headrace.storage.lake.disk import writing
+from headrace.storage.lake.entries import Entry, transactions
+from headrace.storage.lake.files import write_files
+from headrace.storage.lake.log import Log, sync_commits
+from headrace.storage.lake.merge import widened
+from headrace.storage.lake.opening import fenced, take
+from headrace.values.errors import DefinitionError, StateRefused, did_you_mean
+from headrace.values.points import reach
+
+_FORBIDDEN = frozenset(" ,;{}()\n\t=")
+_log = logging.getLogger("headrace")
+
+
+class DeltaLake:
+    """A destination whose rows become a Delta table in `directory`.
+
+    `schema` are the columns of the rows as delivered (times naive UTC), `partition_by` some of
+    them. What compaction replaced stays readable for `grace_seconds`.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        schema: pa.Schema,
+        partition_by: tuple[str, ...] = (),
+        *,
+        grace_seconds: int = 3600,
+    ) -> None:
+        self.directory = directory
+        self.schema = in_lake(schema)
+        self.partition_by = partition_by
+        self.grace_seconds = grace_seconds
+        self._taken: tuple[Log, Entry] | None = None
+        self._deliveries = 0
+        _check_names(self.schema, partition_by)
+
+    def open(self, job: str, incarnation: int) -> Mark | None:
+        """Creates or loads the table, fences older incarnations, merges new columns.
+
+        Raises StateRefused for another job's lake, a newer incarnation, another partitioning, or
+        a column that changed or is gone; DiskRefused when the file system refuses.
+        """
+        retention = f"interval {self.grace_seconds} seconds"
+        configuration: dict[str, str] = {"delta.deletedFileRetentionDuration": retention}
+        newcomer = Entry(job, incarnation, None)
+        with writing(self.directory):
+            self._taken = take(
+                self.directory, self.schema, self.partition_by, configuration, newcomer
+            )
+        return self._taken[1].mark
+
+    def deliver(self, rows: pa.Table, mark: Mark) -> int:
+        """Lands `rows` and `mark` in one commit, then now and then tidies up.
+
+        A mark at or below the last one adds nothing: those rows are there, and count as landed.
+        Raises StateRefused when another writer took over or `mark` is another job's, DiskRefused
+        when the file system refuses, Unreachable when the table did not take the commit.
+        """
+        log, last = self._ready(mark)
+        landed: int = rows.num_rows
+        if mark.number <= last.number:
+            return landed
+        entry = Entry(last.job, last.incarnation, mark)
+        with writing(self.directory):
+            version = log.table.version()
+            log.table.update_incremental()
+            if self._landed(log, last, entry):
+                # A commit whose outcome the caller did not learn: it only has to be durable.
+                sync_commits(self.directory, version, log.table.version())
+            else:
+                self._append(log, rows, entry)
+        self._taken = (log, entry)
+        self._deliveries += 1
+        self._tidy(log, entry)
+        return landed
+
+    def close(self) -> None:
+        """Lets go of the table; nothing is waiting to be written."""
+        self._taken = None
+
+    def _ready(self, mark: Mark) -> tuple[Log, Entry]:
+        if self._taken is None:
+            raise StateRefused(f"The lake {self.directory} is not open", remedy="Call open first.")
+        if mark.job != self._taken[1].job:
+            raise StateRefused(
+                f'The lake {self.directory} was opened by "{self._taken[1].job}", '
+                f'the delivery is of "{mark.job}"'
+            )
+        return self._taken
+
+    def _landed(self, log: Log, last: Entry, entry: Entry) -> bool:
+        """Whether `entry` is in the log already; raises when a rival's is instead of ours."""
+        number, incarnation = transactions(log.table, entry.job)
+        if incarnation != entry.incarnation or number not in (last.number, entry.number):
+            raise fenced(self.directory, incarnation, entry)
+        return number == entry.number
+
+    def _append(self, log: Log, rows: pa.Table, entry: Entry) -> None:
+        from deltalake.exceptions import CommitFailedError
+
+        assert entry.mark is not None
+        label = f"{entry.mark.generation}-{entry.mark.epoch}"
+        stored = widened(rows.select(log.schema.names), log.schema)
+        files = write_files(self.directory, stored, self.partition_by, label)
+        reach("lake.files.synced")
+        try:
+            log.commit(entry, files)
+        except CommitFailedError:
+            log.table.update_incremental()
+            self._landed(log, Entry(entry.job, entry.incarnation, None), entry)
+            raise
+
+    def _tidy(self, log: Log, entry: Entry) -> None:
+        """Compaction and clean-up; the delivery stands, so a failure here only waits."""
+        from deltalake.exceptions import DeltaError
+
+        try:
+            if self._deliveries % FILES_MIN == 0:
+                compact(log, entry)
+            tidy(log, self.grace_seconds)
+        except (DeltaError, OSError) as error:
+            _log.warning("tidying the lake %s waits: %s", self.directory, error)
+            log.table.update_incremental()
+
+
+def _check_names(schema: pa.Schema, partition_by: tuple[str, ...]) -> None:
+    for name in schema.names:
+        if _FORBIDDEN & set(name):
+            raise DefinitionError(
+                f"A lake's column cannot be called {name!r}",
+                remedy="Delta allows no space and none of , ; { } ( ) = in a name.",
+            )
+    for name in partition_by:
+        if name not in schema.names:
+            raise DefinitionError(
+                f"The lake is to be partitioned by {name!r}, which its rows do not have",
+                remedy=did_you_mean(name, schema.names),
+            )
+        if pa.types.is_nested(schema.field(name).type):
+            raise DefinitionError(
+                f"A lake cannot be partitioned by {name!r}: its values are nested",
+                remedy="Partition by a plain column, a date for example.",
+            )

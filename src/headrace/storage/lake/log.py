@@ -1,0 +1,215 @@
+"""The lake's Delta log: loaded, mended after a power cut, appended to durably.
+
+A commit counts once its file and its name are synced; what a power cut left half written was
+never answered for, and is taken back.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from headrace.storage.lake.columns import in_lake
+from headrace.storage.lake.disk import make_directory, sync_directory, sync_file
+from headrace.storage.lake.entries import Entry
+from headrace.storage.lake.files import DataFile
+from headrace.values.errors import StateRefused
+from headrace.values.points import reach
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+    from deltalake.transaction import AddAction, RemoveAction
+
+LOG = "_delta_log"
+LAST_CHECKPOINT = "_last_checkpoint"
+
+
+def load(directory: Path, version: int | None = None) -> DeltaTable | None:
+    """The lake's table at `version` (None: now); None when there is none.
+
+    Raises StateRefused when reading its files one by one would not give its rows.
+    """
+    from deltalake import DeltaTable
+    from deltalake.exceptions import TableNotFoundError
+
+    if not (directory / LOG).is_dir():
+        return None
+    try:
+        table = DeltaTable(str(directory.absolute()), version=version)
+    except TableNotFoundError:
+        return None
+    if table.protocol().min_reader_version > 1:
+        raise StateRefused(
+            f"The lake {directory} uses Delta features that another tool switched on "
+            "(column mapping, deletion vectors or the like)",
+            remedy="Switch them off with that tool, or copy the rows to a new lake.",
+        )
+    return table
+
+
+def load_mended(directory: Path) -> DeltaTable | None:
+    """`load` for the lake's writer, which first takes back what a power cut left half written."""
+    from deltalake.exceptions import DeltaError
+
+    try:
+        return load(directory)
+    except DeltaError:
+        if not _mend(directory / LOG):
+            raise
+        return load(directory)
+
+
+def _mend(log: Path) -> bool:
+    """Removes a torn newest commit and torn checkpoints; whether there were any.
+
+    Older commits are kept until a checkpoint that covers them is on disk, so nothing is lost.
+    """
+    torn = [path for path in log.glob("*.checkpoint.parquet") if not _whole_parquet(path)]
+    torn += [path for path in sorted(log.glob("*.json"))[-1:] if not _whole_json(path)]
+    if torn:
+        (log / LAST_CHECKPOINT).unlink(missing_ok=True)
+    for path in torn:
+        path.unlink()
+    sync_directory(log)
+    return bool(torn)
+
+
+def _whole_parquet(path: Path) -> bool:
+    import pyarrow.parquet as pq
+
+    try:
+        pq.ParquetFile(path).read()
+    except (pa.ArrowException, OSError):
+        return False
+    return True
+
+
+def _whole_json(path: Path) -> bool:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return bool(lines) and all(isinstance(json.loads(line), dict) for line in lines)
+    except ValueError:
+        return False
+
+
+def create(
+    directory: Path,
+    schema: pa.Schema,
+    partition_by: Sequence[str],
+    configuration: dict[str, str],
+    entry: Entry,
+) -> DeltaTable:
+    """An empty lake whose first commit carries `entry`; the present one if a rival was faster."""
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    make_directory(directory)
+    try:
+        table = DeltaTable.create(
+            str(directory.absolute()),
+            schema,
+            partition_by=list(partition_by),
+            configuration=configuration,
+            commit_properties=entry.properties(),
+        )
+    except DeltaError:
+        rival = load(directory)
+        if rival is None:
+            raise
+        return rival
+    reach("lake.created")
+    sync_directory(directory)
+    sync_commits(directory, -1, table.version())
+    return table
+
+
+@dataclass(frozen=True)
+class Log:
+    """The log of an open lake, on the snapshot that `table` is at."""
+
+    directory: Path
+    table: DeltaTable
+    schema: pa.Schema
+    partition_by: tuple[str, ...]
+
+    def commit(
+        self, entry: Entry, added: Sequence[DataFile] = (), replaced: Sequence[DataFile] = ()
+    ) -> None:
+        """Appends one commit with `entry`, durably, and moves `table` to it.
+
+        `replaced` files leave for `added` ones that hold the same rows (a compaction). Raises
+        CommitFailedError when a rival wrote an entry since the table's snapshot.
+        """
+        from deltalake import PostCommitHookProperties, Schema
+
+        before = self.table.version()
+        actions: list[AddAction | RemoveAction] = [_add(f, change=not replaced) for f in added]
+        actions += [_remove(f) for f in replaced]
+        self.table.create_write_transaction(
+            actions,
+            mode="append",
+            schema=Schema.from_arrow(self.schema),
+            partition_by=list(self.partition_by),
+            commit_properties=entry.properties(),
+            post_commithook_properties=PostCommitHookProperties(
+                create_checkpoint=False, cleanup_expired_logs=False
+            ),
+        )
+        reach("lake.committed")
+        self.table.update_incremental()
+        sync_commits(self.directory, before, self.table.version())
+        reach("lake.commit.synced")
+
+    def with_columns(self, fields: Sequence[pa.Field], entry: Entry) -> Log:
+        """The log after a commit that adds `fields`, or fields inside of them, to the table."""
+        from deltalake import Field
+
+        before = self.table.version()
+        self.table.alter.add_columns(
+            [Field.from_arrow(field) for field in fields], commit_properties=entry.properties()
+        )
+        self.table.update_incremental()
+        sync_commits(self.directory, before, self.table.version())
+        stored = in_lake(pa.schema(self.table.schema().to_arrow()))
+        return Log(self.directory, self.table, stored, self.partition_by)
+
+    def configure(self, wanted: dict[str, str], entry: Entry) -> None:
+        """Gives the table the properties `wanted`, if it does not have them."""
+        present = self.table.metadata().configuration
+        if wanted.items() <= present.items():
+            return
+        before = self.table.version()
+        self.table.alter.set_table_properties(wanted, commit_properties=entry.properties())
+        self.table.update_incremental()
+        sync_commits(self.directory, before, self.table.version())
+
+
+def _add(file: DataFile, *, change: bool) -> AddAction:
+    from deltalake.transaction import AddAction
+
+    return AddAction(
+        file.path, file.bytes, dict(file.partition), file.modified_ms, change, file.stats
+    )
+
+
+def _remove(file: DataFile) -> RemoveAction:
+    from deltalake.transaction import RemoveAction
+
+    now_ms = time.time_ns() // 1_000_000
+    return RemoveAction(file.path, False, now_ms, file.bytes, dict(file.partition))
+
+
+def sync_commits(directory: Path, after: int, until: int) -> None:
+    """Makes the commits of the versions above `after`, up to `until`, durable."""
+    log = directory / LOG
+    for version in range(after + 1, until + 1):
+        path = log / f"{version:020}.json"
+        if path.exists():
+            sync_file(path)
+    sync_directory(log)

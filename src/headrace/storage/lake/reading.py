@@ -1,0 +1,111 @@
+"""The lake as readers see it: its version, its files, its rows as SQL, its mark.
+
+Nothing here writes or locks. Files that a compaction replaces stay for the lake's grace period,
+so a list of files can be read for that long.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from headrace.storage.contract import Mark
+from headrace.storage.lake.columns import naive_sql, type_sql
+from headrace.storage.lake.entries import last_entry
+from headrace.storage.lake.files import PREFIX
+from headrace.storage.lake.log import load
+from headrace.values.errors import StateRefused
+from headrace.values.schema import literal, quote
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+
+def version(directory: Path) -> int | None:
+    """The lake's present version; None when nothing was written yet."""
+    table = load(directory)
+    return None if table is None else table.version()
+
+
+def live_files(directory: Path, version: int | None = None) -> list[Path]:
+    """The Parquet files that hold the rows of `version` (None: the present one)."""
+    table = load(directory, version)
+    return [] if table is None else _files(table)
+
+
+def read_mark(directory: Path, job: str) -> Mark | None:
+    """The last mark that `job` left; None when it has delivered nothing.
+
+    Raises StateRefused when the lake is another job's, or its log lost the mark.
+    """
+    table = load(directory)
+    if table is None:
+        return None
+    found = last_entry(table)
+    if found is None:
+        raise no_entry(directory)
+    if found[0].job != job:
+        raise not_ours(directory, job, found[0].job)
+    return found[0].mark
+
+
+def relation_sql(
+    directory: Path, version: int | None = None, *, schema: pa.Schema | None = None
+) -> str:
+    """A DuckDB query over the rows of `version` (None: the present one), all columns as declared.
+
+    Times come out naive UTC. A column that a file lacks is null. A lake without rows gives no
+    rows; one that was never opened needs `schema` for its columns and else raises StateRefused.
+    """
+    table = load(directory, version)
+    if table is not None:
+        stored = pa.schema(table.schema().to_arrow())
+    elif schema is not None:
+        stored = schema
+    else:
+        raise StateRefused(
+            f"There is no lake in {directory}", remedy="Run the job that writes it first."
+        )
+    files = [] if table is None else _files(table)
+    columns = ", ".join(f"{naive_sql(quote(f.name), f.type)} AS {quote(f.name)}" for f in stored)
+    empty = ", ".join(f"NULL::{type_sql(f.type)} AS {quote(f.name)}" for f in stored)
+    parts = [f"SELECT {empty} WHERE false"]
+    partitions = [] if table is None else table.metadata().partition_columns
+    # Files that another tool rewrote have their partition in the path alone.
+    for ours in (True, False):
+        paths = [literal(str(f)) for f in files if f.name.startswith(PREFIX) == ours]
+        if paths:
+            hive = "hive_partitioning=false" if ours else _hive(stored, partitions)
+            files_sql = f"[{', '.join(paths)}]"
+            parts.append(f"SELECT * FROM read_parquet({files_sql}, union_by_name=true, {hive})")
+    return f"SELECT {columns} FROM ({' UNION ALL BY NAME '.join(parts)})"
+
+
+def _hive(stored: pa.Schema, partitions: list[str]) -> str:
+    if not partitions:
+        return "hive_partitioning=false"
+    types = ", ".join(f"{literal(p)}: {type_sql(stored.field(p).type)}" for p in partitions)
+    return f"hive_partitioning=true, hive_types={{{types}}}"
+
+
+def _files(table: DeltaTable) -> list[Path]:
+    return [Path(uri) for uri in table.file_uris()]
+
+
+def no_entry(directory: Path) -> StateRefused:
+    """The error for a table that no job wrote, or whose log lost the job's mark."""
+    return StateRefused(
+        f"The Delta table in {directory} holds no mark of a Headrace job: another tool made it, "
+        "or removed the log's entry with the mark",
+        remedy="Give the lake a directory of its own, or restore its _delta_log from a backup.",
+    )
+
+
+def not_ours(directory: Path, job: str, owner: str) -> StateRefused:
+    """The error for a lake that another job writes."""
+    return StateRefused(
+        f'The lake {directory} belongs to the job "{owner}"; this is the job "{job}"',
+        remedy="Give each job's lake a directory of its own.",
+    )
