@@ -1,0 +1,261 @@
+"""One epoch of a job, from records to one committed transaction.
+
+Follow an event here: `read` decodes it (kernel/decode), `_apply` places it in each view
+(views/…), its rows go to tables in the same transaction, and `Committed` hands what lakes and
+topics need to their deliveries. Nothing leaves before the transaction is on disk.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from headrace.engines.embedded.ledger import Ledger
+from headrace.engines.embedded.sources import SourceEpoch, SourceReader, empty_events
+from headrace.engines.embedded.tables import EmbeddedTable
+from headrace.engines.embedded.views.batch import Batch, Outcome
+from headrace.engines.embedded.views.make import ViewState, view_state
+from headrace.engines.embedded.views.placing import Placing, tally
+from headrace.plan.operators import Job, Output, Stream, View
+from headrace.storage.contract import Topic
+from headrace.storage.state.store import StateStore
+
+EMBEDDED_ROLES = ("table", "index", "ranking", "wide_table")
+
+
+@dataclass
+class Committed:
+    """A committed epoch, with what deliveries need of it.
+
+    `late` and `duplicate` are rows (`_row` of the source's records) by view or stream;
+    `changes` the rows of views for topics and lakes, by output.
+    """
+
+    generation: int
+    epoch: int
+    time_us: int
+    sources: dict[str, SourceEpoch]
+    late: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    duplicate: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    changes: dict[str, pa.Table] = field(default_factory=dict)
+    kind: str = "live"
+
+    @property
+    def records(self) -> int:
+        return sum(len(s.records) for s in self.sources.values())
+
+
+class JobEngine:
+    """The state of a job, and the step that takes it from one epoch to the next."""
+
+    def __init__(self, job: Job, store: StateStore, topics: dict[str, Topic]) -> None:
+        self.job, self.store = job, store
+        self.ledger = Ledger(store, job)
+        self.readers = {
+            s.topic: SourceReader(s, topics[s.topic], self.ledger.position(s)) for s in job.sources
+        }
+        self.views: dict[str, ViewState] = {}
+        self.tables: dict[str, list[EmbeddedTable]] = {}
+        self.streams: dict[str, Placing] = {}
+        for view in job.views:
+            outputs = self._outputs(view.name)
+            columns = self.readers[view.topic].columns
+            self.views[view.name] = view_state(view, columns, frozenset(o.emit for o in outputs))
+            self.tables[view.name] = [
+                EmbeddedTable(o, view) for o in outputs if o.role in EMBEDDED_ROLES
+            ]
+        for stream in job.streams:
+            self.streams[stream.name] = Placing(stream, self.readers[stream.topic].columns)
+        self._shown_at = 0.0
+
+    def _outputs(self, name: str) -> list[Output]:
+        return [o for o in self.job.outputs if o.input == name]
+
+    def open(self) -> None:
+        """Checks the topics against what was read, and makes what is missing."""
+        for topic, reader in self.readers.items():
+            reader.check(self.ledger.identity(topic))
+        with self.store.transaction() as connection:
+            self.ledger.begin({t: r.topic.identity for t, r in self.readers.items()})
+            self.create(connection)
+
+    def create(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Makes the tables of views and destinations, unless they are there."""
+        for view in self.job.views:
+            relation = empty_events(self.job.source(view.topic))
+            self.views[view.name].create(connection, relation)
+            for table in self.tables[view.name]:
+                table.create(connection)
+        for stream in self.job.streams:
+            relation = empty_events(self.job.source(stream.topic))
+            self.streams[stream.name].create(connection, relation)
+
+    def lag(self) -> int:
+        """Records that are there and not read."""
+        return sum(reader.lag() for reader in self.readers.values())
+
+    def epoch(
+        self,
+        now_us: int,
+        records_max: int,
+        *,
+        show: bool = False,
+        stop: dict[str, list[int]] | None = None,
+    ) -> Committed | None:
+        """Reads and commits one epoch; None when there is nothing to do.
+
+        `show` asks sliding views to show everything that changed; without it they do so at most
+        once a second. `stop` bounds what is read, by topic.
+        """
+        now_us = max(now_us, self.ledger.time_us)
+        connection = self.store.connection
+        share = max(1, records_max // len(self.readers))
+        read = {
+            t: r.read(connection, share, now_us, (stop or {}).get(t))
+            for t, r in self.readers.items()
+        }
+        if not any(len(s.records) for s in read.values()) and not (show and self._unshown()):
+            return None
+        emit = show or time.monotonic() - self._shown_at >= 1.0
+        committed = Committed(self.ledger.generation, self.ledger.epoch + 1, now_us, read)
+        with self.store.transaction() as connection:
+            self._apply(connection, committed, emit)
+        for topic, part in read.items():
+            self.readers[topic].position = part.after
+        self.ledger.advanced(committed.epoch, now_us)
+        if emit:
+            self._shown_at = time.monotonic()
+        return committed
+
+    def _unshown(self) -> bool:
+        """Whether a sliding view has changed since it was last shown."""
+        return any(
+            self.store.rows(f"select 1 from {v.changed} limit 1")
+            for v in self.views.values()
+            if hasattr(v, "changed")
+        )
+
+    def _apply(
+        self, connection: duckdb.DuckDBPyConnection, committed: Committed, emit: bool
+    ) -> None:
+        counts: list[tuple[str, str, str, int]] = []
+        for topic, part in committed.sources.items():
+            counts += [
+                ("source", topic, "read", len(part.records)),
+                ("source", topic, "accepted", len(part.events)),
+                ("source", topic, "dead_lettered", len(part.dead)),
+            ]
+            self.ledger.dead_letters(part, committed.epoch)
+            for reader in self.job.readers_of(topic):
+                if isinstance(reader, View):
+                    outcome = self._view(connection, committed, part, reader, emit, counts)
+                else:
+                    outcome = self._stream(connection, part, reader)
+                self._account(committed, part, reader, outcome, counts)
+        self.ledger.write(committed, emit, counts)
+
+    def _view(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        committed: Committed,
+        part: SourceEpoch,
+        view: View,
+        emit: bool,
+        counts: list[tuple[str, str, str, int]],
+    ) -> Outcome:
+        batch = batch_of(part, self.readers[part.source.topic].columns, emit)
+        outcome = self.views[view.name].apply(connection, batch)
+        land(connection, self.job, self.tables, view, outcome, committed, counts)
+        return outcome
+
+    def _stream(
+        self, connection: duckdb.DuckDBPyConnection, part: SourceEpoch, stream: Stream
+    ) -> Outcome:
+        """Counts a stream's rows; its rows themselves are made again when they are delivered."""
+        outcome, placing = Outcome(), self.streams[stream.name]
+        if stream.whole:
+            outcome.counts = outcome.row_counts = {"applied": len(part.events)}
+            return outcome
+        batch = batch_of(part, self.readers[part.source.topic].columns, False)
+        rows = placing.rows(connection, batch, keep=True)
+        tally(connection, placing, rows, None, outcome)
+        return outcome
+
+    def _account(
+        self,
+        committed: Committed,
+        part: SourceEpoch,
+        reader: View | Stream,
+        outcome: Outcome,
+        counts: list[tuple[str, str, str, int]],
+    ) -> None:
+        counts += [("view", reader.name, name, by) for name, by in outcome.counts.items()]
+        if outcome.counts != outcome.row_counts:
+            counts += [("view_rows", reader.name, n, by) for n, by in outcome.row_counts.items()]
+        counts.append(("view", reader.name, "accepted", len(part.events)))
+        counts += [("view", reader.name, f"filtered: {r}", n) for r, n in outcome.reasons.items()]
+        if outcome.failed_results:
+            counts.append(("view", reader.name, "failed_results", outcome.failed_results))
+        if len(outcome.late):
+            committed.late[reader.name] = outcome.late
+        if len(outcome.duplicate):
+            committed.duplicate[reader.name] = outcome.duplicate
+        if outcome.failed:
+            self.ledger.failed_rows(part, reader.name, outcome.failed, committed.epoch)
+
+
+def batch_of(part: SourceEpoch, columns: tuple[str, ...], emit: bool) -> Batch:
+    """What a view is given of a source's part of an epoch."""
+    return Batch(
+        part.events,
+        part.relation,
+        columns,
+        part.before.watermark_us,
+        part.after.watermark_us,
+        part.late_possible,
+        emit,
+        part.after.greatest_us,
+        part.source.lateness_us,
+    )
+
+
+def land(
+    connection: duckdb.DuckDBPyConnection,
+    job: Job,
+    tables: dict[str, list[EmbeddedTable]],
+    view: View,
+    outcome: Outcome,
+    committed: Committed,
+    counts: list[tuple[str, str, str, int]],
+) -> None:
+    """Puts a view's changes into its tables, and aside for its topics and lakes."""
+    for table in tables[view.name]:
+        changes = outcome.changes if table.output.emit == "changes" else outcome.finals
+        if changes is None:
+            continue
+        landed = table.apply(connection, changes)
+        counts += [
+            ("destination", table.output.name, "sent", landed),
+            ("destination", table.output.name, "landed", landed),
+        ]
+    for output in job.outputs:
+        if output.input != view.name or output.role in EMBEDDED_ROLES:
+            continue
+        changes = outcome.changes if output.emit == "changes" else outcome.finals
+        if changes is None:
+            continue
+        rows = connection.sql(f"select * exclude (_failed) from {changes}").to_arrow_table()
+        if len(rows):
+            committed.changes[output.name] = rows
+
+
+def reasons_of(dead: pa.Table) -> dict[str, int]:
+    """How many records were refused for which reason (fields named), for telemetry."""
+    fields, whys = dead.column("_field").to_pylist(), dead.column("_reason").to_pylist()
+    return dict(Counter(f"{f} {w}" if f else str(w) for f, w in zip(fields, whys, strict=True)))

@@ -1,0 +1,172 @@
+"""A source inside a job: its topic, how far it was read, and its watermark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from headrace.engines.kernel.decode import decode
+from headrace.engines.kernel.watermark import NEVER_US, seen_us, source_watermark_us
+from headrace.plan.operators import Source
+from headrace.storage.contract import Topic
+from headrace.values.errors import TopicRefused
+from headrace.values.schema import quote, sql_type
+
+
+@dataclass
+class Position:
+    """How far a source was read: next offsets, greatest times, the source's watermark."""
+
+    offsets: list[int]
+    greatest_us: dict[int, int] = field(default_factory=dict)
+    watermark_us: int = NEVER_US
+
+
+@dataclass(frozen=True)
+class SourceEpoch:
+    """One source's part of an epoch, decoded. `before` and `after` are positions around it."""
+
+    source: Source
+    identity: str
+    records: pa.Table
+    events: pa.Table
+    dead: pa.Table
+    before: Position
+    after: Position
+    exempt: tuple[int, ...]
+    late_possible: bool
+    relation: str
+
+
+class SourceReader:
+    """Reads a topic for a job and decodes it."""
+
+    def __init__(self, source: Source, topic: Topic, position: Position | None) -> None:
+        self.source, self.topic = source, topic
+        self.position = position or Position([0] * topic.partitions)
+        self.columns = tuple(f.name for f in source.schema.fields)
+
+    def check(self, identity: str | None) -> None:
+        """TopicRefused when the topic is not the one read before, or lost what was not read."""
+        if identity is not None and identity != self.topic.identity:
+            raise TopicRefused(
+                f'Topic "{self.topic.name}" was deleted and made again since this job read it',
+                remedy="Go on with the new one: headrace state APP reset",
+            )
+        begin = self.topic.begin_offsets()
+        end = self.topic.end_offsets()
+        if identity is None:
+            self.position.offsets = begin
+            return
+        for p, at in enumerate(self.position.offsets):
+            if at < begin[p] or at > end[p]:
+                raise TopicRefused(
+                    f'Topic "{self.topic.name}", partition {p}: offset {at} was to be read next, '
+                    f"the topic holds {begin[p]} to {end[p]}",
+                    remedy="Restore the topic, or start over: headrace state APP reset",
+                )
+
+    def lag(self) -> int:
+        """Records that are there and not read."""
+        return sum(self.topic.end_offsets()) - sum(self.position.offsets)
+
+    def read(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        records_max: int,
+        now_us: int,
+        stop: list[int] | None = None,
+    ) -> SourceEpoch:
+        """The next part of the topic, about `records_max` records; may be empty."""
+        before = self.position
+        ends = self.topic.end_offsets()
+        exempt = tuple(
+            p
+            for p in range(self.topic.partitions)
+            if p not in before.greatest_us and before.offsets[p] >= ends[p]
+        )
+        records = self.topic.read(before.offsets, stop, records_max=records_max)
+        return decoded(connection, self.source, self.topic, records, before, exempt, now_us)
+
+
+def decoded(
+    connection: duckdb.DuckDBPyConnection,
+    source: Source,
+    topic: Topic,
+    records: pa.Table,
+    before: Position,
+    exempt: tuple[int, ...],
+    now_us: int,
+) -> SourceEpoch:
+    """Decodes `records` and works out what each event sees; pure but for `connection`."""
+    found = decode(connection, source, records)
+    events, after = found.events, _advanced(before, records)
+    partitions = events.column("_partition").to_numpy()
+    late_possible = False
+    if source.time is None:
+        seen = closed = np.full(len(events), NEVER_US, np.int64)
+    else:
+        times = events.column("_time").cast(pa.int64()).to_numpy()
+        seen, after.greatest_us = seen_us(partitions, times, before.greatest_us, source.lateness_us)
+        closed = np.maximum(seen, before.watermark_us)
+        late_possible = bool((times < closed).any())
+        after.watermark_us = source_watermark_us(
+            before.watermark_us, after.greatest_us, exempt, topic.partitions, source.lateness_us
+        )
+    events = events.append_column("_seen", pa.array(seen)).append_column(
+        "_closed", pa.array(closed)
+    )
+    name = f"_events_{source.topic}"
+    connection.register(name, events)
+    return SourceEpoch(
+        source,
+        topic.identity,
+        records,
+        events,
+        found.dead,
+        before,
+        after,
+        exempt,
+        late_possible,
+        events_relation(quote(name), now_us),
+    )
+
+
+def events_relation(name: str, now_us: int, replay: str = "null::bigint") -> str:
+    """The registered events `name` with what every epoch adds to them."""
+    return (
+        f"(select *, {replay} as _replay, make_timestamp({now_us}) as _processing_time from {name})"
+    )
+
+
+def empty_events(source: Source) -> str:
+    """A relation with the columns of a source's events and no rows."""
+    own = {
+        "_row": "bigint",
+        "_partition": "integer",
+        "_offset": "bigint",
+        "_arrival_time": "timestamp",
+        "_time": "timestamp",
+        "_seen": "bigint",
+        "_closed": "bigint",
+        "_replay": "bigint",
+        "_processing_time": "timestamp",
+    }
+    columns = [f"null::{sql_type(f.type)} as {quote(f.name)}" for f in source.schema.fields]
+    columns += [f"null::{type_} as {name}" for name, type_ in own.items()]
+    return f"(select {', '.join(columns)} limit 0)"
+
+
+def _advanced(before: Position, records: pa.Table) -> Position:
+    """The position behind `records`, as far as offsets go."""
+    offsets = list(before.offsets)
+    if len(records):
+        partitions = records.column("partition").to_numpy()
+        numbers = records.column("offset").to_numpy()
+        greatest = np.full(len(offsets), -1, np.int64)
+        np.maximum.at(greatest, partitions, numbers)
+        offsets = [max(o, int(g) + 1) for o, g in zip(offsets, greatest, strict=True)]
+    return Position(offsets, dict(before.greatest_us), before.watermark_us)

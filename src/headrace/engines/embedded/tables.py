@@ -1,0 +1,88 @@
+"""Tables of the embedded roles: changed inside the state's own transaction, so landing is exact."""
+
+from __future__ import annotations
+
+import duckdb
+
+from headrace.engines.kernel.partial import matches
+from headrace.plan.operators import Column, Output, View
+from headrace.values.errors import StateRefused
+from headrace.values.schema import quote
+
+
+class EmbeddedTable:
+    """One table, index, ranking or wide table in the state file, by its name."""
+
+    def __init__(self, output: Output, view: View) -> None:
+        self.output, self.view = output, view
+        self.name = "main." + quote(output.name)
+        self.key = [quote(k) for k in output.key]
+        self.columns = [quote(c.name) for c in view.columns]
+        whole = {c.name for c in view.columns if c.key}
+        self.smaller = set(output.key) != whole and bool(output.order)
+        self.order = [quote(c) for c in output.order]
+
+    def create(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Makes the table unless it is there; StateRefused when it has other columns."""
+        listed = ", ".join(f"{quote(c.name)} {c.type}" for c in self.view.columns)
+        connection.execute(f"create table if not exists {self.name} ({listed})")
+        found = connection.execute(f"describe {self.name}").fetchall()
+        wanted = [(c.name, c.type) for c in self.view.columns]
+        if [row[0] for row in found] != [name for name, _ in wanted]:
+            raise StateRefused(
+                f"table {self.output.name} has the columns {', '.join(r[0] for r in found)}, "
+                f"the view {', '.join(name for name, _ in wanted)}",
+                remedy="Rebuild it: headrace run APP --rebuild",
+            )
+
+    def apply(self, connection: duckdb.DuckDBPyConnection, changes: str) -> int:
+        """Applies upserts and deletes of the relation `changes`; returns how many there were."""
+        row = connection.execute(
+            f"select count(*), count(*) filter (where _op = 'd') from {changes}"
+        ).fetchone()
+        assert row is not None
+        if not row[0]:
+            return 0
+        if row[1]:
+            self._delete(connection, changes)
+        self._upsert(connection, changes)
+        return int(row[0])
+
+    def _delete(self, connection: duckdb.DuckDBPyConnection, changes: str) -> None:
+        # A smaller key's row goes only if it is the very one withdrawn: same start, same key.
+        names = list(dict.fromkeys([*self.key, *self.order])) if self.smaller else self.key
+        connection.execute(
+            f"delete from {self.name} t using (select * from {changes} where _op = 'd') c "
+            f"where {matches('t', 'c', names)}"
+        )
+
+    def _upsert(self, connection: duckdb.DuckDBPyConnection, changes: str) -> None:
+        columns = ", ".join(self.columns)
+        rows = f"select {columns} from {changes} where _op = 'u'"
+        newer = ""
+        if self.smaller:
+            by = ", ".join(self.key)
+            order = ", ".join(f"{c} desc nulls last" for c in self.order)
+            rows += f" qualify row_number() over (partition by {by} order by {order}) = 1"
+            newer = f"and {_not_older(self.order)} "
+        updates = ", ".join(f"{c} = c.{c}" for c in self.columns)
+        values = ", ".join(f"c.{c}" for c in self.columns)
+        on = matches("t", "c", self.key)
+        connection.execute(
+            f"merge into {self.name} t using ({rows}) c on {on} "
+            f"when matched {newer}then update set {updates} "
+            f"when not matched then insert values ({values})"
+        )
+
+
+def _not_older(order: list[str]) -> str:
+    """Condition that the row `c` is not below the row `t` it would replace."""
+    left = ", ".join(f"c.{o}" for o in order)
+    right = ", ".join(f"t.{o}" for o in order)
+    return f"row({left}) >= row({right})"
+
+
+def empty_relation(columns: tuple[Column, ...]) -> str:
+    """A relation with these columns and no rows."""
+    listed = ", ".join(f"null::{c.type} as {quote(c.name)}" for c in columns)
+    return f"(select {listed} limit 0)"

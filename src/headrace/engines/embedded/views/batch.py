@@ -1,0 +1,81 @@
+"""What a view is given in an epoch, and what it gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from headrace.values.schema import quote
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The events of one source in one epoch.
+
+    `relation` is SQL for the events with all own columns; `before_us` and `watermark_us` are the
+    source's watermark at the start of the epoch and after it. `late_possible` is false when no
+    event lies below what it sees, so that nobody need look for late ones.
+    `greatest_us` are the partitions' greatest times after the epoch. `emit` asks sliding views
+    to show what has changed since they last did.
+    """
+
+    events: pa.Table
+    relation: str
+    columns: tuple[str, ...]
+    before_us: int
+    watermark_us: int
+    late_possible: bool
+    emit: bool
+    greatest_us: dict[int, int]
+    lateness_us: int
+
+
+@dataclass
+class Outcome:
+    """What became of a view's records in an epoch.
+
+    `counts` are records by verdict, `row_counts` rows by verdict (the same unless exploded),
+    `reasons` filtered records by reason. `late` and `duplicate` are `_row`s; `failed` pairs of
+    (`_row`, expression), `failed_results` counts results that could not be computed. `changes` and `finals` name relations of rows: `_op` and the columns.
+    """
+
+    counts: dict[str, int] = field(default_factory=dict)
+    row_counts: dict[str, int] = field(default_factory=dict)
+    reasons: dict[str, int] = field(default_factory=dict)
+    late: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    duplicate: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    failed: list[tuple[int, str]] = field(default_factory=list)
+    failed_results: int = 0
+    changes: str | None = None
+    finals: str | None = None
+
+
+def state_name(view: str, part: str = "") -> str:
+    """The table of the state schema that holds `part` of a view's state."""
+    return "state." + quote(view + (f".{part}" if part else ""))
+
+
+def temp_name(view: str, part: str) -> str:
+    """A temporary table of a view, made anew in each epoch."""
+    return "temp." + quote(f"{view}.{part}")
+
+
+def make_temp(connection: duckdb.DuckDBPyConnection, name: str, sql: str) -> str:
+    """Fills the temporary table `name`; returns the name."""
+    connection.execute(f"create or replace temp table {name} as {sql}")
+    return name
+
+
+def make_state(connection: duckdb.DuckDBPyConnection, name: str, sql: str) -> None:
+    """Creates an empty state table with the columns of `sql`, unless it is there."""
+    connection.execute(f"create table if not exists {name} as select * from ({sql}) limit 0")
+
+
+def count(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
+    """The number of rows of a relation."""
+    row = connection.execute(f"select count(*) from {sql}").fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,149 @@
+"""Runs a view's or stream's steps over an epoch's events, and counts what became of them."""
+
+from __future__ import annotations
+
+import duckdb
+import numpy as np
+
+from headrace.engines.embedded.views.batch import (
+    Batch,
+    Outcome,
+    make_state,
+    make_temp,
+    state_name,
+    temp_name,
+)
+from headrace.engines.kernel import dedupe, verdicts
+from headrace.engines.kernel.place import SOURCE, Placed, place
+from headrace.plan.operators import Dedupe, Explode, Stream, View
+
+
+class Placing:
+    """The steps of one view or stream, with the memories of its dedupes."""
+
+    def __init__(self, reader: View | Stream, columns: tuple[str, ...]) -> None:
+        self.reader = reader
+        self.placed: Placed = place(reader, columns)
+        self.explodes = any(isinstance(s, Explode) for s in reader.steps)
+        self._dedupes = [s for s in reader.steps if isinstance(s, Dedupe)]
+
+    @property
+    def cheap(self) -> bool:
+        """Whether the rows may be computed twice instead of being kept."""
+        return self.placed.simple and not self.explodes
+
+    def create(self, connection: duckdb.DuckDBPyConnection, relation: str) -> str:
+        """Makes the memories of the dedupes, unless they are there; returns rows for their types.
+
+        `relation` must be empty.
+        """
+        rows = relation
+        for i, segment in enumerate(self.placed.segments):
+            sql = segment.sql.replace(SOURCE, rows)
+            if segment.dedupe is None:
+                return make_temp(connection, temp_name(self.reader.name, "rows"), sql)
+            make_state(connection, self._memory(i), dedupe.memory_sql(segment.dedupe, f"({sql})"))
+            rows = "(" + dedupe.judged_sql(segment.dedupe, f"({sql})", self._memory(i)) + ")"
+        raise AssertionError("the last segment has no dedupe")
+
+    def tables(self) -> list[str]:
+        """The state tables that `create` makes."""
+        return [self._memory(i) for i in range(len(self._dedupes))]
+
+    def rows(self, connection: duckdb.DuckDBPyConnection, batch: Batch, keep: bool = False) -> str:
+        """The relation of placed rows; a temporary table unless cheap to compute again."""
+        rows = batch.relation
+        for i, segment in enumerate(self.placed.segments):
+            sql = segment.sql.replace(SOURCE, rows)
+            if segment.dedupe is not None:
+                rows = self._deduped(connection, batch, i, segment.dedupe, sql)
+            elif self.cheap and not keep:
+                return f"({sql})"
+            else:
+                rows = make_temp(connection, temp_name(self.reader.name, "rows"), sql)
+        return rows
+
+    def _memory(self, index: int) -> str:
+        return state_name(self.reader.name, f"seen{index}")
+
+    def _deduped(
+        self, connection: duckdb.DuckDBPyConnection, batch: Batch, i: int, step: Dedupe, sql: str
+    ) -> str:
+        name, memory = self.reader.name, self._memory(i)
+        before = make_temp(connection, temp_name(name, f"before{i}"), sql)
+        after = make_temp(
+            connection, temp_name(name, f"judged{i}"), dedupe.judged_sql(step, before, memory)
+        )
+        fresh = make_temp(connection, temp_name(name, f"fresh{i}"), dedupe.memory_sql(step, before))
+        merged = make_temp(
+            connection,
+            temp_name(name, f"memory{i}"),
+            dedupe.remembered_sql(step, fresh, memory),
+        )
+        by = " and ".join(
+            f"m.{n} is not distinct from x.{n}" for n in ("_partition", *dedupe.names(step))
+        )
+        connection.execute(f"delete from {memory} m using {merged} x where {by}")
+        connection.execute(f"insert into {memory} select * from {merged}")
+        if step.within_us is not None:
+            for partition, greatest in batch.greatest_us.items():
+                bound = greatest - batch.lateness_us - step.within_us
+                connection.execute(
+                    f"delete from {memory} where _partition = {partition} and _greatest < {bound}"
+                )
+        return after
+
+
+def tally(
+    connection: duckdb.DuckDBPyConnection,
+    placing: Placing,
+    rows: str,
+    counted: dict[int, int] | None,
+    outcome: Outcome,
+) -> None:
+    """Fills in the counts, the late and duplicate rows and the failures of an epoch.
+
+    `counted` are rows by verdict where they are known already.
+    """
+    if counted is None:
+        sql = f"select _verdict, count(*) from {rows} group by 1"
+        counted = dict(connection.execute(sql).fetchall())
+    by_kind: dict[str, int] = {}
+    for verdict, rows_count in counted.items():
+        name = verdicts.NAMES[verdicts.kind_of(verdict)]
+        by_kind[name] = by_kind.get(name, 0) + rows_count
+        if verdicts.kind_of(verdict) == verdicts.FILTERED:
+            reason = placing.placed.reasons.get(verdict % verdicts.SPAN)
+            if reason is not None:
+                outcome.reasons[reason] = outcome.reasons.get(reason, 0) + rows_count
+    outcome.row_counts = by_kind
+    outcome.counts = _records(connection, rows) if placing.explodes else dict(by_kind)
+    for kind, name in ((verdicts.LATE, "late"), (verdicts.DUPLICATE, "duplicate")):
+        if by_kind.get(name):
+            setattr(outcome, name, _rows_of(connection, rows, kind))
+    if by_kind.get("failed"):
+        outcome.failed = _failures(connection, placing, rows)
+
+
+def _records(connection: duckdb.DuckDBPyConnection, rows: str) -> dict[str, int]:
+    ranked = f"select max({verdicts.RECORD_RANK_SQL}) as r from {rows} group by _row"
+    found = connection.execute(f"select r, count(*) from ({ranked}) group by 1").fetchall()
+    return {verdicts.NAMES[verdicts.RANK_KINDS[rank]]: n for rank, n in found}
+
+
+def _rows_of(connection: duckdb.DuckDBPyConnection, rows: str, kind: int) -> np.ndarray:
+    low = verdicts.code(kind)
+    sql = f"select distinct _row from {rows} where _verdict >= {low} and _verdict < {low + 1000}"
+    found = connection.execute(sql).fetchnumpy()
+    return np.sort(found["_row"]).astype(np.int64)
+
+
+def _failures(
+    connection: duckdb.DuckDBPyConnection, placing: Placing, rows: str
+) -> list[tuple[int, str]]:
+    low = verdicts.code(verdicts.FAILED)
+    sql = f"select distinct _row, _verdict from {rows} where _verdict >= {low} and _verdict < {low + 1000}"
+    found = connection.execute(sql).fetchall()
+    return [
+        (row, placing.placed.failures[verdict % verdicts.SPAN]) for row, verdict in sorted(found)
+    ]

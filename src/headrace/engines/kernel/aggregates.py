@@ -1,0 +1,139 @@
+"""Aggregates as states: how each is started, merged and read.
+
+A state is one or more plain columns, so that it can be stored, shipped and combined in any
+order. Only sketches and moments use DuckDB's exported states, whose layout belongs to its
+version. Order-dependent aggregates carry the row's place (time, partition, offset, position), so
+that merging needs no order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headrace.plan.operators import AggregateCall
+from headrace.values.schema import quote
+
+PLACE = "t := _time, p := _partition, o := _offset, i := _pos"
+
+_SAME = {"min", "max", "bool_and", "bool_or", "bit_and", "bit_or", "bit_xor"}
+_EXPORTED = {
+    "approx_count_distinct",
+    "approx_quantile",
+    "stddev_samp",
+    "stddev_pop",
+    "var_samp",
+    "var_pop",
+}
+_FROM_VALUES = {"quantile_cont", "quantile_disc", "median"}
+
+
+@dataclass(frozen=True)
+class StateColumn:
+    """One column of a state: its name, how rows make it, how states make it one."""
+
+    name: str
+    partial: str
+    merge: str
+
+
+@dataclass(frozen=True)
+class AggregateState:
+    """All state columns of one call, and the SQL that reads the value from them."""
+
+    columns: tuple[StateColumn, ...]
+    final: str
+
+
+def argument(call: AggregateCall, index: int = 0) -> str:
+    """The column under which `place` leaves the argument of a call."""
+    return f"{call.id}_x{index}"
+
+
+def condition(call: AggregateCall) -> str:
+    """The column under which `place` leaves the filter of a call."""
+    return f"{call.id}_f"
+
+
+def aggregate_state(call: AggregateCall) -> AggregateState:
+    """The state of `call` over rows as `place` leaves them (`a0_x0`, …, and their place)."""
+    made = _state(call)
+    columns = tuple(
+        StateColumn(c.name, _filtered(call, c.partial), c.merge.format(c=c.name)) for c in made[0]
+    )
+    return AggregateState(columns, f"cast({made[1]} as {call.type})")
+
+
+def _filtered(call: AggregateCall, partial: str) -> str:
+    """Adds the call's own filter to the one that the state needs."""
+    needs, _, own = partial.partition(" WHERE ")
+    both = [c for c in (own, condition(call) if call.filter else "") if c]
+    exported = needs.endswith(" export_state")
+    text = needs.removesuffix(" export_state") + (" export_state" if exported else "")
+    return f"{text} filter (where {' and '.join(both)})" if both else text
+
+
+def _state(call: AggregateCall) -> tuple[list[StateColumn], str]:
+    a, x, y = call.id, argument(call), argument(call, 1)
+    function = "count_distinct" if call.distinct and call.function == "count" else call.function
+    if function in ("count_star", "count"):
+        rows = "count(*)" if function == "count_star" else f"count({x})"
+        return [StateColumn(a, rows, "sum({c})::bigint")], f"coalesce({a}, 0)"
+    if function == "sum":
+        return [StateColumn(a, f"sum({x})", "sum({c})")], a
+    if function == "avg":
+        pair = [
+            StateColumn(f"{a}_s", f"sum({x})", "sum({c})"),
+            StateColumn(f"{a}_n", f"count({x})", "sum({c})::bigint"),
+        ]
+        return pair, f"({a}_s::double / nullif({a}_n, 0))"
+    if function in _SAME:
+        return [StateColumn(a, f"{function}({x})", f"{function}({{c}})")], a
+    if function in _EXPORTED:
+        constants = "".join(f", {c}" for c in call.constants)
+        partial = f"{function}({x}{constants}) export_state"
+        return [StateColumn(a, partial, "combine_aggr({c})")], f"finalize({a})"
+    return _ordered(function, a, x, y, call)
+
+
+def _ordered(
+    function: str, a: str, x: str, y: str, call: AggregateCall
+) -> tuple[list[StateColumn], str]:
+    """States that hold values: sets, lists, and single rows picked by place."""
+    if function in ("first", "last"):
+        pick = "min" if function == "first" else "max"
+        partial = f"{pick}(struct_pack({PLACE}, v := {x}))"
+        return [StateColumn(a, partial, f"{pick}({{c}})")], f"{a}.v"
+    if function in ("arg_min", "arg_max"):
+        pick = function.removeprefix("arg_")
+        partial = (
+            f"{pick}(struct_pack(y := {y}, {PLACE}, v := {x}))"
+            f" WHERE {x} is not null and {y} is not null"
+        )
+        return [StateColumn(a, partial, f"{pick}({{c}})")], f"{a}.v"
+    if function == "last_row":
+        row = ", ".join(f"x{i} := {argument(call, i)}" for i in range(len(call.arguments)))
+        return [StateColumn(a, f"max(struct_pack({PLACE}, {row}))", "max({c})")], a
+    if function == "count_distinct":
+        partial = f"list(distinct {x}) WHERE {x} is not null"
+        return [
+            StateColumn(a, partial, "list_distinct(flatten(list({c})))")
+        ], f"coalesce(len({a}), 0)"
+    if function == "list":
+        if call.distinct:
+            partial = f"list(distinct {x}) WHERE {x} is not null"
+            merge = "list_distinct(flatten(list({c})))"
+            return [StateColumn(a, partial, merge)], f"list_sort(nullif({a}, []))"
+        partial = f"list(struct_pack({PLACE}, v := {x}))"
+        final = f"list_transform(list_sort(nullif({a}, [])), lambda e: e.v)"
+        return [StateColumn(a, partial, "flatten(list({c}))")], final
+    if function in _FROM_VALUES:
+        constants = "".join(f", {c}" for c in call.constants)
+        partial = f"list({x}) WHERE {x} is not null"
+        final = f"list_aggregate(nullif({a}, []), '{function}'{constants})"
+        return [StateColumn(a, partial, "flatten(list({c}))")], final
+    raise KeyError(f"no state is known for the aggregate {function}")
+
+
+def result_sql(columns: dict[str, str], name: str) -> str:
+    """`"name"` as a quoted column over the finals in `columns`; for readers of a state table."""
+    return f"{columns[name]} as {quote(name)}"

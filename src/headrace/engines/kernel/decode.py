@@ -1,0 +1,245 @@
+"""Records to events and dead letters, strictly and in three tiers.
+
+See docs/decisions/0004-decoding.md. All tiers give the same answer where they overlap.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from headrace.engines.kernel.decode_plain import has_plain_tier, plain_sql
+from headrace.engines.kernel.decode_strict import strict_sql
+from headrace.plan.operators import Source
+from headrace.values.schema import quote
+
+_DEAD = pa.schema([("_row", pa.int64()), ("_field", pa.string()), ("_reason", pa.string())])
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Events (columns of the class, `_time`, `_row`, `_partition`, `_offset`, `_arrival_time`) and refusals.
+
+    `_row` is the record's place in the table that was decoded; both tables are in its order.
+    """
+
+    events: pa.Table
+    dead: pa.Table
+
+
+def decode(connection: duckdb.DuckDBPyConnection, source: Source, records: pa.Table) -> Decoded:
+    """Judges every record of `records` (columns of `contract.RECORDS`) as `source` declares."""
+    rows = np.arange(len(records), dtype=np.int64)
+    values, unreadable = _as_text(records.column("value"), source.value_bytes_max)
+    texts = pa.table(
+        {
+            "_row": pa.array(rows),
+            "value": values,
+            "_partition": records.column("partition"),
+            "_offset": records.column("offset"),
+            "_arrival_time": records.column("arrival_time"),
+        }
+    )
+    connection.register("_records", texts)
+    dead = [unreadable] if len(unreadable) else []
+    try:
+        parts = []
+        if has_plain_tier(source.schema):
+            parts.append(connection.sql(plain_sql(source, "_records")).to_arrow_table())
+        left = _rest(rows, parts, unreadable)
+        if len(left):
+            more, refused = _judge(connection, source, texts.take(pa.array(left)))
+            parts.append(more)
+            dead.append(refused)
+    finally:
+        connection.unregister("_records")
+    events = _in_order(parts)
+    events, refused = _bounded(connection, source, events)
+    if len(refused):
+        dead.append(refused)
+    return Decoded(events, _in_order(dead) if dead else _DEAD.empty_table())
+
+
+def _as_text(values: pa.ChunkedArray, bytes_max: int) -> tuple[pa.ChunkedArray, pa.Table]:
+    """Values as text without a copy; records that are null, too long or not UTF-8 are named."""
+    dead: dict[int, str] = {}
+    chunks, start = [], 0
+    for chunk in values.chunks:
+        reasons = _unreadable(chunk, bytes_max)
+        if reasons:
+            keep = np.ones(len(chunk), bool)
+            keep[list(reasons)] = False
+            chunk = pc.if_else(pa.array(keep), chunk, pa.scalar(None, chunk.type))
+        dead.update({start + i: why for i, why in reasons.items()})
+        chunks.append(chunk.view(pa.string()))
+        start += len(chunk)
+    table = pa.table(
+        [
+            pa.array(list(dead), pa.int64()),
+            pa.nulls(len(dead), pa.string()),
+            pa.array(list(dead.values()), pa.string()),
+        ],
+        schema=_DEAD,
+    )
+    return pa.chunked_array(chunks, pa.string()), table
+
+
+def _unreadable(chunk: pa.Array, bytes_max: int) -> dict[int, str]:
+    reasons = {}
+    if chunk.null_count:
+        reasons.update({int(i): "has no value" for i in np.flatnonzero(chunk.is_null())})
+    if len(chunk) and (pc.max(pc.binary_length(chunk)).as_py() or 0) > bytes_max:
+        long = pc.fill_null(pc.greater(pc.binary_length(chunk), bytes_max), False)
+        why = f"is longer than {bytes_max} bytes"
+        reasons.update({int(i): why for i in np.flatnonzero(long)})
+    reasons.update({i: "is not UTF-8" for i in _not_utf8(chunk, 0) if i not in reasons})
+    return reasons
+
+
+def _not_utf8(chunk: pa.Array, start: int) -> list[int]:
+    """Positions of values that are not UTF-8, found by halving: cheap when there are none."""
+    try:
+        chunk.cast(pa.string())
+        return []
+    except pa.ArrowInvalid:
+        if len(chunk) == 1:
+            return [start]
+    half = len(chunk) // 2
+    return _not_utf8(chunk[:half], start) + _not_utf8(chunk[half:], start + half)
+
+
+def _rest(rows: NDArray[np.int64], parts: list[pa.Table], dead: pa.Table) -> NDArray[np.int64]:
+    left = np.ones(len(rows), bool)
+    for table in (*parts, dead):
+        left[table.column("_row").to_numpy()] = False
+    return np.flatnonzero(left)
+
+
+def _judge(
+    connection: duckdb.DuckDBPyConnection, source: Source, texts: pa.Table
+) -> tuple[pa.Table, pa.Table]:
+    """Tiers 2 and 3: (events, refusals) of records that are not plain."""
+    connection.register("_other", texts)
+    try:
+        judged = connection.sql(strict_sql(source, "_other")).to_arrow_table()
+        suspicious = connection.sql(
+            "select _row, value from _other where regexp_matches(value, ',\\s*[}\\]]')"
+            " or regexp_matches(value, '(NaN|Infinity)')"
+        ).fetchall()
+    finally:
+        connection.unregister("_other")
+    no = [row for row, text in suspicious if not _is_json(text)]
+    if no:
+        rows = judged.column("_row").to_numpy()
+        bad = pa.array(np.isin(rows, no))
+        for name, value in (("_reason", "is not JSON"), ("_field", None)):
+            column = pc.if_else(bad, pa.scalar(value, pa.string()), judged.column(name))
+            judged = judged.set_column(judged.schema.get_field_index(name), name, column)
+    fits = pc.is_null(judged.column("_reason"))
+    refused = judged.filter(pc.invert(fits)).select(_DEAD.names)
+    return judged.filter(fits).drop_columns(["_reason", "_field"]), refused
+
+
+def _is_json(text: str) -> bool:
+    """Whether `text` is JSON by the standard library, without its leniency for NaN."""
+
+    def refuse(name: str) -> Any:
+        raise ValueError(name)
+
+    try:
+        json.loads(text, parse_constant=refuse)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _in_order(parts: list[pa.Table]) -> pa.Table:
+    """All parts as one table, in the order of the records."""
+    if len(parts) == 1:
+        table = parts[0]
+    else:
+        table = pa.concat_tables([p for p in parts if len(p)] or parts[:1])
+    rows = table.column("_row").to_numpy()
+    if len(rows) > 1 and not bool((rows[1:] > rows[:-1]).all()):
+        table = table.take(pa.array(np.argsort(rows, kind="stable")))
+    return table
+
+
+def _bounded(
+    connection: duckdb.DuckDBPyConnection, source: Source, events: pa.Table
+) -> tuple[pa.Table, pa.Table]:
+    """Adds `_time`; refuses times too far ahead of the arrival and failed declared checks."""
+    time = _time_sql(source)
+    tests = []
+    if source.time is not None:
+        tests.append(
+            (
+                source.time,
+                "cannot be read as a time",
+                "_time is not null",
+            )
+        )
+        ahead = f"_time <= _arrival_time + to_microseconds({source.ahead_us_max})"
+        tests.append((source.time, "lies too far ahead of the arrival", ahead))
+    for check in source.checks:
+        text = f"fails the check {check.name}: {check.condition.text}"
+        tests.append((None, text, f"try({check.condition.sql}) is not false"))
+    if source.time is not None and "." not in source.time and source.time_unit is None:
+        index = events.schema.get_field_index(source.time)
+        events = events.append_column("_time", events.column(index))
+    else:
+        connection.register("_timed", events)
+        events = connection.sql(f"select *, {time} as _time from _timed").to_arrow_table()
+        connection.unregister("_timed")
+    if not tests or not len(events):
+        return events, _DEAD.empty_table()
+    return _tested(connection, events, tests)
+
+
+def _time_sql(source: Source) -> str:
+    if source.time is None:
+        return "null::timestamp"
+    path = ".".join(quote(p) for p in source.time.split("."))
+    if source.time_unit is None:
+        return path
+    field = source.schema.field(source.time) if "." not in source.time else None
+    if field is not None and getattr(field.type, "name", "") == "datetime":
+        return path
+    scale = {"s": 1_000_000, "ms": 1_000, "us": 1}[source.time_unit]
+    return f"try(make_timestamp({path} * {scale}))"
+
+
+def _tested(
+    connection: duckdb.DuckDBPyConnection,
+    events: pa.Table,
+    tests: list[tuple[str | None, str, str]],
+) -> tuple[pa.Table, pa.Table]:
+    connection.register("_timed", events)
+    try:
+        failed = " ".join(
+            f"when not coalesce({sql}, false) then {i}" for i, (_, _, sql) in enumerate(tests)
+        )
+        found = connection.sql(
+            f"select _row, (case {failed} end) as t from _timed where t is not null"
+        ).fetchall()
+    finally:
+        connection.unregister("_timed")
+    if not found:
+        return events, _DEAD.empty_table()
+    keep = ~np.isin(events.column("_row").to_numpy(), [row for row, _ in found])
+    refused = pa.table(
+        [
+            pa.array([row for row, _ in found], pa.int64()),
+            pa.array([tests[t][0] for _, t in found], pa.string()),
+            pa.array([tests[t][1] for _, t in found], pa.string()),
+        ],
+        schema=_DEAD,
+    )
+    return events.filter(pa.array(keep)), refused

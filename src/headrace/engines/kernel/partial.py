@@ -1,0 +1,88 @@
+"""`partial` and `merge`: rows to aggregate states by key and slice, and states to one state.
+
+Merging is the same aggregate whether it joins two epochs, panes to a window, or partitions on a
+cluster, so nothing depends on the order in which states meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from headrace.engines.kernel.aggregates import StateColumn, aggregate_state
+from headrace.plan.operators import View
+from headrace.values.schema import quote
+
+
+def key_names(view: View) -> list[str]:
+    """The short names of a view's keys in states: k0, k1, …"""
+    return [f"k{i}" for i in range(len(view.keys))]
+
+
+def state_columns(view: View) -> list[StateColumn]:
+    """All state columns of all aggregates of a view, in order."""
+    return [c for call in view.aggregates for c in aggregate_state(call).columns]
+
+
+def partial_sql(view: View, placed: str) -> str:
+    """States by verdict, slice and key over placed rows; `_n` counts the rows of each.
+
+    Rows that were not applied meet in one row per verdict: the counters come from the same pass.
+    """
+    groups = [f"case when _verdict = 0 then {c} end as {c}" for c in ("_slice", *key_names(view))]
+    states = [f"{c.partial} as {c.name}" for c in state_columns(view)]
+    chosen = ", ".join(["_verdict", *groups, "count(*) as _n", *states])
+    count = 2 + len(view.keys)
+    by = ", ".join(str(i + 1) for i in range(count))
+    return f"select {chosen} from ({placed}) group by {by}"
+
+
+def applied_sql(view: View, partial: str) -> str:
+    """The states among the rows of `partial`: what is left without verdict and count."""
+    names = ["_slice", *key_names(view), *(c.name for c in state_columns(view))]
+    return f"select {', '.join(names)} from {partial} where _verdict = 0"
+
+
+def merge_sql(view: View, states: str, by: Sequence[str] | None = None) -> str:
+    """One state per group over a relation of states; groups are slice and keys, or `by`."""
+    groups = list(by) if by is not None else ["_slice", *key_names(view)]
+    merged = [f"{c.merge} as {c.name}" for c in state_columns(view)]
+    tail = f" group by {', '.join(groups)}" if groups else ""
+    return f"select {', '.join(groups + merged)} from {states}{tail}"
+
+
+def matches(left: str, right: str, names: Sequence[str]) -> str:
+    """Join condition on `names`, null equal to null."""
+    return " and ".join(f"{left}.{n} is not distinct from {right}.{n}" for n in names) or "true"
+
+
+def merged_with_state_sql(view: View, partial: str, state: str) -> str:
+    """New states of every (slice, key) that `partial` touches, what `state` holds included."""
+    names = ["_slice", *key_names(view)]
+    columns = ", ".join([*names, *(c.name for c in state_columns(view))])
+    held = (
+        f"select {columns} from {state} s where exists "
+        f"(select 1 from {partial} p where p._verdict = 0 and {matches('s', 'p', names)})"
+    )
+    return merge_sql(view, f"({applied_sql(view, partial)} union all {held})")
+
+
+def finals_sql(view: View, states: str, identity: Sequence[str]) -> str:
+    """Results over states: `identity` columns pass, then each result by name and `_failed`.
+
+    A result that raises is null, and `_failed` says how many did.
+    """
+    finals = [f"{aggregate_state(c).final} as {c.id}" for c in view.aggregates]
+    if view.latest:
+        finals = [f"a0.x{i} as x{i}" for i in range(len(view.aggregates[0].arguments))]
+    safe, failed = [], []
+    for result in view.results:
+        expression, name = result.expression, quote(result.name)
+        if expression.can_fail:
+            safe.append(f"try({expression.sql}) as {name}")
+            failed.append(f"(try(struct_pack(v := ({expression.sql}))) is null)::int")
+        else:
+            safe.append(f"({expression.sql}) as {name}")
+    raised = " + ".join(failed) or "0"
+    passed = list(identity)
+    inner = f"select {', '.join(passed + finals)} from {states}"
+    return f"select {', '.join([*passed, *safe, f'{raised} as _failed'])} from ({inner})"

@@ -1,0 +1,151 @@
+"""`place`: events to the rows of one view, each with its slice of time and a verdict.
+
+The result, as SQL: `_row`, `_pos`, the row's place, `_verdict`, `_slice` (start of its window or
+pane in microseconds since 1970), `k0…` (keys), `a0_x0…` (arguments), `a0_f…` (filters), and for
+sessions with marks `_start`, `_end`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import gcd
+
+from headrace.engines.kernel import verdicts
+from headrace.engines.kernel.aggregates import argument, condition
+from headrace.engines.kernel.steps import Failures, begin_sql, columns_after, project_sql, step_sql
+from headrace.plan.operators import (
+    Dedupe,
+    Named,
+    SessionGap,
+    SessionMarks,
+    Slide,
+    Step,
+    Stream,
+    Tumble,
+    View,
+    Window,
+)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Steps between two dedupes as one SELECT over `{events}`; `dedupe` follows it, if any."""
+
+    sql: str
+    dedupe: Dedupe | None = None
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Placed:
+    """The whole placing of a view: segments in order, and the texts of what may fail."""
+
+    segments: tuple[Segment, ...]
+    failures: tuple[str, ...]
+    reasons: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def simple(self) -> bool:
+        """Whether it is one SELECT, one row per record: cheap to run more than once."""
+        return len(self.segments) == 1
+
+
+SOURCE = "{rows}"
+"""Stands in a segment's SQL for the relation that it reads."""
+
+
+def place(reader: View | Stream, columns: Sequence[str]) -> Placed:
+    """The SQL that places events with the user columns `columns` for a view or a stream."""
+    failures = Failures()
+    segments, rows, names, reasons = _chain(reader.steps, tuple(columns), failures)
+    if isinstance(reader, View):
+        named = _needs(reader)
+        rows = project_sql(named, rows, failures)
+        rows = _late(reader.window, rows)
+        names = tuple(n.name for n in named)
+    segments.append(Segment(rows, None, names))
+    return Placed(tuple(segments), tuple(failures.texts), reasons)
+
+
+def pane_us(window: Tumble | Slide) -> tuple[int, int]:
+    """(size, offset) of the slices that rows are counted in: windows, or panes of sliding ones."""
+    if isinstance(window, Tumble):
+        return window.size_us, window.offset_us
+    return gcd(window.size_us, window.every_us), window.offset_us
+
+
+def _chain(
+    steps: Sequence[Step], columns: tuple[str, ...], failures: Failures
+) -> tuple[list[Segment], str, tuple[str, ...], dict[int, str]]:
+    segments: list[Segment] = []
+    rows = begin_sql(SOURCE, columns)
+    reasons: dict[int, str] = {}
+    for index, step in enumerate(steps):
+        if isinstance(step, Dedupe):
+            named = [Named(f"_d{i}", e) for i, e in enumerate(step.by)]
+            rows = _with_dedupe_keys(named, rows, columns, failures)
+            segments.append(Segment(rows, step, columns))
+            rows = f"select * from {SOURCE}"
+            continue
+        rows = step_sql(step, index, rows, columns, failures)
+        columns = columns_after(step, columns)
+        reason = getattr(step, "reason", None)
+        if reason is not None:
+            reasons[index] = reason
+    return segments, rows, columns, reasons
+
+
+def _with_dedupe_keys(
+    named: list[Named], rows: str, columns: Sequence[str], failures: Failures
+) -> str:
+    """Adds the values that a dedupe compares; they are plain columns more often than not."""
+    made = "".join(
+        f", case when _verdict = 0 then try(struct_pack(v := ({n.expression.sql}))) end as {n.name}"
+        for n in named
+    )
+    failed = " ".join(
+        f"when {n.name} is null then {verdicts.code(verdicts.FAILED, failures.add(n.expression))}"
+        for n in named
+    )
+    verdict = f"case when _verdict <> 0 then _verdict {failed} else 0 end"
+    return f"select * replace (({verdict}) as _verdict) from (select *{made} from ({rows}))"
+
+
+def _needs(view: View) -> list[Named]:
+    """Everything that the view's state is made from, as columns with short names."""
+    named = [Named(f"k{i}", k.expression) for i, k in enumerate(view.keys)]
+    for call in view.aggregates:
+        named += [Named(argument(call, i), e) for i, e in enumerate(call.arguments)]
+        if call.filter is not None:
+            named.append(Named(condition(call), call.filter))
+    if isinstance(view.window, SessionMarks):
+        named.append(Named("_start", view.window.starts))
+        if view.window.ends is not None:
+            named.append(Named("_end", view.window.ends))
+    return named
+
+
+def _late(window: Window | None, rows: str) -> str:
+    """Adds `_slice`, and the last verdict: whether the slice was closed when the record came."""
+    if window is None:
+        return f"select *, null::bigint as _slice from ({rows})"
+    time = "epoch_us(_time)"
+    if isinstance(window, SessionGap | SessionMarks):
+        start = "null::bigint"
+        late = f"{time} < _closed"
+    else:
+        size, offset = pane_us(window)
+        start = slice_sql(time, size, offset)
+        late = f"{start} + {size} <= _closed"
+    code = verdicts.code(verdicts.LATE)
+    verdict = f"case when _verdict = 0 and (({late}) or _replay is not null) then {code} else _verdict end"
+    return f"select * replace (({verdict}) as _verdict), {start} as _slice from ({rows})"
+
+
+def slice_sql(time: str, size_us: int, offset_us: int) -> str:
+    """Start of the slice that holds `time` (both in microseconds), also before 1970."""
+    if offset_us % size_us == 0:
+        return f"({time} - (({time} % {size_us}) + {size_us}) % {size_us})"
+    moved = f"({time} - {offset_us % size_us})"
+    return f"({time} - (({moved} % {size_us}) + {size_us}) % {size_us})"

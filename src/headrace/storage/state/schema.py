@@ -1,0 +1,76 @@
+"""The tables of a job's state file that are not a view's own.
+
+FORMAT is the number of this layout. A file of another format is migrated by a numbered step or
+refused in words; see docs/decisions/0002-state-layout.md.
+"""
+
+from __future__ import annotations
+
+FORMAT = 1
+
+TABLES = """
+create schema if not exists meta;
+create schema if not exists state;
+create table if not exists meta.facts (name varchar primary key, value varchar);
+create table if not exists meta.epochs (
+  generation bigint, epoch bigint, kind varchar, epoch_time timestamp,
+  records bigint, emitted boolean, fingerprint varchar);
+create table if not exists meta.ranges (
+  epoch bigint, topic varchar, "partition" integer, start_offset bigint, end_offset bigint,
+  greatest_before_us bigint, exempt boolean);
+create table if not exists meta.watermarks (
+  epoch bigint, topic varchar, before_us bigint, after_us bigint);
+create table if not exists meta.sources (topic varchar, identity varchar);
+create table if not exists meta.partitions (
+  topic varchar, "partition" integer, next_offset bigint, greatest_us bigint);
+create table if not exists meta.counters (
+  kind varchar, name varchar, counter varchar, value bigint);
+create table if not exists meta.dead_letters (
+  topic varchar, topic_generation varchar, "partition" integer, "offset" bigint,
+  view varchar, field varchar, reason varchar, value blob, value_bytes bigint, value_digest varchar,
+  arrival_time timestamp, epoch bigint, replayed bigint);
+create table if not exists meta.refused_rows (
+  destination varchar, key varchar, reason varchar, epoch bigint, refused_time timestamp);
+create table if not exists meta.verdicts (
+  epoch bigint, reader varchar, kind varchar, rows blob);
+create table if not exists meta.outbox (
+  epoch bigint, output varchar, position bigint, key blob, value blob);
+create table if not exists meta.marks (output varchar, generation bigint, epoch bigint);
+create table if not exists meta.views (view varchar, fingerprint varchar, since_epoch bigint);
+create table if not exists meta.regions (
+  view varchar, number bigint, from_us bigint, bound_us bigint, epoch bigint,
+  topic_generation varchar, "partition" integer, end_offset bigint);
+"""
+
+PUBLIC_VIEWS = """
+create or replace view main.dead_letters as
+  select topic, topic_generation, "partition", "offset", view, field, reason,
+    value, value_bytes, value_digest, arrival_time, epoch, replayed from meta.dead_letters;
+create or replace view main.refused_rows as select * from meta.refused_rows;
+create or replace view main.epochs as
+  select e.generation, e.epoch, e.kind, e.epoch_time, e.records, e.emitted,
+    w.topic, make_timestamp(w.before_us) as watermark_before, make_timestamp(w.after_us) as watermark_after
+  from meta.epochs e left join meta.watermarks w on w.epoch = e.epoch;
+create or replace view main.conservation as
+  with c as (select kind, name, counter, value from meta.counters),
+  p as (select kind, name,
+      coalesce(max(value) filter (where counter = 'read'), 0) as read,
+      coalesce(max(value) filter (where counter = 'accepted'), 0) as accepted,
+      coalesce(max(value) filter (where counter = 'dead_lettered'), 0) as dead_lettered,
+      coalesce(max(value) filter (where counter = 'applied'), 0) as applied,
+      coalesce(max(value) filter (where counter = 'filtered'), 0) as filtered,
+      coalesce(max(value) filter (where counter = 'late'), 0) as late,
+      coalesce(max(value) filter (where counter = 'duplicate'), 0) as duplicate,
+      coalesce(max(value) filter (where counter = 'failed'), 0) as failed,
+      coalesce(max(value) filter (where counter = 'sent'), 0) as sent,
+      coalesce(max(value) filter (where counter = 'landed'), 0) as landed,
+      coalesce(max(value) filter (where counter = 'refused'), 0) as refused
+    from c group by kind, name)
+  select kind, name, read, accepted, dead_lettered, applied, filtered, late, duplicate, failed,
+    sent, landed, refused,
+    case kind when 'source' then read = accepted + dead_lettered
+      when 'destination' then sent = landed + refused
+      else accepted = applied + filtered + late + duplicate + failed end as balanced
+  from p order by case kind when 'source' then 0 when 'view' then 1 when 'view_rows' then 2
+    else 3 end, name;
+"""

@@ -1,0 +1,185 @@
+"""A job's state: one DuckDB file, one process, one transaction per epoch.
+
+Whatever an epoch changes (views, embedded tables, offsets, counters, the outbox) is committed
+together and is on disk before anything leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from headrace.storage.state.schema import FORMAT, PUBLIC_VIEWS, TABLES
+from headrace.values.errors import DiskRefused, HeadraceError, StateRefused
+from headrace.values.points import reach
+
+FILE_NAME = "job.duckdb"
+
+_ENGINE = (
+    "set timezone = 'UTC'",
+    "set error_on_division_by_zero = false",
+    "set ieee_floating_point_ops = false",
+    "set preserve_insertion_order = true",
+)
+
+
+def configure(connection: duckdb.DuckDBPyConnection) -> None:
+    """The settings under which expressions mean what semantics.md says."""
+    for statement in _ENGINE:
+        connection.execute(statement)
+
+
+class StateStore:
+    """Opens and keeps the state file in `directory`; `connection` is the writer's."""
+
+    def __init__(self, directory: Path, *, threads: int | None, memory_limit: str) -> None:
+        self.path = directory / FILE_NAME
+        self.connection = self._open(threads, memory_limit)
+
+    def _open(self, threads: int | None, memory_limit: str) -> duckdb.DuckDBPyConnection:
+        config: dict[str, Any] = {
+            "memory_limit": memory_limit,
+            "temp_directory": str(self.path.parent / "spill"),
+            "checkpoint_threshold": "128MB",
+        }
+        if threads is not None:
+            config["threads"] = threads
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            connection = duckdb.connect(str(self.path), config=config)
+        except OSError as error:
+            raise DiskRefused(f"{self.path}: {error.strerror}") from error
+        except duckdb.Error as error:
+            raise _cannot_open(self.path, error) from error
+        configure(connection)
+        with disk_errors(self.path):
+            connection.execute(TABLES)
+        self._check_format(connection)
+        with disk_errors(self.path):
+            connection.execute(PUBLIC_VIEWS)
+        return connection
+
+    def _check_format(self, connection: duckdb.DuckDBPyConnection) -> None:
+        found = dict(connection.execute("select name, value from meta.facts").fetchall())
+        version = ".".join(duckdb.__version__.split(".")[:2])
+        if not found:
+            rows = [("format", str(FORMAT)), ("duckdb", version)]
+            connection.executemany("insert into meta.facts values (?, ?)", rows)
+            return
+        if found.get("format") != str(FORMAT):
+            raise StateRefused(
+                f"{self.path} has format {found.get('format')}, this version reads {FORMAT}",
+                remedy="Use the version of Headrace that wrote it, or rebuild: headrace state APP reset",
+            )
+        if found.get("duckdb") != version:
+            raise StateRefused(
+                f"{self.path} holds aggregate states of DuckDB {found.get('duckdb')}, "
+                f"this is {version}",
+                remedy="Rebuild it from the lake: headrace state APP rebuild",
+            )
+
+    def fact(self, name: str) -> str | None:
+        """A single value kept under `name`."""
+        row = self.connection.execute(
+            "select value from meta.facts where name = ?", [name]
+        ).fetchone()
+        return None if row is None else str(row[0])
+
+    def set_fact(self, name: str, value: str) -> None:
+        """Keeps `value` under `name`."""
+        self.connection.execute("insert or replace into meta.facts values (?, ?)", [name, value])
+
+    @contextmanager
+    def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """One durable step: all of it or nothing."""
+        connection = self.connection
+        with disk_errors(self.path):
+            connection.execute("begin")
+            try:
+                yield connection
+                reach("state.before_commit")
+                connection.execute("commit")
+                reach("state.committed")
+            except BaseException:
+                _rollback(connection)
+                raise
+
+    def count(self, counts: Iterable[tuple[str, str, str, int]]) -> None:
+        """Adds (kind, name, counter, by) to the counters; inside a transaction."""
+        wanted = [c for c in counts if c[3]]
+        known = {
+            (k, n, c)
+            for k, n, c in self.connection.execute(
+                "select kind, name, counter from meta.counters"
+            ).fetchall()
+        }
+        for kind, name, counter, by in wanted:
+            if (kind, name, counter) in known:
+                self.connection.execute(
+                    "update meta.counters set value = value + ? "
+                    "where kind = ? and name = ? and counter = ?",
+                    [by, kind, name, counter],
+                )
+            else:
+                known.add((kind, name, counter))
+                self.connection.execute(
+                    "insert into meta.counters values (?, ?, ?, ?)", [kind, name, counter, by]
+                )
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """The rows of a query."""
+        return self.connection.execute(sql, list(parameters)).fetchall()
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A further connection to the same file, for another thread."""
+        cursor = self.connection.cursor()
+        configure(cursor)
+        return cursor
+
+    def close(self) -> None:
+        """Closes the file; a checkpoint makes the next start quick."""
+        self.connection.close()
+
+
+def _rollback(connection: duckdb.DuckDBPyConnection) -> None:
+    try:
+        connection.execute("rollback")
+    except duckdb.Error:
+        return
+
+
+def _cannot_open(path: Path, error: duckdb.Error) -> HeadraceError:
+    text = str(error)
+    if "lock" in text.lower():
+        return StateRefused(
+            f"{path} is open in another program",
+            remedy="Close it there; while a job runs, ask it with: headrace query APP …",
+        )
+    if "ermission denied" in text or "No space" in text or "read-only" in text.lower():
+        return DiskRefused(f"{path} cannot be opened: {text.splitlines()[0]}")
+    return StateRefused(
+        f"{path} cannot be read: {text.splitlines()[0]}",
+        remedy="Restore it from a backup, or rebuild the state: headrace state APP reset",
+    )
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """What the disk refuses, in words; nothing was committed then."""
+    try:
+        yield
+    except (duckdb.IOException, duckdb.FatalException, duckdb.OutOfMemoryException) as error:
+        first = str(error).splitlines()[0]
+        if isinstance(error, duckdb.OutOfMemoryException):
+            raise DiskRefused(
+                f"the engine's memory limit is too small for this: {first}",
+                remedy="Allow more: HEADRACE_MEMORY_LIMIT=2GB",
+            ) from error
+        raise DiskRefused(
+            f"{path.parent} does not take what was to be written: {first}",
+            remedy="Make room or mend the permission, then run again: nothing is lost.",
+        ) from error
