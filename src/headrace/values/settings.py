@@ -91,7 +91,7 @@ class Value:
     """A setting as it is now: `source` says where it came from. Secrets are masked."""
 
     setting: Setting
-    text: str
+    value: Any
     source: str
 
 
@@ -134,13 +134,9 @@ def explain_settings(
     rows = []
     for row in table():
         value = getattr(settings, row.name)
-        text = "(secret)" if row.secret and value is not None else _text(value)
-        rows.append(Value(row, text, sources.get(row.name, "default")))
+        shown = "(secret)" if row.secret and value is not None else value
+        rows.append(Value(row, shown, sources.get(row.name, "default")))
     return rows
-
-
-def _text(value: object) -> str:
-    return "" if value is None else str(value)
 
 
 def _load(

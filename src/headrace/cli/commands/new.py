@@ -1,0 +1,59 @@
+"""`headrace new`: a small app of one's own, with data and a test, ready to run."""
+
+from __future__ import annotations
+
+import keyword
+from importlib import resources
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from headrace.cli.options import Debug, Json, examples
+from headrace.cli.session import session
+from headrace.values.errors import DiskRefused, UsageError
+
+EXAMPLES = examples(
+    "headrace new shop",
+    "cd shop && headrace ingest shop.py orders orders.jsonl",
+)
+FILES = {"app.py": "{name}.py", "app_test.py": "test_{name}.py", "orders.jsonl": "orders.jsonl"}
+
+
+def command(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The app's name, and its directory's.")
+    ],
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Writes a small app with sample data and a test into the directory NAME."""
+    if not name.isidentifier() or keyword.iskeyword(name) or not name.islower():
+        raise UsageError(
+            f"{name!r} cannot be an app's name",
+            remedy="Use a small letter, then small letters, digits and _: my_shop.",
+        )
+    directory = Path(name)
+    if directory.exists() and any(directory.iterdir()):
+        raise UsageError(f"{directory} exists and is not empty", remedy="Choose another name.")
+    templates = resources.files("headrace.cli") / "template"
+    written = []
+    try:
+        directory.mkdir(exist_ok=True)
+        for source, target in FILES.items():
+            path = directory / target.format(name=name)
+            text = (templates / f"{source}.txt").read_text(encoding="utf-8")
+            path.write_text(text.replace("{{name}}", name), encoding="utf-8")
+            written.append(str(path))
+    except OSError as error:
+        raise DiskRefused(f"{directory} cannot be written: {error.strerror}") from error
+    steps = [
+        f"cd {name}",
+        f"headrace ingest {name}.py orders orders.jsonl",
+        f"headrace run {name}.py --until caught-up",
+        f'headrace query {name}.py "select * from revenue order by day, country"',
+        f"headrace verify {name}.py",
+        f"python -m pytest test_{name}.py",
+    ]
+    text = "\n".join([*written, "", "What to type next:", *(f"  {step}" for step in steps)])
+    session.show({"written": written, "next": steps}, text)

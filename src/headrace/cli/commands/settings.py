@@ -1,0 +1,36 @@
+"""`headrace settings`: every setting, its value, and where that comes from."""
+
+from __future__ import annotations
+
+from headrace.cli.options import DataDirectory, Debug, Json, Profile, examples
+from headrace.cli.session import session
+from headrace.cli.tables import text_table
+from headrace.values.settings import explain_settings
+
+EXAMPLES = examples(
+    "headrace settings",
+    "HEADRACE_THREADS=2 headrace settings --json",
+    "headrace settings --profile production",
+)
+
+
+def command(
+    profile: Profile = None, data: DataDirectory = None, as_json: Json = False, debug: Debug = False
+) -> None:
+    """Shows every setting, its present value and where that comes from."""
+    values = explain_settings(profile=profile, overrides={"data": data})
+    document = [
+        {
+            "name": v.setting.name,
+            "value": v.value,
+            "source": v.source,
+            "environment": v.setting.environment,
+            "help": v.setting.help,
+        }
+        for v in values
+    ]
+    rows = [
+        (v.setting.name, "-" if v.value is None else str(v.value), v.source, v.setting.help)
+        for v in values
+    ]
+    session.show(document, text_table(("setting", "value", "from", "what it is"), rows))

@@ -1,0 +1,118 @@
+"""From the APP of a command line to the app: a built-in name, a file, or module:attribute."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+from headrace.language.definition import Definition as App
+from headrace.values.errors import DefinitionError, HeadraceError, UsageError, did_you_mean
+
+BUILT_IN = ("activity",)
+
+
+def load_app(name: str) -> App:
+    """The app that `name` means; the user's own directory comes first on the module path.
+
+    Raises UsageError when there is none, DefinitionError when its file cannot be run.
+    """
+    target, _, attribute = name.partition(":")
+    if target in BUILT_IN and not attribute:
+        return _app_of(importlib.import_module(f"headrace.apps.{target}"), "app", name)
+    if target.endswith(".py") or os.sep in target:
+        return _app_of(_run_file(Path(target)), attribute, name)
+    if attribute or "." in target or Path(f"{target}.py").exists():
+        return _app_of(_import(target), attribute, name)
+    near = [*BUILT_IN, *(p.name for p in sorted(Path.cwd().glob("*.py")))]
+    raise UsageError(f"there is no app called {name!r}", remedy=did_you_mean(name, near))
+
+
+def _run_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        near = [str(p) for p in sorted(path.parent.glob("*.py"))]
+        raise UsageError(f"there is no file {path}", remedy=did_you_mean(str(path), near))
+    sys.path.insert(0, str(path.resolve().parent))
+    spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    try:
+        spec.loader.exec_module(module)
+    except HeadraceError:
+        raise
+    except Exception as error:
+        raise _in_their_words(error, str(path)) from error
+    return module
+
+
+def _import(name: str) -> ModuleType:
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        return importlib.import_module(name)
+    except HeadraceError:
+        raise
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
+            raise UsageError(
+                f"there is no module {error.name!r}",
+                remedy="Give a file (my_app.py), or a module that can be imported from here.",
+            ) from None
+        raise _in_their_words(error, name) from error
+    except Exception as error:
+        raise _in_their_words(error, name) from error
+
+
+def _in_their_words(error: Exception, name: str) -> DefinitionError:
+    """What went wrong in the user's own code, with its place there and none of ours."""
+    what = f"{name} cannot be loaded: {type(error).__name__}: {error}"
+    if isinstance(error, SyntaxError) and error.filename is not None:
+        what = f"{name} cannot be loaded: {type(error).__name__}: {error.msg}"
+        return DefinitionError(
+            what,
+            expression=(error.text or "").strip() or None,
+            where=f"{_short(error.filename)}:{error.lineno}",
+        )
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if _is_theirs(f.filename)]
+    if not frames:
+        return DefinitionError(what)
+    last = frames[-1]
+    return DefinitionError(
+        what, expression=last.line or None, where=f"{_short(last.filename)}:{last.lineno}"
+    )
+
+
+def _is_theirs(filename: str) -> bool:
+    package = str(Path(__file__).resolve().parents[1])
+    foreign = (package, sys.base_prefix + os.sep, "<frozen", "<string")
+    return not filename.startswith(foreign) and "site-packages" not in filename
+
+
+def _short(filename: str) -> str:
+    path = Path(filename)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else filename
+
+
+def _app_of(module: ModuleType, attribute: str, name: str) -> App:
+    apps = {n: v for n, v in vars(module).items() if isinstance(v, App)}
+    if attribute:
+        if attribute in apps:
+            return apps[attribute]
+        found = getattr(module, attribute, None)
+        what = "is not an app" if found is not None else "does not exist"
+        raise UsageError(
+            f"{attribute!r} of {module.__name__} {what}", remedy=did_you_mean(attribute, apps)
+        )
+    if "app" in apps:
+        return apps["app"]
+    if len(apps) == 1:
+        return next(iter(apps.values()))
+    if not apps:
+        raise UsageError(f"{name} defines no app", remedy='Write: app = headrace.App("name").')
+    raise UsageError(
+        f"{name} defines several apps", remedy=f"Choose one: {name}:{f' or {name}:'.join(apps)}."
+    )

@@ -1,0 +1,78 @@
+"""The command line: which commands there are, and how a call ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from importlib.metadata import version as version_of
+from typing import Annotated
+
+import typer
+
+from headrace.cli.commands import new, settings
+from headrace.cli.failures import INTERRUPTED_EXIT_CODE, report, report_usage
+
+cli = typer.Typer(
+    name="headrace",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="\b\n"
+    "Exit codes: 0 it holds; 1 a difference was found; 2 usage or definition; 3 a whole input\n"
+    "refused; 4 a system cannot be reached; 5 state or topic refused; 70 a bug in Headrace;\n"
+    "130 interrupted.",
+)
+for name, module in {
+    "new": new,
+    "settings": settings,
+}.items():
+    cli.command(name, epilog=module.EXAMPLES)(module.command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"headrace {version_of('headrace')}")
+        raise typer.Exit
+
+
+@cli.callback()
+def _headrace(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Streaming analytics from one definition: live, as a batch, and proved."""
+
+
+def main() -> None:
+    """Runs the command line and ends the process with its exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Runs one command line; returns the exit code."""
+    try:
+        code = cli(arguments or ["--help"], prog_name="headrace", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except typer.TyperException as error:
+        return report_usage(error)
+    except (typer.Abort, KeyboardInterrupt):
+        return INTERRUPTED_EXIT_CODE
+    except BrokenPipeError:
+        return _reader_left()
+    except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):
+            return _reader_left()
+        raise
+    except Exception as error:
+        return report(error)
+
+
+def _reader_left() -> int:
+    """Whoever read our output has seen enough (`| head`): that is no error."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

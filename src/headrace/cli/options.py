@@ -1,0 +1,69 @@
+"""Arguments and options that several commands share, each written once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from headrace.cli.session import session
+
+
+def _set_json(value: bool) -> bool:
+    session.as_json = value
+    return value
+
+
+def _set_debug(value: bool) -> bool:
+    session.debug = value
+    return value
+
+
+AppName = Annotated[
+    str,
+    typer.Argument(
+        metavar="APP",
+        help="A built-in name (activity), a file (my_app.py) or module:attribute.",
+        show_default=False,
+    ),
+]
+DataDirectory = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        help="Where everything embedded lives.  [env: HEADRACE_DATA, default: headrace-data]",
+        show_default=False,
+    ),
+]
+Profile = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        metavar="NAME",
+        help="Settings from [profile.NAME] of ./headrace.toml.",
+        show_default=False,
+    ),
+]
+JobName = Annotated[
+    str | None,
+    typer.Option("--job", metavar="NAME", help="Only this job of the app.", show_default=False),
+]
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Print the result as JSON.", callback=_set_json),
+]
+Debug = Annotated[
+    bool,
+    typer.Option("--debug", help="Log in detail, and show stack traces.", callback=_set_debug),
+]
+Yes = Annotated[
+    bool,
+    typer.Option("--yes", "-y", help="Do it without asking."),
+]
+
+
+def examples(*lines: str) -> str:
+    """The examples at the end of a command's help, line by line as they are."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

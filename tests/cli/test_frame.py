@@ -1,0 +1,126 @@
+"""How calls end: exit codes, words on standard error, closed pipes, help."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from headrace.cli import main as main_module
+from headrace.cli.main import cli, run
+from headrace.values import errors
+
+
+def headrace(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "headrace.cli", *arguments]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("HEADRACE_")}
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment)
+
+
+def commands() -> dict[str, typer.core.TyperGroup]:
+    """Every command by its words, those of groups too."""
+    found = {}
+
+    def walk(group: typer.core.TyperGroup, words: str) -> None:
+        for name, command in group.commands.items():
+            if hasattr(command, "commands"):
+                walk(command, f"{words}{name} ")
+            else:
+                found[words + name] = command
+
+    walk(typer.main.get_command(cli), "")
+    return found
+
+
+@pytest.mark.parametrize("words", commands())
+def test_every_command_has_help_with_examples(words: str, capsys) -> None:
+    assert run([*words.split(), "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert f"\n    headrace {words}" in shown.split("Examples:")[1]
+    assert "--json" in shown and "--debug" in shown
+
+
+def test_no_argument_shows_help(capsys) -> None:
+    assert run([]) == 0
+    assert "Exit codes:" in capsys.readouterr().out
+
+
+def test_a_wrong_command_line_ends_with_2(capsys) -> None:
+    assert run(["setings"]) == 2
+    assert "error: No such command 'setings'. Did you mean 'settings'?" in capsys.readouterr().err
+    assert run(["settings", "--sjon"]) == 2
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.DifferenceFound("w", remedy="r"),
+        errors.DefinitionError("w", remedy="r"),
+        errors.InputRefused("w", remedy="r"),
+        errors.DestinationDown("w", remedy="r"),
+        errors.TopicRefused("w", remedy="r"),
+        errors.Busy("w", remedy="r"),
+    ],
+)
+def test_errors_become_words_and_exit_codes(error, capsys, monkeypatch) -> None:
+    fail_with(error, monkeypatch)
+    assert run(["settings"]) == error.exit_code
+    assert capsys.readouterr().err == "error: w\nr\n"
+    assert run(["settings", "--json"]) == error.exit_code
+    told = json.loads(capsys.readouterr().err)["error"]
+    assert told == {"kind": type(error).__name__, "text": "w\nr", "exit_code": error.exit_code}
+    assert run(["settings", "--debug"]) == error.exit_code
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_the_unexpected_is_called_a_bug(capsys, monkeypatch) -> None:
+    fail_with(ZeroDivisionError("oh"), monkeypatch)
+    assert run(["settings"]) == 70
+    told = capsys.readouterr().err
+    assert told.startswith("error: ZeroDivisionError: oh\nThis is a bug in Headrace")
+    assert "--debug" in told and "Traceback" not in told
+    assert run(["settings", "--debug"]) == 70
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_interrupt_ends_with_130(monkeypatch) -> None:
+    fail_with(KeyboardInterrupt(), monkeypatch)
+    assert run(["settings"]) == 130
+
+
+def fail_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(main_module.settings, "explain_settings", fails)
+
+
+def test_a_reader_that_left_is_no_error() -> None:
+    pipe = "import subprocess, sys; p = subprocess.Popen([sys.executable, '-m', 'headrace.cli', "
+    pipe += "'settings', '--json'], stdout=subprocess.PIPE, stderr=subprocess.PIPE); "
+    pipe += "p.stdout.close(); e = p.stderr.read(); sys.exit(p.wait() or bool(e))"
+    assert subprocess.run([sys.executable, "-c", pipe]).returncode == 0
+
+
+def test_completion_knows_the_commands() -> None:
+    environment = {
+        **os.environ,
+        "_HEADRACE_COMPLETE": "complete_bash",
+        "COMP_WORDS": "headrace set",
+        "COMP_CWORD": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "headrace.cli"], capture_output=True, text=True, env=environment
+    )
+    assert "settings" in done.stdout
+
+
+def test_settings_says_where_a_value_comes_from(tmp_path: Path) -> None:
+    done = headrace("settings", "--data", "there", "--json", cwd=tmp_path)
+    row = next(r for r in json.loads(done.stdout) if r["name"] == "data")
+    assert (row["value"], row["source"]) == ("there", "option")

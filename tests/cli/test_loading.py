@@ -1,0 +1,105 @@
+"""APP on the command line: what it may be, and what a wrong one gets."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from headrace.cli.loading import load_app
+from headrace.values.errors import DefinitionError, UsageError
+
+DEFINITION = """
+from datetime import datetime
+import headrace as hr
+
+class E(hr.Event):
+    t: datetime
+
+app = hr.App("mine")
+app.table("n", app.source(E, topic="e", time="t").tumble("1 minute").agg(n="count(*)"))
+"""
+
+
+@pytest.fixture(autouse=True)
+def _inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        if "headrace" not in name:
+            del sys.modules[name]
+
+
+def write(name: str, text: str = DEFINITION) -> None:
+    Path(name).write_text(text)
+
+
+def test_a_built_in_name() -> None:
+    assert load_app("activity").name == "activity"
+
+
+@pytest.mark.parametrize(
+    "name", ["mine_a.py", "./mine_a.py", "mine_a:app", "mine_a", "mine_a.py:app"]
+)
+def test_a_file_or_a_module(name: str) -> None:
+    write("mine_a.py")
+    assert load_app(name).name == "mine"
+
+
+def test_a_module_beside_the_file_can_be_imported() -> None:
+    Path("sub").mkdir()
+    write("sub/beside_it.py", DEFINITION)
+    write("sub/mine_b.py", "from beside_it import app")
+    assert load_app("sub/mine_b.py").name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("activty", "no app called 'activty'\nDid you mean \"activity\""),
+        ("mine_c.pi", "there is no module 'mine_c.pi'"),
+        ("mine_cc.py", 'no file mine_cc.py\nDid you mean "mine_c.py"'),
+        ("nowhere:app", "there is no module 'nowhere'"),
+        ("mine_c:ap", "'ap' of mine_c does not exist\nDid you mean \"app\""),
+        ("mine_c:E", "'E' of mine_c is not an app\nValid names: app."),
+        ("none.py", "defines no app"),
+        ("two.py", "defines several apps\nChoose one: two.py:a or two.py:b"),
+    ],
+)
+def test_a_wrong_name_gets_the_near_ones(name: str, message: str) -> None:
+    write("mine_c.py")
+    write("none.py", "x = 1\n")
+    write("two.py", "import headrace as hr\na, b = hr.App('a'), hr.App('b')\n")
+    with pytest.raises(UsageError) as refused:
+        load_app(name)
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "line"),
+    [
+        ("import headrace\nx = undefined_name\n", "NameError: name 'undefined_name'", 2),
+        ("import headrace\n\ndef f(:\n", "SyntaxError: ", 3),
+        ("import no_such_library\n", "ModuleNotFoundError: No module named 'no_such_library'", 1),
+        ("def f():\n    return 1 / 0\n\nf()\n", "ZeroDivisionError: division by zero", 2),
+        ("import json\njson.loads('{')\n", "JSONDecodeError", 2),
+    ],
+)
+def test_an_error_in_the_file_shows_its_place(text: str, what: str, line: int) -> None:
+    write("mine_d.py", text)
+    with pytest.raises(DefinitionError) as refused:
+        load_app("mine_d.py")
+    assert what in str(refused.value)
+    assert f"in mine_d.py:{line}" in str(refused.value)
+    assert refused.value.expression == text.splitlines()[line - 1].strip()
+
+
+def test_a_wrong_definition_names_its_line() -> None:
+    write("mine_e.py", DEFINITION.replace('"1 minute"', '"1 munute"'))
+    with pytest.raises(DefinitionError, match="munute") as refused:
+        load_app("mine_e.py")
+    assert refused.value.where == "mine_e.py:9"
