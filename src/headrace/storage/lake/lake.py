@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from headrace.storage.contract import Mark
 from headrace.storage.lake.cleanup import tidy
-from headrace.storage.lake.columns import in_lake
+from headrace.storage.lake.columns import in_lake, type_sql
 from headrace.storage.lake.compaction import FILES_MIN, compact
 from headrace.storage.lake.disk import writing
 from headrace.storage.lake.entries import Entry, transactions
@@ -155,8 +155,9 @@ def _check_names(schema: pa.Schema, partition_by: tuple[str, ...]) -> None:
                 f"The lake is to be partitioned by {name!r}, which its rows do not have",
                 remedy=did_you_mean(name, schema.names),
             )
-        if pa.types.is_nested(schema.field(name).type):
+        type_ = schema.field(name).type
+        if pa.types.is_nested(type_) or pa.types.is_decimal(type_) or pa.types.is_floating(type_):
             raise DefinitionError(
-                f"A lake cannot be partitioned by {name!r}: its values are nested",
-                remedy="Partition by a plain column, a date for example.",
+                f"A lake cannot be partitioned by {name!r}, which is {type_sql(type_)}",
+                remedy="Partition by a date, a text, a whole number, a time or a truth value.",
             )
