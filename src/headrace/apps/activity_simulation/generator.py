@@ -1,0 +1,66 @@
+"""The activity app's generator of events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from headrace.apps.activity_simulation.disorder import Disorder, Records
+from headrace.apps.activity_simulation.outcome import Outcome
+from headrace.apps.activity_simulation.story import Story
+from headrace.apps.activity_simulation.text import Texts, user_names
+from headrace.ops.ingest.generator import Batch, Simulation
+from headrace.storage.topics.murmur2 import partitions_of
+from headrace.values.errors import UsageError
+
+
+class ActivityGenerator:
+    """A seeded stream of user activity for a topic of `partitions` partitions.
+
+    Raises UsageError when every record were to be late: nothing is late before something was seen.
+    """
+
+    topic = "user_activity"
+
+    def __init__(self, simulation: Simulation, partitions: int) -> None:
+        if simulation.late_every == 1:
+            raise UsageError(
+                "Not every record can be late: late means older than what came before",
+                remedy="Use --late-every 2 or more, or 0 for none.",
+            )
+        self._simulation = simulation
+        self._story = Story(simulation)
+        names = user_names(self._story.users)
+        self._texts = Texts(names)
+        self._disorder = Disorder(
+            partitions_of(names, partitions),
+            partitions,
+            simulation.seed,
+            simulation.late_every,
+            simulation.malformed_every,
+        )
+        self._outcome = Outcome(partitions)
+
+    def batches(self) -> Iterator[Batch]:
+        """The records, about 100,000 at a time; without a count they never end."""
+        count, done = self._simulation.count, 0
+        while count is None or done < count:
+            records = self._disorder.records(self._story.next_slice())
+            if count is not None:
+                records = records[: count - done]
+            if len(records) == 0:
+                continue
+            yield self._batch(records, done)
+            done += len(records)
+
+    def wrote(self, batch: Batch) -> None:
+        """Counts what now stands in the topic."""
+        self._outcome.count(batch.about)
+
+    def outcome(self) -> dict[str, Any]:
+        """What the activity app must count of the records written; see `Outcome.report`."""
+        return self._outcome.report()
+
+    def _batch(self, records: Records, first_number: int) -> Batch:
+        values, keys = self._texts.columns(records, first_number)
+        return Batch(values, keys, records.events.due_us, records)

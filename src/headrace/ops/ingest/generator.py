@@ -1,0 +1,73 @@
+"""What an app's own generator of events must do; `simulate` runs it.
+
+An app has one when its definition says so: `app.generator = ActivityGenerator`, a callable that
+takes a `Simulation` and the number of partitions and returns a `Generator`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What is asked of a generator.
+
+    `count` records (None: without end), `rate` records per second of their own time, event times
+    from `start_us` on (microseconds, UTC). Every `late_every`-th record is late, every
+    `malformed_every`-th malformed (0: none; malformed wins). `live` ones follow the clock.
+    """
+
+    count: int | None
+    rate: float
+    seed: int
+    start_us: int
+    late_every: int = 0
+    malformed_every: int = 0
+    live: bool = False
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Records in their order: values and keys (binary, nullable), and when each is due (int64).
+
+    `about` is the generator's own knowledge of them, anything that `[start:stop]` cuts alike.
+    """
+
+    values: pa.Array
+    keys: pa.Array
+    due_us: npt.NDArray[np.int64]
+    about: Any
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, cut: slice) -> Batch:
+        return Batch(self.values[cut], self.keys[cut], self.due_us[cut], self.about[cut])
+
+
+class Generator(Protocol):
+    """A repeatable stream of records for one topic: same simulation, same bytes and partitions."""
+
+    topic: str
+
+    def batches(self) -> Iterator[Batch]:
+        """The records; called once."""
+
+    def wrote(self, batch: Batch) -> None:
+        """Learns that `batch`, or a part of one, now stands in the topic, in this order."""
+
+    def outcome(self) -> dict[str, Any]:
+        """What must come of the records written, if they are all of the topic: JSON-able.
+
+        "accepted", "malformed" and "late" (by view) at least.
+        """
+
+
+GeneratorFactory = Callable[[Simulation, int], Generator]

@@ -1,0 +1,143 @@
+"""Writing a generator's records into a topic: all at once, or paced by the clock."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from headrace.ops.ingest.ahead import ahead
+from headrace.ops.ingest.generator import Batch, GeneratorFactory, Simulation
+from headrace.storage.topics.log import LocalTopic
+from headrace.values.errors import UsageError
+
+# Grows whenever the same simulation would give other bytes.
+_VERSION = 1
+_TICK_SECONDS = 0.02
+# When the clock has run away this far (a laptop slept), what lies between is left out.
+_BACKLOG_US_MAX = 5_000_000
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class SimulateReport:
+    """What a simulation did. `outcome` is what must come of its records (see `Generator`).
+
+    It is the outcome for the whole topic only if `alone`: no one else has written to it.
+    """
+
+    topic: str
+    added: int
+    already_there: int
+    seconds: float
+    alone: bool
+    parameters: dict[str, Any]
+    outcome: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def simulate(
+    topic: LocalTopic,
+    factory: GeneratorFactory,
+    simulation: Simulation,
+    *,
+    stop: threading.Event | None = None,
+    progress: Progress | None = None,
+) -> SimulateReport:
+    """Appends the records of a simulation, durably; `progress` learns how many are there so far.
+
+    With a count the same simulation is appended once: one that was killed goes on where it ended.
+    A live one has no end but `stop`. Raises UsageError for parameters that mean nothing.
+    """
+    _check(simulation)
+    begun = time.monotonic()
+    generator = factory(simulation, topic.partitions)
+    producer = _producer(generator.topic, simulation)
+    others = sum(topic.end_offsets()) - _there(topic, producer)
+    given, added = 0, 0
+    note = None if simulation.live else {"kind": "simulate", **asdict(simulation)}
+    stopped = stop or threading.Event()
+    batches = generator.batches()
+    for batch in _paced(batches, stopped) if simulation.live else ahead(batches):
+        appended = topic.append_numbered(
+            batch.values, batch.keys, producer=producer, first_sequence=given, note=note
+        )
+        generator.wrote(batch)
+        given += len(batch)
+        added += appended.rows
+        if progress is not None:
+            progress(given)
+        if stopped.is_set():
+            break
+    return SimulateReport(
+        topic=topic.name,
+        added=added,
+        already_there=given - added,
+        seconds=time.monotonic() - begun,
+        alone=others == 0 and sum(topic.end_offsets()) == _there(topic, producer),
+        parameters=asdict(simulation),
+        outcome=generator.outcome(),
+    )
+
+
+def _check(simulation: Simulation) -> None:
+    for name, value in (
+        ("--late-every", simulation.late_every),
+        ("--malformed-every", simulation.malformed_every),
+        ("--count", simulation.count or 0),
+        ("--seed", simulation.seed),
+    ):
+        if value < 0:
+            raise UsageError(f"{name} {value} means nothing", remedy=f"Give {name} 0 or more.")
+    if not 0 < simulation.rate <= 100_000_000:
+        raise UsageError(
+            f"A rate of {simulation.rate} events per second means nothing",
+            remedy="Give --rate a number above 0.",
+        )
+    if simulation.count is None and not simulation.live:
+        raise UsageError(
+            "A simulation without --count never ends and must follow the clock",
+            remedy="Give --count, or run it live.",
+        )
+
+
+def _producer(topic: str, simulation: Simulation) -> str:
+    """The same for the same bytes; a live simulation never gives the same bytes."""
+    if simulation.live:
+        return f"simulate-{uuid.uuid4().hex}"
+    text = json.dumps([_VERSION, topic, asdict(simulation)])
+    return f"simulate-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+
+
+def _there(topic: LocalTopic, producer: str) -> int:
+    state = topic.producer(producer)
+    return 0 if state is None else state.sequence + 1
+
+
+def _paced(batches: Iterator[Batch], stop: threading.Event) -> Iterator[Batch]:
+    """Gives each record when it is due, in a batch every 20 ms."""
+    for batch in batches:
+        start = 0
+        while start < len(batch) and not stop.is_set():
+            now_us = time.time_ns() // 1_000
+            if now_us - int(batch.due_us[-1]) > _BACKLOG_US_MAX:
+                break
+            end = int(np.searchsorted(batch.due_us, now_us, side="right"))
+            if end > start:
+                yield batch[start:end]
+                start = end
+            if start < len(batch):
+                due_seconds = (int(batch.due_us[start]) - now_us) / 1e6
+                stop.wait(max(due_seconds, _TICK_SECONDS))
+        if stop.is_set():
+            return

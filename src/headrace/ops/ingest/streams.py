@@ -1,0 +1,132 @@
+"""Input as a stream of byte blocks: files and standard input, plain, gzip or zstd.
+
+What is compressed is known by its first bytes, not by its name. A stream that is cut off or
+damaged inside its compression gives everything that could be read and then raises `Torn`.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import zstandard
+
+from headrace.values.errors import InputRefused
+
+BLOCK_BYTES = 4 << 20
+# A few bytes may hold gigabytes; small pieces bound what one of them unpacks to.
+_ZSTD_PIECE_BYTES = 4 << 10
+_GZIP_PIECE_BYTES = 32 << 10
+_PAUSE_SECONDS = 0.1
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+
+STDIN = "-"
+
+
+class Torn(Exception):
+    """A compressed stream ends, or stops making sense, before its end."""
+
+
+def open_input(path: Path) -> BinaryIO:
+    """Opens a file for reading; InputRefused in words when that cannot be."""
+    try:
+        if path.is_dir():
+            raise InputRefused(
+                f"{path} is a directory, not a file", remedy=f"Name the files: {path}/*"
+            )
+        return path.open("rb")
+    except FileNotFoundError:
+        raise InputRefused(
+            f"{path} does not exist",
+            remedy=f"Check the path; relative ones start here: {Path.cwd()}",
+        ) from None
+    except PermissionError:
+        raise InputRefused(
+            f"{path} may not be read by this user", remedy=f"chmod +r {path}"
+        ) from None
+    except OSError as error:
+        raise InputRefused(f"{path} cannot be opened: {error.strerror}") from None
+
+
+def file_blocks(file: BinaryIO, bytes_max: int, seen: Callable[[int], None]) -> Iterator[bytes]:
+    """The first `bytes_max` bytes of `file`, unpacked; `seen` is told each raw block's size."""
+
+    def raw() -> Iterator[bytes]:
+        left = bytes_max
+        while left > 0 and (block := file.read(min(BLOCK_BYTES, left))):
+            left -= len(block)
+            seen(len(block))
+            yield block
+
+    return _unpacked(raw())
+
+
+def pipe_blocks(seen: Callable[[int], None]) -> Iterator[bytes]:
+    """Standard input, unpacked, as it comes; an empty block says that nothing came for a while."""
+
+    def raw() -> Iterator[bytes]:
+        descriptor = sys.stdin.fileno()
+        while block := os.read(descriptor, BLOCK_BYTES):
+            seen(len(block))
+            yield block
+            if not select.select([descriptor], [], [], _PAUSE_SECONDS)[0]:
+                yield b""
+
+    return _unpacked(raw())
+
+
+def _unpacked(raw: Iterator[bytes]) -> Iterator[bytes]:
+    """`raw` without its compression, if it has one."""
+    head = b""
+    for block in raw:
+        head += block
+        if len(head) >= len(_ZSTD):
+            break
+    blocks = _chained(head, raw)
+    if head.startswith(_GZIP):
+        return _inflated(blocks, _GZIP_PIECE_BYTES, lambda: zlib.decompressobj(31), zlib.error)
+    if head.startswith(_ZSTD):
+        unpacker = zstandard.ZstdDecompressor()
+        return _inflated(blocks, _ZSTD_PIECE_BYTES, unpacker.decompressobj, zstandard.ZstdError)
+    return blocks
+
+
+def _chained(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    if head:
+        yield head
+    yield from rest
+
+
+def _inflated(
+    blocks: Iterator[bytes], piece_bytes: int, member: Callable[[], Any], error: type[Exception]
+) -> Iterator[bytes]:
+    """Unpacks one member (gzip) or frame (zstd) after another; raises Torn."""
+    unpacker = None
+    for block in blocks:
+        if not block:
+            yield block
+        for start in range(0, len(block), piece_bytes):
+            piece = block[start : start + piece_bytes]
+            while piece:
+                if unpacker is None:
+                    # gzip files may be filled up with zeros behind their last member.
+                    piece = piece.lstrip(b"\x00")
+                    if not piece:
+                        break
+                    unpacker = member()
+                try:
+                    unpacked = unpacker.decompress(piece)
+                except error as reason:
+                    raise Torn(f"its compression is damaged ({reason})") from None
+                if unpacked:
+                    yield unpacked
+                piece = b""
+                if unpacker.eof:
+                    piece, unpacker = unpacker.unused_data, None
+    if unpacker is not None:
+        raise Torn("it is cut off inside its compression")
