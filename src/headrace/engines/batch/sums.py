@@ -100,4 +100,6 @@ def _judged(
         parts.append(f"select {RECORD}, {verdict}, false from {end}")
     else:
         parts.append(f"select {RECORD}, 'applied', false from {end}")
-    return rows.chain.add(" union all ".join(parts)), rows
+    united = " union all ".join(parts)
+    named = f"select * from ({united}) _j({RECORD}, _verdict, _orphan)"
+    return rows.chain.add(named), rows

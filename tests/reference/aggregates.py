@@ -1,0 +1,124 @@
+"""Aggregates over Python lists, straight from their definitions."""
+
+from __future__ import annotations
+
+import functools
+import math
+import operator
+import statistics
+from collections.abc import Callable
+from typing import Any
+
+from headrace.plan.operators import AggregateCall
+from tests.reference.events import Functions
+from tests.reference.steps import Row
+
+
+def aggregate(call: AggregateCall, rows: list[Row], functions: Functions) -> Any:
+    """The value of `call` over `rows`, which may be in any order."""
+    ordered = sorted(rows, key=lambda r: r.place)
+    if call.filter is not None:
+        condition = functions[call.filter.sql]
+        ordered = [r for r in ordered if condition(r.values)]
+    arguments = [[functions[e.sql](r.values) for e in call.arguments] for r in ordered]
+    return _FUNCTIONS[call.function](call, arguments)
+
+
+Arguments = list[list[Any]]
+
+
+def _present(arguments: Arguments) -> list[Any]:
+    return [a[0] for a in arguments if a[0] is not None]
+
+
+def _reduced(combine: Callable[[Any, Any], Any]) -> Callable[[AggregateCall, Arguments], Any]:
+    def reduce(call: AggregateCall, arguments: Arguments) -> Any:
+        values = _present(arguments)
+        return functools.reduce(combine, values) if values else None
+
+    return reduce
+
+
+def _sum(call: AggregateCall, arguments: Arguments) -> Any:
+    values = _present(arguments)
+    if not values:
+        return None
+    total = math.fsum(values) if isinstance(values[0], float) else sum(values)
+    fits = not isinstance(total, int) or -(2**63) <= total < 2**63
+    return total if fits else None
+
+
+def _count(call: AggregateCall, arguments: Arguments) -> int:
+    values = _present(arguments)
+    return len(set(values)) if call.distinct else len(values)
+
+
+def _avg(call: AggregateCall, arguments: Arguments) -> float | None:
+    values = _present(arguments)
+    return math.fsum(values) / len(values) if values else None
+
+
+def _picked(call: AggregateCall, arguments: Arguments) -> Any:
+    """arg_min takes the first of the least, arg_max the last of the greatest."""
+    pairs = [a for a in arguments if a[0] is not None and a[1] is not None]
+    if not pairs:
+        return None
+    best = pairs[0]
+    for pair in pairs[1:]:
+        if pair[1] < best[1] if call.function == "arg_min" else pair[1] >= best[1]:
+            best = pair
+    return best[0]
+
+
+def _spread(
+    least: int, measure: Callable[[list[float]], float]
+) -> Callable[[AggregateCall, Arguments], Any]:
+    def spread(call: AggregateCall, arguments: Arguments) -> Any:
+        values = [float(v) for v in _present(arguments)]
+        return measure(values) if len(values) >= least else None
+
+    return spread
+
+
+def _quantile_cont(call: AggregateCall, arguments: Arguments) -> Any:
+    values = sorted(_present(arguments))
+    if not values:
+        return None
+    at = float(call.constants[0] if call.constants else "0.5") * (len(values) - 1)
+    low, high = values[math.floor(at)], values[math.ceil(at)]
+    return low + (high - low) * (at - math.floor(at))
+
+
+def _quantile_disc(call: AggregateCall, arguments: Arguments) -> Any:
+    values = sorted(_present(arguments))
+    if not values:
+        return None
+    return values[max(1, math.ceil(float(call.constants[0]) * len(values))) - 1]
+
+
+_FUNCTIONS: dict[str, Callable[[AggregateCall, Arguments], Any]] = {
+    "count_star": lambda call, arguments: len(arguments),
+    "count": _count,
+    "sum": _sum,
+    "avg": _avg,
+    "min": _reduced(min),
+    "max": _reduced(max),
+    "arg_min": _picked,
+    "arg_max": _picked,
+    "first": lambda call, arguments: arguments[0][0] if arguments else None,
+    "last": lambda call, arguments: arguments[-1][0] if arguments else None,
+    "last_row": lambda call, arguments: arguments[-1] if arguments else None,
+    "list": lambda call, arguments: [a[0] for a in arguments] or None,
+    "bool_and": _reduced(operator.and_),
+    "bool_or": _reduced(operator.or_),
+    "bit_and": _reduced(operator.and_),
+    "bit_or": _reduced(operator.or_),
+    "bit_xor": _reduced(operator.xor),
+    "stddev_samp": _spread(2, statistics.stdev),
+    "stddev_pop": _spread(1, statistics.pstdev),
+    "var_samp": _spread(2, statistics.variance),
+    "var_pop": _spread(1, statistics.pvariance),
+    "quantile_cont": _quantile_cont,
+    "quantile_disc": _quantile_disc,
+    "approx_count_distinct": lambda call, arguments: len(set(_present(arguments))),
+}

@@ -1,0 +1,245 @@
+"""Whole views by plain loops: the rows that must be served, and the counts."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import gcd
+from typing import Any
+
+from headrace.plan.operators import (
+    SessionGap,
+    SessionMarks,
+    Slide,
+    Stream,
+    Top,
+    Tumble,
+    View,
+)
+from tests.reference.aggregates import aggregate
+from tests.reference.events import Functions, Run, Values, moment
+from tests.reference.sessions import Session, replaced, sessions_of
+from tests.reference.steps import Row, value, walk
+
+RANKS = ("applied", "late", "failed", "duplicate", "filtered")
+
+
+@dataclass
+class Counts:
+    """How many records and rows got each verdict; `orphan_ends` of both."""
+
+    records: Counter[str]
+    rows: Counter[str]
+    orphan_ends: int
+    reasons: Counter[str]
+
+
+def expected(view: View, run: Run, functions: Functions, final: bool = False) -> list[Values]:
+    """Rows as dicts by column name; `final` keeps only what the watermark has closed."""
+    _, rows = _survivors(view, run, functions)
+    made = _made(view, run, rows, functions)
+    if view.having is not None:
+        having = view.having
+        made = [(r, closed) for r, closed in made if value(functions, having.sql, r)[1]]
+    if view.top is not None:
+        made = _ranked(view, view.top, made)
+    names = [c.name for c in view.columns]
+    return [{n: r[n] for n in names} for r, closed in made if closed or not final]
+
+
+def counts(reader: View | Stream, run: Run, functions: Functions) -> Counts:
+    """What became of every record and row (recomputes count nothing)."""
+    orphans = 0
+    if isinstance(reader, View):
+        dropped, alive = _survivors(reader, run, functions)
+        inside, outside, orphans = _in_sessions(reader, alive, functions)
+        rows = dropped + inside + [replace(r, verdict="filtered") for r in outside]
+    else:
+        rows = walk(reader.steps, run, functions)
+    verdicts = defaultdict(set)
+    for row in rows:
+        verdicts[row.event.record].add(row.verdict or "applied")
+    records = Counter(min(v, key=RANKS.index) for v in verdicts.values())
+    reasons = Counter(r.reason for r in rows if r.reason is not None)
+    return Counts(records, Counter(r.verdict or "applied" for r in rows), orphans, reasons)
+
+
+def slice_us(time_us: int, size_us: int, offset_us: int) -> int:
+    """The start of the aligned slice that holds a time."""
+    return (time_us - offset_us) // size_us * size_us + offset_us
+
+
+def _survivors(view: View, run: Run, functions: Functions) -> tuple[list[Row], list[Row]]:
+    """(rows dropped, rows that reached the window, late ones marked so)."""
+    dropped, alive = [], []
+    for row in walk(view.steps, run, functions):
+        if row.verdict is not None:
+            dropped.append(row)
+        elif not _works(view, row, functions):
+            dropped.append(replace(row, verdict="failed"))
+        else:
+            alive.append(replace(row, verdict="late") if _late(view, row) else row)
+    return dropped, alive
+
+
+def _in_sessions(
+    view: View, alive: list[Row], functions: Functions
+) -> tuple[list[Row], list[Row], int]:
+    """(rows that are late or in a session, rows in none, ends in none), for any kind of view."""
+    if not isinstance(view.window, SessionMarks):
+        return alive, [], 0
+    inside = [r for r in alive if r.verdict == "late"]
+    outside: list[Row] = []
+    orphans = 0
+    on_time = [r for r in alive if r.verdict is None]
+    for key, group in _by_key(view, on_time, functions).items():
+        sessions, none, ends = sessions_of(view.window, key, group, functions)
+        inside += [row for session in sessions for row in session.rows]
+        outside += none
+        orphans += ends
+    return inside, outside, orphans
+
+
+def _works(view: View, row: Row, functions: Functions) -> bool:
+    """Whether keys, arguments, filters and marks can be computed."""
+    needed = [k.expression for k in view.keys]
+    for call in view.aggregates:
+        needed += [*call.arguments, *([call.filter] if call.filter else [])]
+    if isinstance(view.window, SessionMarks):
+        needed += [view.window.starts, *([view.window.ends] if view.window.ends else [])]
+    return all(value(functions, e.sql, row.values)[0] for e in needed)
+
+
+def _late(view: View, row: Row) -> bool:
+    if view.window is None:
+        return False
+    if row.event.replay is not None:
+        return True
+    if row.closed_us is None:
+        return False
+    assert row.event.time_us is not None
+    match view.window:
+        case Tumble(size, offset):
+            return slice_us(row.event.time_us, size, offset) + size <= row.closed_us
+        case Slide(size, every, offset):
+            pane = gcd(size, every)
+            return slice_us(row.event.time_us, pane, offset) + pane <= row.closed_us
+    return row.event.time_us < row.closed_us
+
+
+def _by_key(view: View, rows: list[Row], functions: Functions) -> dict[tuple[Any, ...], list[Row]]:
+    groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[tuple(functions[k.expression.sql](row.values) for k in view.keys)].append(row)
+    return groups
+
+
+def _made(view: View, run: Run, rows: list[Row], functions: Functions) -> list[tuple[Values, bool]]:
+    """(row, whether the watermark has closed it) before conditions and rankings."""
+    result = []
+    for key, group in _by_key(view, rows, functions).items():
+        named = dict(zip([k.name for k in view.keys], key, strict=True))
+        for columns, members, closed in _slices(view, run, key, group, functions):
+            row = {**columns, **named}
+            states = {c.id: aggregate(c, members, functions) for c in view.aggregates}
+            for item in view.results:
+                row[item.name] = value(functions, item.expression.sql, states)[1]
+            result.append((row, closed))
+    return result
+
+
+def _slices(
+    view: View, run: Run, key: tuple[Any, ...], group: list[Row], functions: Functions
+) -> list[tuple[Values, list[Row], bool]]:
+    """(window or session columns, its rows, whether closed) of one key."""
+    match view.window:
+        case None:
+            return [({}, group, False)]
+        case Tumble() | Slide() as window:
+            return _window_slices(window, run, group)
+        case window:
+            return _session_slices(window, run, key, group, functions)
+
+
+def _window_slices(
+    window: Tumble | Slide, run: Run, group: list[Row]
+) -> list[tuple[Values, list[Row], bool]]:
+    every = window.size_us if isinstance(window, Tumble) else window.every_us
+    windows: dict[int, list[Row]] = defaultdict(list)
+    for row in group:
+        assert row.event.time_us is not None
+        start = slice_us(row.event.time_us, every, window.offset_us)
+        while start + window.size_us > row.event.time_us:
+            end = start + window.size_us
+            takes = row.verdict != "late"
+            for recompute in run.recomputes:
+                if recompute.covers(end):
+                    takes = recompute.read(row.event)
+            if takes:
+                windows[start].append(row)
+            start -= every
+    result = []
+    for start, rows in windows.items():
+        end = start + window.size_us
+        columns = {"window_start": moment(start), "window_end": moment(end)}
+        closed = run.watermark_us is not None and end <= run.watermark_us
+        result.append((columns, rows, closed))
+    return result
+
+
+def _session_slices(
+    window: SessionGap | SessionMarks,
+    run: Run,
+    key: tuple[Any, ...],
+    group: list[Row],
+    functions: Functions,
+) -> list[tuple[Values, list[Row], bool]]:
+    on_time = [r for r in group if r.verdict != "late"]
+    served, _, _ = sessions_of(window, key, on_time, functions)
+    for recompute in run.recomputes:
+        read = [r for r in group if recompute.read(r.event)]
+        again, _, _ = sessions_of(window, key, read, functions)
+        served = replaced(served, again, recompute)
+    return [(_session_columns(window, run, s), s.rows, s.settled(run.watermark_us)) for s in served]
+
+
+def _session_columns(window: SessionGap | SessionMarks, run: Run, session: Session) -> Values:
+    why = session.ended_by(window, run.watermark_us)
+    length = (session.last_us - session.start_us) / 1e6
+    return {
+        "session_start_time": moment(session.start_us),
+        "session_end_time": moment(session.last_us) if why else None,
+        "session_duration_seconds": length if why else None,
+        "ended_by": why,
+    }
+
+
+def _ranked(view: View, top: Top, made: list[tuple[Values, bool]]) -> list[tuple[Values, bool]]:
+    """The first rows of each window and group, descending, nulls last, ties by the row's key."""
+    keys = [c.name for c in view.columns if c.key]
+    groups: dict[Any, list[tuple[Values, bool]]] = defaultdict(list)
+    for row, closed in made:
+        group = (row.get("window_start"), *(row[name] for name in top.per))
+        groups[group].append((row, closed))
+    result = []
+    for group_rows in groups.values():
+        group_rows.sort(key=functools.cmp_to_key(_comparison(top.by, keys)))
+        for rank, (row, closed) in enumerate(group_rows[: top.count], 1):
+            result.append(({**row, "rank": rank}, closed))
+    return result
+
+
+def _comparison(by: str, keys: list[str]) -> Callable[[Any, Any], int]:
+    def compare(a: tuple[Values, bool], b: tuple[Values, bool]) -> int:
+        for name, sign in [(by, -1), *((key, 1) for key in keys)]:
+            x, y = a[0][name], b[0][name]
+            if x == y:
+                continue
+            if x is None or y is None:
+                return 1 if x is None else -1
+            return sign if x > y else -sign
+        return 0
+
+    return compare
