@@ -1,0 +1,1 @@
+"""The plan: a bound definition as frozen data, and what reads or writes it as such."""

@@ -268,11 +268,13 @@ class Job:
         return next(s for s in self.sources if s.topic == topic)
 
     def input_of(self, output: Output) -> View | Stream:
-        return next(v for v in (*self.views, *self.streams) if v.name == output.input)
+        inputs: tuple[View | Stream, ...] = (*self.views, *self.streams)
+        return next(i for i in inputs if i.name == output.input)
 
     def readers_of(self, topic: str) -> tuple[View | Stream, ...]:
         """Views, then streams, that read `topic`."""
-        return tuple(v for v in (*self.views, *self.streams) if v.topic == topic)
+        readers: tuple[View | Stream, ...] = (*self.views, *self.streams)
+        return tuple(r for r in readers if r.topic == topic)
 
 
 @dataclass(frozen=True)
