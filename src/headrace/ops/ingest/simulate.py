@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from headrace.ops.ingest.ahead import ahead
-from headrace.ops.ingest.generator import Batch, GeneratorFactory, Simulation
+from headrace.ops.ingest.generator import GeneratorFactory, Partitions, SimulatedBatch, Simulation
 from headrace.storage.topics.log import LocalTopic
 from headrace.values.errors import UsageError
 
@@ -61,8 +61,8 @@ def simulate(
     """
     _check(simulation)
     begun = time.monotonic()
-    generator = factory(simulation, topic.partitions)
-    producer = _producer(generator.topic, simulation)
+    generator = factory(simulation, Partitions(topic.partitions))
+    producer = _producer(factory.topic, simulation)
     others = sum(topic.end_offsets()) - _there(topic, producer)
     given, added = 0, 0
     note = None if simulation.live else {"kind": "simulate", **asdict(simulation)}
@@ -124,7 +124,7 @@ def _there(topic: LocalTopic, producer: str) -> int:
     return 0 if state is None else state.sequence + 1
 
 
-def _paced(batches: Iterator[Batch], stop: threading.Event) -> Iterator[Batch]:
+def _paced(batches: Iterator[SimulatedBatch], stop: threading.Event) -> Iterator[SimulatedBatch]:
     """Gives each record when it is due, in a batch every 20 ms."""
     for batch in batches:
         start = 0
