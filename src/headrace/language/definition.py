@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal, TypedDict, Unpack, cast
 
 from headrace.language.checks import Duration, duration, whole
-from headrace.language.describe import definition_lines, html_of, job_lines
+from headrace.language.describe import html_of, source_words
 from headrace.language.events import Event, checks_of, schema_of
 from headrace.language.location import caller
 from headrace.language.names import Names, app_name, is_path, names, table_name, topic_name
@@ -34,6 +34,28 @@ class OutputSpec:
     partitions: int = 3
 
 
+Input = Stream | View
+
+
+class SourceOptions(TypedDict, total=False):
+    """What `source` also takes: `partitions` of a local topic (3), `idle_timeout` after which a
+    silent partition holds nobody back (None: never), `ahead`, how far before its arrival an event
+    may claim to be ("1 day"), and `value_bytes_max` of a record (1 MiB)."""
+
+    partitions: int
+    idle_timeout: Duration | None
+    ahead: Duration
+    value_bytes_max: int
+
+
+_DEFAULTS: SourceOptions = {
+    "partitions": 3,
+    "idle_timeout": None,
+    "ahead": "1 day",
+    "value_bytes_max": 1 << 20,
+}
+
+
 class JobDefinition:
     """Sources and destinations with one state: an app has one of its own name, or several."""
 
@@ -51,17 +73,15 @@ class JobDefinition:
         time: str | None = None,
         time_unit: Literal["s", "ms", "us"] | None = None,
         lateness: Duration = "0",
-        partitions: int = 3,
-        idle_timeout: Duration | None = None,
-        ahead: Duration = "1 day",
-        value_bytes_max: int = 1 << 20,
+        **options: Unpack[SourceOptions],
     ) -> Stream:
         """Reads a topic as events of a class.
 
         `key` and `time` are fields or paths; an integer `time` needs `time_unit`. `lateness` is
-        how long windows wait for events out of order, `ahead` how far before its arrival an
-        event may claim to be, `idle_timeout` after how long a silent partition holds nobody back.
+        how long windows wait for events out of order. For the rest see `SourceOptions`.
         """
+        known = _options(options)
+        idle = known["idle_timeout"]
         spec = SourceSpec(
             topic=topic_name(topic),
             schema=schema_of(event),
@@ -70,48 +90,37 @@ class JobDefinition:
             time=_path(time, "time"),
             time_unit=_time_unit(time_unit, time),
             lateness_us=duration(lateness, "lateness", zero=True),
-            partitions=whole(partitions, "partitions", most=_PARTITIONS_MAX),
-            idle_timeout_us=None
-            if idle_timeout is None
-            else duration(idle_timeout, "idle_timeout"),
-            ahead_us=duration(ahead, "ahead", zero=True),
-            value_bytes_max=whole(value_bytes_max, "value_bytes_max"),
+            partitions=whole(known["partitions"], "partitions", most=_PARTITIONS_MAX),
+            idle_timeout_us=None if idle is None else duration(idle, "idle_timeout"),
+            ahead_us=duration(known["ahead"], "ahead", zero=True),
+            value_bytes_max=whole(known["value_bytes_max"], "value_bytes_max"),
             where=caller(),
         )
         self._check_source(spec)
         self.sources.append(spec)
         return Stream(spec, self)
 
-    def table(
-        self, name: str, view: Stream | View, key: Names = None, emit: Emit = "changes"
-    ) -> None:
+    def table(self, name: str, view: Input, key: Names = None, emit: Emit = "changes") -> None:
         """A table by key: a stream's latest row per `key`, or a view's rows, also by less."""
-        self._add("table", name, view, key=_key(key), emit=_emit(emit))
+        self._add(OutputSpec(name, "table", view, caller(), _key(key), _emit(emit)))
 
-    def index(
-        self, name: str, view: Stream | View, key: Names = None, emit: Emit = "changes"
-    ) -> None:
+    def index(self, name: str, view: Input, key: Names = None, emit: Emit = "changes") -> None:
         """Documents for search, one per key."""
-        self._add("index", name, view, key=_key(key), emit=_emit(emit))
+        self._add(OutputSpec(name, "index", view, caller(), _key(key), _emit(emit)))
 
     def ranking(
-        self,
-        name: str,
-        view: Stream | View,
-        *,
-        score: str,
-        key: Names = None,
-        emit: Emit = "changes",
+        self, name: str, view: Input, *, score: str, key: Names = None, emit: Emit = "changes"
     ) -> None:
         """Members by key, ranked by the number in the column `score`."""
         if not isinstance(score, str) or not score.isidentifier():
             raise DefinitionError(f"score is the name of a column, not {score!r}", where=caller())
-        self._add("ranking", name, view, key=_key(key), emit=_emit(emit), score=score)
+        spec = OutputSpec(name, "ranking", view, caller(), _key(key), _emit(emit), score=score)
+        self._add(spec)
 
     def wide_table(
         self,
         name: str,
-        view: Stream | View,
+        view: Input,
         *,
         partition_by: Names,
         cluster_by: Names = None,
@@ -123,52 +132,34 @@ class JobDefinition:
         if not partition:
             raise DefinitionError("a wide table needs partition_by", where=caller())
         self._add(
-            "wide_table",
-            name,
-            view,
-            key=key,
-            emit=_emit(emit),
-            partition_by=partition,
-            cluster_by=cluster,
+            OutputSpec(
+                name, "wide_table", view, caller(), key, _emit(emit), partition, cluster_by=cluster
+            )
         )
 
     def lake(
-        self, name: str, stream: Stream | View, partition_by: Names = None, emit: Emit = "changes"
+        self, name: str, stream: Input, partition_by: Names = None, emit: Emit = "changes"
     ) -> None:
         """All rows, for ever. A view goes in with emit="final": windows as they close."""
         partition = names(partition_by, "partition_by")
-        self._add("lake", name, stream, emit=_emit(emit), partition_by=partition)
+        self._add(OutputSpec(name, "lake", stream, caller(), None, _emit(emit), partition))
 
     def topic(
         self,
         name: str,
-        stream: Stream | View,
+        stream: Input,
         key: Names = None,
         partitions: int = 3,
         emit: Emit = "changes",
     ) -> None:
         """A topic of JSON records; without `key`, a stream keeps its source's, a view its own."""
         count = whole(partitions, "partitions", most=_PARTITIONS_MAX)
-        self._add("topic", name, stream, key=_key(key), emit=_emit(emit), partitions=count)
+        spec = OutputSpec(name, "topic", stream, caller(), _key(key), _emit(emit), partitions=count)
+        self._add(spec)
 
-    def _add(
-        self,
-        role: Role,
-        name: str,
-        input: Stream | View,
-        *,
-        key: tuple[str, ...] | None = None,
-        emit: Emit = "changes",
-        partition_by: tuple[str, ...] = (),
-        cluster_by: tuple[str, ...] = (),
-        score: str | None = None,
-        partitions: int = 3,
-    ) -> None:
-        topic_name(name) if role == "topic" else table_name(name)
-        self._check_input(name, input)
-        spec = OutputSpec(
-            name, role, input, caller(), key, emit, partition_by, cluster_by, score, partitions
-        )
+    def _add(self, spec: OutputSpec) -> None:
+        topic_name(spec.name) if spec.role == "topic" else table_name(spec.name)
+        self._check_input(spec.name, spec.input)
         self._check_output(spec)
         self.outputs.append(spec)
 
@@ -183,10 +174,9 @@ class JobDefinition:
             raise DefinitionError(
                 f'"{name}" is given {input!r}, which is no stream and no view', where=caller()
             )
-        stream = input.stream if isinstance(input, View) else input
-        if stream.job is not self:
+        if input.job is not self:
             raise DefinitionError(
-                f'"{name}" is given a stream of another job ({getattr(stream.job, "id", "?")})',
+                f'"{name}" is given a stream of another job ({getattr(input.job, "id", "?")})',
                 where=caller(),
                 remedy="Each job reads its own sources: call source(…) on this job too.",
             )
@@ -222,10 +212,18 @@ class JobDefinition:
             )
 
     def __repr__(self) -> str:
-        return "\n".join(job_lines(self))
+        return "\n".join(self._lines())
 
     def _repr_html_(self) -> str:
-        return html_of(job_lines(self))
+        return html_of(self._lines())
+
+    def _lines(self) -> list[str]:
+        lines = [f"job {self.id}"]
+        lines += [f"  source {source_words(source)}" for source in self.sources]
+        for output in self.outputs:
+            key = f" by {', '.join(output.key)}" if output.key else ""
+            lines.append(f"  {output.role.replace('_', ' ')} {output.name}{key}")
+        return lines
 
 
 class Definition(JobDefinition):
@@ -264,11 +262,10 @@ class Definition(JobDefinition):
                         remedy="Tables, indexes, rankings and wide tables share their names.",
                     )
 
-    def __repr__(self) -> str:
-        return "\n".join(definition_lines(self))
-
-    def _repr_html_(self) -> str:
-        return html_of(definition_lines(self))
+    def _lines(self) -> list[str]:
+        own = super()._lines()[1:] if self.sources or self.outputs else []
+        others = [line for job in self._others.values() for line in job._lines()]
+        return [f"app {self.name}", *own, *(f"  {line}" for line in others)]
 
 
 class _NamedJob(JobDefinition):
@@ -279,6 +276,16 @@ class _NamedJob(JobDefinition):
     def _check_output(self, spec: OutputSpec) -> None:
         super()._check_output(spec)
         self._app.check_name(spec)
+
+
+def _options(given: SourceOptions) -> SourceOptions:
+    for name in given:
+        if name not in _DEFAULTS:
+            known = ("topic", "key", "time", "time_unit", "lateness", *_DEFAULTS)
+            raise DefinitionError(
+                f"source(…) takes no {name}=", where=caller(), remedy=did_you_mean(name, known)
+            )
+    return {**_DEFAULTS, **given}
 
 
 def _space(role: Role) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 from headrace.language.checks import Duration, duration, expression, pairs
-from headrace.language.describe import grouped_lines, html_of, stream_lines
+from headrace.language.describe import group_lines, html_of, source_words, step_lines
 from headrace.language.location import caller
 from headrace.language.names import Names, column_name, is_path, names
 from headrace.language.steps import (
@@ -128,10 +128,13 @@ class Stream:
         raise missing_step(name, "Stream", _STREAM_NOT_YET)
 
     def __repr__(self) -> str:
-        return "\n".join(stream_lines(self))
+        return "\n".join(self._lines())
 
     def _repr_html_(self) -> str:
-        return html_of(stream_lines(self))
+        return html_of(self._lines())
+
+    def _lines(self) -> list[str]:
+        return [f"Stream of {source_words(self.source)}", *step_lines(self.steps)]
 
 
 @dataclass(frozen=True, repr=False)
@@ -207,7 +210,8 @@ class Grouped:
     def agg(self, **expressions: str) -> View:
         """The view: aggregates by name, in SQL, such as view_count="count(*)"."""
         made = pairs((), expressions, "agg")
-        return View(self.stream, self.window, self.keys, made, caller())
+        stream = self.stream
+        return View(stream.source, stream.job, stream.steps, self.window, self.keys, made, caller())
 
     def _windowed(self, window: WindowSpec) -> Grouped:
         if self.window is not None:
@@ -218,10 +222,15 @@ class Grouped:
         raise missing_step(name, "Grouped", _GROUPED_NOT_YET)
 
     def __repr__(self) -> str:
-        return "\n".join(grouped_lines(self))
+        return "\n".join(self._lines())
 
     def _repr_html_(self) -> str:
-        return html_of(grouped_lines(self))
+        return html_of(self._lines())
+
+    def _lines(self) -> list[str]:
+        steps = step_lines(self.stream.steps)
+        head = f"Grouped stream of {source_words(self.stream.source)}"
+        return [head, *steps, *group_lines(self.window, self.keys)]
 
 
 def _check_offset(offset_us: int, size_us: int, what: str) -> None:

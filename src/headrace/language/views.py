@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NoReturn
+from dataclasses import dataclass, field, replace
+from typing import Any, NoReturn
 
 from headrace.language.checks import expression, whole
-from headrace.language.describe import html_of, view_lines
+from headrace.language.describe import group_lines, html_of, pair_words, source_words, step_lines
 from headrace.language.location import caller
 from headrace.language.names import Names, names
-from headrace.language.steps import Pairs, TopSpec, WindowSpec
+from headrace.language.steps import Pairs, SourceSpec, StepSpec, TopSpec, WindowSpec
 from headrace.values.errors import DefinitionError
-
-if TYPE_CHECKING:
-    from headrace.language.streams import Stream
 
 _NOT_YET = {
     "join": "joins of views are not there yet",
@@ -33,7 +30,9 @@ _NOT_YET = {
 class View:
     """A keyed aggregate of a stream. Its columns: window or session, keys, results, rank."""
 
-    stream: Stream
+    source: SourceSpec
+    job: object = field(compare=False)
+    steps: tuple[StepSpec, ...]
     window: WindowSpec | None
     keys: Pairs
     results: Pairs
@@ -65,21 +64,27 @@ class View:
         return replace(self, ranking=ranking)
 
     def __getattr__(self, name: str) -> NoReturn:
-        raise _missing(name, "View", _NOT_YET)
+        raise missing_step(name, "View", _NOT_YET)
 
     def __repr__(self) -> str:
-        return "\n".join(view_lines(self))
+        return "\n".join(self._lines())
 
     def _repr_html_(self) -> str:
-        return html_of(view_lines(self))
+        return html_of(self._lines())
 
-
-def _missing(name: str, kind: str, words: dict[str, str]) -> Exception:
-    if name in words:
-        return DefinitionError(f"{name}(…): {words[name]}", where=caller())
-    return AttributeError(f"{kind!r} object has no attribute {name!r}")
+    def _lines(self) -> list[str]:
+        lines = [f"View of {source_words(self.source)}", *step_lines(self.steps)]
+        lines += group_lines(self.window, self.keys)
+        lines.append(f"  agg {pair_words(self.results)}")
+        lines += [f"  where {condition}" for condition, _ in self.conditions]
+        if self.ranking is not None:
+            per = f" per {', '.join(self.ranking.per)}" if self.ranking.per else ""
+            lines.append(f"  top {self.ranking.count} by {self.ranking.by}{per}")
+        return lines
 
 
 def missing_step(name: str, kind: str, words: dict[str, Any]) -> Exception:
     """The error for a call that `kind` does not have: in words where `words` has them."""
-    return _missing(name, kind, words)
+    if name in words:
+        return DefinitionError(f"{name}(…): {words[name]}", where=caller())
+    return AttributeError(f"{kind!r} object has no attribute {name!r}")

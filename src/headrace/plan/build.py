@@ -66,7 +66,7 @@ class _Builder:
 
     def _output(self, spec: OutputSpec) -> Output:
         if isinstance(spec.input, ViewSpec):
-            source = self.sources[spec.input.stream.source.topic]
+            source = self.sources[spec.input.source.topic]
             view = self._shared(build_view(source, spec.input), spec)
             return view_output(spec, view)
         source = self.sources[spec.input.source.topic]

@@ -61,7 +61,7 @@ class _Frame:
 
 def build_view(source: Source, spec: language.View) -> View:
     """The view, without a name yet."""
-    rows = rows_of(source, spec.stream.steps)
+    rows = rows_of(source, spec.steps)
     frame = _frame(rows, spec.window)
     keys = tuple(_key(rows, name, text, spec.where_made) for name, text in spec.keys)
     made = Aggregation(rows.scope, tuple(k.name for k in keys))
