@@ -64,11 +64,15 @@ def write_json(path: Path, content: Any) -> None:
     """Replaces `path` by `content` in one durable step."""
     aside = path.with_name(f"{path.name}.new")
     with writing(path):
-        with aside.open("w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
+        try:
+            with aside.open("w", encoding="utf-8") as file:
+                json.dump(content, file, indent=1)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
+        except OSError:
+            aside.unlink(missing_ok=True)
+            raise
         sync_directory(path.parent)
 
 

@@ -44,7 +44,7 @@ def read_head(directory: Path, partitions: int) -> Head | None:
     layout = _layout(partitions)
     for _ in range(_TRIES):
         try:
-            descriptor = os.open(directory / FILE_NAME, os.O_RDONLY)
+            descriptor = os.open(f"{directory}/{FILE_NAME}", os.O_RDONLY)
         except FileNotFoundError:
             return None
         try:
@@ -88,7 +88,7 @@ def publish_head(directory: Path, head: Head) -> None:
         *head.end,
     )
     struct.pack_into("<Q", content, 0, xxhash.xxh3_64_intdigest(memoryview(content)[8:]))
-    descriptor = os.open(directory / FILE_NAME, os.O_WRONLY | os.O_CREAT, 0o644)
+    descriptor = os.open(f"{directory}/{FILE_NAME}", os.O_WRONLY | os.O_CREAT, 0o644)
     try:
         write_at(descriptor, [content], 0)
     finally:

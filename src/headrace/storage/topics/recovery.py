@@ -36,12 +36,13 @@ def settle(about: About, segments: Segments) -> Head:
     if head.identity != about.identity:
         raise made_again(about)
     path = segment_path(directory, head.segment)
-    if not path.exists():
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
         raise TopicRefused(
             f"{path} is missing, though the topic's last records are in it",
             remedy="Restore the topic's directory from a backup.",
-        )
-    size = path.stat().st_size
+        ) from None
     if size < head.position:
         return _rebuild(about, segments)
     follows = segment_path(directory, head.segment + 1).exists()

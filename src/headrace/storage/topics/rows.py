@@ -104,5 +104,5 @@ def _flat(what: str, column: Column, type_: pa.DataType, count: int) -> pa.Array
         return column
     try:
         return pc.cast(column, type_)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+    except pa.ArrowException as error:
         raise UsageError(f"{what} must be {type_}, not {column.type}") from error

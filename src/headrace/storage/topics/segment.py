@@ -20,8 +20,9 @@ from headrace.storage.topics import frame
 from headrace.storage.topics.index import FrameIndex
 from headrace.values.errors import TopicRefused
 
-# A tail shorter than this is read; a longer one is mapped anew.
-_MAP_STEP_BYTES = 4 << 20
+# What was written after the file was mapped is read, unless it or the piece asked for is longer.
+_UNMAPPED_BYTES_MAX = 4 << 20
+_READ_BYTES_MAX = 1 << 20
 # Read beside a header, so that a short meta needs no second read.
 _PEEK_BYTES = 2 << 10
 
@@ -47,7 +48,7 @@ class Segment:
     def __init__(self, directory: Path, ordinal: int, partitions: int, seed: int) -> None:
         self.ordinal = ordinal
         self.path = segment_path(directory, ordinal)
-        self.index = FrameIndex(partitions)
+        self.index = FrameIndex(partitions, seed)
         self._index_path = index_path(directory, ordinal)
         self._partitions = partitions
         self._seed = seed
@@ -74,8 +75,7 @@ class Segment:
 
     def begin(self) -> tuple[npt.NDArray[np.int64], int]:
         """The offsets before the first row, and the last arrival time before this segment."""
-        content = os.pread(self._descriptor, frame.header_size(self._partitions), 0)
-        header = frame.parse_header(content, self._partitions)
+        header = self.valid_frame(0, self.size())
         if header is None or header.kind != frame.CHECKPOINT:
             raise self.damaged(0)
         return header.base, header.arrival_us
@@ -116,7 +116,8 @@ class Segment:
     def bytes_at(self, position: int, end: int) -> pa.Buffer:
         """The bytes from `position` to `end` (fewer at the end of the file), without a copy
         unless they are a short tail that was written after the file was mapped."""
-        if end > len(self._map) and end - len(self._map) >= _MAP_STEP_BYTES:
+        unmapped = end - len(self._map)
+        if unmapped > 0 and (unmapped > _UNMAPPED_BYTES_MAX or end - position > _READ_BYTES_MAX):
             self._remap()
         if end <= len(self._map):
             return pa.py_buffer(self._map[position:end])
@@ -130,24 +131,17 @@ class Segment:
         )
 
     def _hop(self, until: int) -> None:
-        """Adds the frame behind the last known one by reading its header alone."""
+        """Adds the frame behind the last known one from the frame itself."""
         position = self.index.limit
-        content = os.pread(self._descriptor, self._peek, position)
-        header = frame.parse_header(content, self._partitions)
-        if header is not None and header.meta_at + header.meta_length > len(content):
-            content = os.pread(self._descriptor, header.body_at, position)
-            header = frame.parse_header(content, self._partitions)
-        if (
-            header is None
-            or (header.segment, header.position) != (self.ordinal, position)
-            or position + header.length > until
-        ):
+        header = self.valid_frame(position, until)
+        if header is None:
             raise self.damaged(position)
+        start = memoryview(self.bytes_at(position, position + header.body_at))
         self.index.add(
             position,
             position + header.length,
             header.arrival_us,
-            producer_hash(frame.origin_of(content, header)),
+            producer_hash(frame.origin_of(start, header)),
             header.base + header.counts,
         )
 
