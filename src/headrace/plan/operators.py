@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from headrace.plan.html import html_table
 from headrace.values.schema import Schema
 
 Role = Literal["table", "lake", "topic", "index", "ranking", "wide_table"]
@@ -155,7 +156,8 @@ class AggregateCall:
 
     `function` is canonical (see language/aggregates.py), `arguments` are row expressions,
     `constants` are literal arguments such as a quantile's fraction, as SQL. `type` is the type
-    of the value that results see.
+    of the value that results see (DuckDB's own: a sum of integers is HUGEINT; the result over
+    it is cast to BIGINT). The value of `last_row` is a struct of its arguments: x0, x1, ….
     """
 
     id: str
@@ -281,3 +283,12 @@ class Job:
 class Plan:
     app: str
     jobs: tuple[Job, ...]
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (job.id, output.role.replace("_", " "), output.name, ", ".join(output.key), columns)
+            for job in self.jobs
+            for output in job.outputs
+            for columns in [", ".join(c.name for c in job.input_of(output).columns)]
+        ]
+        return html_table(f"Plan of {self.app}", ("job", "role", "name", "key", "columns"), rows)
