@@ -88,7 +88,11 @@ def test_a_delivery_without_rows_moves_the_mark(tmp_path: Path) -> None:
 
 def test_before_anything_was_written(tmp_path: Path) -> None:
     directory = tmp_path / "lake"
-    assert (version(directory), read_mark(directory, JOB), live_files(directory)) == (None, None, [])
+    assert (version(directory), read_mark(directory, JOB), live_files(directory)) == (
+        None,
+        None,
+        [],
+    )
     with pytest.raises(StateRefused, match="There is no lake"):
         relation_sql(directory)
     with duckdb.connect() as connection:
@@ -121,9 +125,18 @@ def test_nested_times_and_lists_come_back_as_they_went(tmp_path: Path) -> None:
         ]
     )
     meta = {name: event(3)[name] for name in METADATA.names}
-    value = {"at": event(3)["event_time"], "n": pa.scalar("12.50").cast(pa.decimal128(18, 2)).as_py()}
+    value = {
+        "at": event(3)["event_time"],
+        "n": pa.scalar("12.50").cast(pa.decimal128(18, 2)).as_py(),
+    }
     sent = [
-        {"one": value, "many": [value, None], "days": [event(0)["event_date"]], "raw": b"\0", **meta},
+        {
+            "one": value,
+            "many": [value, None],
+            "days": [event(0)["event_date"]],
+            "raw": b"\0",
+            **meta,
+        },
         {"one": None, "many": None, "days": [], "raw": None, **meta},
         {"one": {"at": None, "n": None}, "many": [], "days": None, "raw": b"", **meta},
     ]

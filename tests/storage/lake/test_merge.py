@@ -37,7 +37,12 @@ def seen(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def test_a_new_column_is_null_in_older_rows(tmp_path: Path) -> None:
     deliver(tmp_path, schema(a=pa.int64()), 1, {"a": 1})
-    deliver(tmp_path, schema(b=pa.timestamp("us"), a=pa.int64()), 2, {"a": 2, "b": event(1)["event_time"]})
+    deliver(
+        tmp_path,
+        schema(b=pa.timestamp("us"), a=pa.int64()),
+        2,
+        {"a": 2, "b": event(1)["event_time"]},
+    )
     wanted = [{"a": 1, "b": None}, {"a": 2, "b": event(1)["event_time"]}]
     assert seen(rows(tmp_path)) == seen(delta_rows(tmp_path)) == wanted
 
@@ -49,7 +54,13 @@ def test_a_new_column_shows_before_a_file_has_it(tmp_path: Path) -> None:
 
 
 def test_fields_inside_nested_columns_may_come_too(tmp_path: Path) -> None:
-    deliver(tmp_path, schema(p=POINT, q=pa.list_(POINT)), 1, {"p": {"x": 1}, "q": [{"x": 2}]}, {"p": None})
+    deliver(
+        tmp_path,
+        schema(p=POINT, q=pa.list_(POINT)),
+        1,
+        {"p": {"x": 1}, "q": [{"x": 2}]},
+        {"p": None},
+    )
     value = {"x": 3, "at": event(0)["event_time"]}
     deliver(tmp_path, schema(p=WIDER, q=pa.list_(WIDER)), 2, {"p": value, "q": [value]})
     wanted = [
@@ -86,7 +97,11 @@ def test_compaction_puts_files_of_several_schemas_together(tmp_path: Path) -> No
         ({"a": pa.int64(), "b": pa.date32()}, {"a": pa.int64()}, r"'b' \(DATE\) is not declared"),
         ({"p": WIDER}, {"p": POINT}, "'p.at'"),
         ({"q": pa.list_(POINT)}, {"q": pa.list_(pa.int64())}, r"'q\[\]' is STRUCT\(\"x\" BIGINT\)"),
-        ({"d": pa.decimal128(5, 2)}, {"d": pa.decimal128(9, 2)}, "DECIMAL.5,2. there and DECIMAL.9,2."),
+        (
+            {"d": pa.decimal128(5, 2)},
+            {"d": pa.decimal128(9, 2)},
+            "DECIMAL.5,2. there and DECIMAL.9,2.",
+        ),
     ],
 )
 def test_a_changed_or_lost_column_is_refused(

@@ -16,7 +16,21 @@ from headrace.storage.lake.lake import DeltaLake
 from headrace.storage.lake.partitions import directory_name, split
 from tests.storage.lake.lakes import JOB, delta_rows, event, mark, rows
 
-ODD = ["a/b", "a=b", "a b", "naïve", "日本", "%2F", "..", "#?&", "'\"", "\n\t", "{}", "x" * 300, "é" * 99]
+ODD = [
+    "a/b",
+    "a=b",
+    "a b",
+    "naïve",
+    "日本",
+    "%2F",
+    "..",
+    "#?&",
+    "'\"",
+    "\n\t",
+    "{}",
+    "x" * 300,
+    "é" * 99,
+]
 
 
 def delivered(directory: Path, type_: pa.DataType, values: list[Any]) -> None:

@@ -95,7 +95,9 @@ def test_an_older_version_within_the_grace_outlives_log_clean_up(tmp_path: Path)
 
 
 def file(rows: int, modified_ms: int, partition: str = "p") -> DataFile:
-    return DataFile(f"{rows}-{modified_ms}-{partition}", rows * 20, rows, modified_ms, (("d", partition),))
+    return DataFile(
+        f"{rows}-{modified_ms}-{partition}", rows * 20, rows, modified_ms, (("d", partition),)
+    )
 
 
 def test_what_is_compacted(monkeypatch: pytest.MonkeyPatch) -> None:

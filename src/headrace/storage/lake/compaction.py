@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from headrace.storage.lake.disk import sync_directory
 from headrace.storage.lake.entries import Entry
-from headrace.storage.lake.files import PREFIX, DataFile, write_file
+from headrace.storage.lake.files import PREFIX, DataFile, remove_files, write_file
 from headrace.storage.lake.log import Log
 from headrace.storage.lake.merge import widened
 from headrace.storage.lake.partitions import value_text
@@ -45,9 +45,15 @@ def compact(log: Log, entry: Entry) -> int:
     if not groups:
         return 0
     replaced = [file for group in groups for file in group]
-    added = [_merged(log.directory, group, log.schema) for group in groups]
-    for made in {(log.directory / file.path).parent for file in added}:
-        sync_directory(made)
+    added: list[DataFile] = []
+    try:
+        for group in groups:
+            added.append(_merged(log.directory, group, log.schema))
+        for made in {(log.directory / file.path).parent for file in added}:
+            sync_directory(made)
+    except OSError:
+        remove_files(log.directory, added)
+        raise
     reach("lake.compaction.written")
     log.commit(entry, added, replaced)
     return len(replaced)

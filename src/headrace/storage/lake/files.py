@@ -51,15 +51,25 @@ def write_files(
 
     `label` becomes part of their names. Everything is on disk when it returns.
     """
-    files = []
-    for values, part in split(rows, partition_by):
-        texts = tuple(zip(partition_by, map(value_text, values), strict=True))
-        for start in range(0, part.num_rows, ROWS_MAX):
-            piece = part.slice(start, ROWS_MAX)
-            files.append(write_file(directory, [piece], rows.schema, texts, label))
-    for made in {(directory / f.path).parent for f in files}:
-        sync_directory(made)
+    files: list[DataFile] = []
+    try:
+        for values, part in split(rows, partition_by):
+            texts = tuple(zip(partition_by, map(value_text, values), strict=True))
+            for start in range(0, part.num_rows, ROWS_MAX):
+                piece = part.slice(start, ROWS_MAX)
+                files.append(write_file(directory, [piece], rows.schema, texts, label))
+        for made in {(directory / f.path).parent for f in files}:
+            sync_directory(made)
+    except OSError:
+        remove_files(directory, files)
+        raise
     return files
+
+
+def remove_files(directory: Path, files: Iterable[DataFile]) -> None:
+    """Deletes files that no commit names."""
+    for file in files:
+        (directory / file.path).unlink(missing_ok=True)
 
 
 def write_file(
@@ -75,6 +85,21 @@ def write_file(
     target = directory / path
     if parts:
         make_directory(target.parent)
+    try:
+        footer, size = _written(target, tables, schema)
+    except OSError:
+        target.unlink(missing_ok=True)
+        raise
+    names = {column for column, _ in partition}
+    stats = json.dumps(_stats(footer, schema, names), ensure_ascii=False)
+    modified_ms = time.time_ns() // 1_000_000
+    return DataFile(path, size, footer.num_rows, modified_ms, partition, stats)
+
+
+def _written(
+    target: Path, tables: Iterable[pa.Table], schema: pa.Schema
+) -> tuple[pq.FileMetaData, int]:
+    """Writes a Parquet file and syncs it; its footer and its size in bytes."""
     footers: list[pq.FileMetaData] = []
     with target.open("xb") as file:
         with pq.ParquetWriter(file, schema, metadata_collector=footers, **_options(schema)) as out:
@@ -83,11 +108,7 @@ def write_file(
         reach("lake.file.written")
         file.flush()
         os.fsync(file.fileno())
-        size = file.tell()
-    names = {column for column, _ in partition}
-    stats = json.dumps(_stats(footers[0], schema, names), ensure_ascii=False)
-    modified_ms = time.time_ns() // 1_000_000
-    return DataFile(path, size, footers[0].num_rows, modified_ms, partition, stats)
+        return footers[0], file.tell()
 
 
 def _groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

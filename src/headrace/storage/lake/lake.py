@@ -19,7 +19,7 @@ from headrace.storage.lake.columns import in_lake, type_sql
 from headrace.storage.lake.compaction import FILES_MIN, compact
 from headrace.storage.lake.disk import writing
 from headrace.storage.lake.entries import Entry, transactions
-from headrace.storage.lake.files import write_files
+from headrace.storage.lake.files import remove_files, write_files
 from headrace.storage.lake.log import Log, sync_commits
 from headrace.storage.lake.merge import widened
 from headrace.storage.lake.opening import fenced, take
@@ -87,7 +87,7 @@ class DeltaLake:
                 # A commit whose outcome the caller did not learn: it only has to be durable.
                 sync_commits(self.directory, version, log.table.version())
             else:
-                self._append(log, rows, entry)
+                self._append(log, rows, last, entry)
         self._taken = (log, entry)
         self._deliveries += 1
         self._tidy(log, entry)
@@ -114,8 +114,8 @@ class DeltaLake:
             raise fenced(self.directory, incarnation, entry)
         return number == entry.number
 
-    def _append(self, log: Log, rows: pa.Table, entry: Entry) -> None:
-        from deltalake.exceptions import CommitFailedError
+    def _append(self, log: Log, rows: pa.Table, last: Entry, entry: Entry) -> None:
+        from deltalake.exceptions import DeltaError
 
         assert entry.mark is not None
         label = f"{entry.mark.generation}-{entry.mark.epoch}"
@@ -124,9 +124,11 @@ class DeltaLake:
         reach("lake.files.synced")
         try:
             log.commit(entry, files)
-        except CommitFailedError:
+        except (DeltaError, OSError):
             log.table.update_incremental()
-            self._landed(log, Entry(entry.job, entry.incarnation, None), entry)
+            if not self._landed(log, last, entry):
+                # On a full disk every try would leave its files behind until clean-up.
+                remove_files(self.directory, files)
             raise
 
     def _tidy(self, log: Log, entry: Entry) -> None:

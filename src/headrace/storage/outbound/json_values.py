@@ -1,0 +1,240 @@
+"""Rows as JSON texts, and columns added to JSON texts that are there, whole columns at a time.
+
+Times are RFC 3339 in UTC without trailing zeros (`2026-01-01T00:00:00.5Z`), whole numbers and
+decimals exact, NaN and infinity null. An added column replaces a field of that name that the
+text has already (a field that the event class does not declare): no key stands there twice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import cache
+from typing import TypeAlias
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.values.schema import quote
+
+_CLOSE, _OPEN = ord("}"), ord("{")
+_SPACE = b" \t\r\n"
+_PIECE_BYTES = 1 << 20
+_DECODER = json.JSONDecoder()
+_END = 2**31 - 1
+_ESCAPE_IN_KEY = r'\\(?:[^"\\]|\\.)*"\s*:'
+
+Rows: TypeAlias = npt.NDArray[np.int64]
+
+
+def rows_to_json(connection: duckdb.DuckDBPyConnection, rows: pa.Table) -> pa.Array:
+    """One JSON object per row, with all columns in order, as strings."""
+    if not rows.num_columns:
+        return pa.array(["{}"] * rows.num_rows, pa.string())
+    fields = ", ".join(
+        f"{quote(f.name)} := {_plain_sql(quote(f.name), f.type)}" for f in rows.schema
+    )
+    relation = connection.from_arrow(rows)
+    made = relation.project(f"to_json(struct_pack({fields}))::varchar as json").to_arrow_table()
+    return _flat(made.column("json"))
+
+
+def _plain_sql(value: str, type_: pa.DataType, depth: int = 0) -> str:
+    """SQL that makes of `value` what DuckDB's JSON writes as we want it."""
+    if not _odd(type_):
+        return value
+    if pa.types.is_timestamp(type_):
+        return f"replace({value}::timestamp::varchar, ' ', 'T') || 'Z'"
+    if pa.types.is_floating(type_):
+        return f"CASE WHEN isfinite({value}) THEN {value} END"
+    if pa.types.is_struct(type_):
+        fields = ", ".join(
+            f"{quote(f.name)} := {_plain_sql(f'({value}).{quote(f.name)}', f.type, depth)}"
+            for f in type_
+        )
+        return f"CASE WHEN {value} IS NOT NULL THEN struct_pack({fields}) END"
+    item = f"x{depth}"
+    inner = _plain_sql(item, type_.value_type, depth + 1)
+    return f"list_transform({value}, lambda {item}: {inner})"
+
+
+def _odd(type_: pa.DataType) -> bool:
+    """Whether DuckDB's JSON of that type differs from ours somewhere inside."""
+    if pa.types.is_struct(type_):
+        return any(_odd(f.type) for f in type_)
+    if pa.types.is_list(type_) or pa.types.is_large_list(type_):
+        return _odd(type_.value_type)
+    return bool(pa.types.is_timestamp(type_) or pa.types.is_floating(type_))
+
+
+def splice(
+    raw: pa.Array | pa.ChunkedArray,
+    added: pa.Table,
+    connection: duckdb.DuckDBPyConnection | None = None,
+) -> pa.Array:
+    """The JSON objects `raw` (string or binary), each with the columns of `added` at its end.
+
+    Every text has to be one whole JSON object, white space around it is tolerated; null stays
+    null. Columns with one value throughout cost one pass. The result has the type of `raw`.
+    """
+    texts = _flat(raw).cast(pa.binary())
+    if not len(texts) or not added.num_columns:
+        return texts.cast(raw.type)
+    if not _closed(texts).all():
+        texts = pc.ascii_rtrim(texts.cast(pa.string()), _SPACE.decode()).cast(pa.binary())
+    members = _members_of(added, connection or _own_connection().cursor())
+    made = _with_ends(texts, members)
+    exact = np.union1d(_empty_objects(texts), _rows_naming(texts, added.column_names))
+    if len(exact):
+        made = _rewritten_at(made, texts, members, exact, set(added.column_names))
+    return made.cast(raw.type)
+
+
+@cache
+def _own_connection() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(config={"threads": 1})
+
+
+def _members_of(
+    added: pa.Table, connection: duckdb.DuckDBPyConnection
+) -> pa.BinaryScalar | pa.BinaryArray:
+    """`"name":json,…` for each row; a scalar when it is the same for all of them."""
+    same = all(_constant(column) for column in added.columns)
+    text = rows_to_json(connection, added.slice(0, 1) if same else added)
+    members = pc.binary_slice(text.cast(pa.binary()), 1, -1)
+    return members[0] if same else members
+
+
+def _constant(column: pa.ChunkedArray) -> bool:
+    if column.null_count:
+        return bool(column.null_count == len(column))
+    if pa.types.is_nested(column.type):
+        return len(column) == 1
+    bounds = pc.min_max(column)
+    return bool(bounds["min"] == bounds["max"])
+
+
+def _with_ends(texts: pa.BinaryArray, members: pa.BinaryScalar | pa.BinaryArray) -> pa.BinaryArray:
+    """`texts` with `members` before the last brace, a comma between."""
+    if isinstance(members, pa.Scalar):
+        return pc.binary_replace_slice(texts, -1, _END, b"," + members.as_py() + b"}")
+    heads = pc.binary_slice(texts, 0, -1)
+    tails = pc.binary_join_element_wise(members, b"}", b"")
+    return pc.binary_join_element_wise(heads, tails, b",")
+
+
+def _rewritten_at(
+    made: pa.BinaryArray,
+    texts: pa.BinaryArray,
+    members: pa.BinaryScalar | pa.BinaryArray,
+    rows: Rows,
+    names: set[str],
+) -> pa.BinaryArray:
+    """`made` with the texts at `rows` written member by member, without fields called `names`."""
+    one = isinstance(members, pa.Scalar)
+    written = []
+    for row in rows.tolist():
+        own = (members if one else members[row]).as_py()
+        kept = [text for name, text in _fields(texts[row].as_py().decode()) if name not in names]
+        written.append(b"{" + b",".join([*(text.encode() for text in kept), own]) + b"}")
+    mask = np.zeros(len(texts), bool)
+    mask[rows] = True
+    return pc.replace_with_mask(made, pa.array(mask), pa.array(written, pa.binary()))
+
+
+def _fields(text: str) -> Iterator[tuple[str, str]]:
+    """The members of a JSON object: name, and the text of name and value as it stands there."""
+    position = _skip(text, text.index("{") + 1)
+    while text[position] != "}":
+        start = position
+        name, position = _DECODER.raw_decode(text, position)
+        position = _skip(text, _skip(text, position) + 1)
+        _, position = _DECODER.raw_decode(text, position)
+        yield name, text[start:position]
+        position = _skip(text, position)
+        if text[position] == ",":
+            position = _skip(text, position + 1)
+
+
+def _skip(text: str, position: int) -> int:
+    while text[position] in " \t\r\n":
+        position += 1
+    return position
+
+
+# --- looking at the bytes ----------------------------------------------------------------------
+
+
+def _flat(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    if isinstance(column, pa.Array):
+        return column
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _bytes_of(texts: pa.BinaryArray) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
+    """Where each text ends (with the first one's start before), and the bytes of all."""
+    _, ends, content = texts.buffers()
+    offsets = np.frombuffer(ends, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    return offsets, np.frombuffer(content or b"", np.uint8)
+
+
+def _closed(texts: pa.BinaryArray) -> npt.NDArray[np.bool_]:
+    """Which texts end with a brace, or are null."""
+    offsets, content = _bytes_of(texts)
+    filled = offsets[1:] > offsets[:-1]
+    closed = ~filled
+    closed[filled] = content[offsets[1:][filled] - 1] == _CLOSE
+    return closed
+
+
+def _empty_objects(texts: pa.BinaryArray) -> Rows:
+    """The rows whose text has no member; all texts end with a brace."""
+    offsets, content = _bytes_of(texts)
+    rows: Rows = np.flatnonzero(offsets[1:] - offsets[:-1] >= 2)
+    before = content[offsets[1:][rows] - 2]
+    maybe: Rows = rows[(before == _OPEN) | (before <= ord(" "))]
+    if not len(maybe):
+        return maybe
+    empty = pc.match_substring_regex(texts.take(pa.array(maybe)), r"^\s*\{\s*\}$")
+    found: Rows = maybe[empty.to_numpy(zero_copy_only=False)]
+    return found
+
+
+def _rows_naming(texts: pa.BinaryArray, names: list[str]) -> Rows:
+    """The rows in whose text one of `names` may be a key, escaped or not."""
+    named = _rows_holding(texts, [json.dumps(n, ensure_ascii=False).encode() for n in names])
+    escaped = _rows_with_backslash(texts)
+    if not len(escaped):
+        return named
+    in_keys = pc.match_substring_regex(texts.take(pa.array(escaped)), _ESCAPE_IN_KEY)
+    return np.union1d(named, escaped[in_keys.to_numpy(zero_copy_only=False)])
+
+
+def _rows_with_backslash(texts: pa.BinaryArray) -> Rows:
+    offsets, content = _bytes_of(texts)
+    start = int(offsets[0])
+    found = np.flatnonzero(content[start : int(offsets[-1])] == ord("\\")) + start
+    rows = np.searchsorted(offsets, found, "right") - 1
+    return rows[np.flatnonzero(np.diff(rows, prepend=-1))]
+
+
+def _rows_holding(texts: pa.BinaryArray, needles: list[bytes]) -> Rows:
+    """The rows in whose text one of `needles` occurs.
+
+    Searched in pieces that fit the processor's cache: six times faster than row by row.
+    """
+    offsets, content = _bytes_of(texts)
+    end = int(offsets[-1])
+    found: list[int] = []
+    for start in range(int(offsets[0]), end, _PIECE_BYTES):
+        for needle in needles:
+            stop = min(start + _PIECE_BYTES + len(needle) - 1, end)
+            piece = content[start:stop].tobytes()
+            position = piece.find(needle)
+            while position >= 0:
+                found.append(start + position)
+                position = piece.find(needle, position + 1)
+    return np.unique(np.searchsorted(offsets, np.array(found, np.int64), "right") - 1)

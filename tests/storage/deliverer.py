@@ -1,0 +1,61 @@
+"""A process that delivers epochs to a destination until it is done or killed.
+
+`python -m tests.storage.deliverer lake DIRECTORY INCARNATION EPOCHS` goes on after the mark that
+is there and delivers ten rows an epoch; it prints the mark it found and each epoch that was
+acknowledged.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+
+from headrace.storage.contract import Destination, Mark
+from headrace.values.points import VARIABLE
+from tests.storage.lake.lakes import JOB, events, lake, mark
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def destination(kind: str, directory: Path) -> Destination:
+    assert kind == "lake"
+    return lake(directory, grace_seconds=0)
+
+
+def delivery(kind: str, epoch: int) -> pa.Table:
+    assert kind == "lake"
+    return events((epoch - 1) * 10, 10)
+
+
+def main(kind: str, directory: str, incarnation: str, epochs: str) -> None:
+    target = destination(kind, Path(directory))
+    last: Mark | None = target.open(JOB, int(incarnation))
+    print("mark", 0 if last is None else last.epoch, flush=True)
+    for epoch in range(1 if last is None else last.epoch + 1, int(epochs) + 1):
+        assert target.deliver(delivery(kind, epoch), mark(epoch)) == 10
+        print("took", epoch, flush=True)
+    target.close()
+
+
+def run(
+    kind: str, directory: Path, incarnation: int, epochs: int, kill_at: str = ""
+) -> tuple[int, list[str]]:
+    """Runs the process; its exit code (-9: killed) and the lines it printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", __name__, kind, str(directory), str(incarnation), str(epochs)],
+        cwd=ROOT,
+        env=os.environ | {VARIABLE: kill_at},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in (0, -9), done.stderr
+    return done.returncode, done.stdout.splitlines()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,189 @@
+"""Rows as JSON and columns spliced into JSON, against the standard library's json."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headrace.storage.outbound.json_values import rows_to_json, splice
+from headrace.values.clock import instant_text, instant_us
+
+
+@pytest.fixture(scope="module")
+def connection() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect()
+
+
+def texts(connection: duckdb.DuckDBPyConnection, **columns: pa.Array) -> list[str]:
+    made: list[str] = rows_to_json(connection, pa.table(columns)).to_pylist()
+    return made
+
+
+def test_times_are_rfc_3339(connection: duckdb.DuckDBPyConnection) -> None:
+    moments = [
+        datetime(2026, 1, 1),
+        datetime(2026, 1, 1, 0, 0, 0, 123456),
+        datetime(2026, 1, 1, 0, 0, 0, 500000),
+        datetime(1969, 12, 31, 23, 59, 59, 999999),
+    ]
+    found = texts(connection, t=pa.array([*moments, None], pa.timestamp("us")))
+    assert found == [f'{{"t":"{instant_text(instant_us(m))}"}}' for m in moments] + ['{"t":null}']
+    assert found[0] == '{"t":"2026-01-01T00:00:00Z"}' and "00:00:00.5Z" in found[2]
+
+
+def test_numbers_stay_exact(connection: duckdb.DuckDBPyConnection) -> None:
+    found = texts(
+        connection,
+        i=pa.array([2**63 - 1], pa.int64()),
+        h=pa.array([Decimal(10**37 + 1)], pa.decimal128(38, 0)),
+        d=pa.array([Decimal("-12345678901234567.89")], pa.decimal128(19, 2)),
+        f=pa.array([0.1 + 0.2]),
+    )
+    assert found == [
+        f'{{"i":{2**63 - 1},"h":{10**37 + 1},"d":-12345678901234567.89,"f":0.30000000000000004}}'
+    ]
+
+
+def test_nan_and_infinity_are_null_also_inside(connection: duckdb.DuckDBPyConnection) -> None:
+    odd = [math.nan, math.inf, -math.inf, 1.5]
+    assert texts(connection, x=pa.array(odd)) == ['{"x":null}'] * 3 + ['{"x":1.5}']
+    inner = pa.struct(
+        [("x", pa.float64()), ("t", pa.timestamp("us")), ("l", pa.list_(pa.float64()))]
+    )
+    row = {"x": math.nan, "t": datetime(2026, 1, 1), "l": odd}
+    found = texts(
+        connection, s=pa.array([row, None], inner), m=pa.array([[row], None], pa.list_(inner))
+    )
+    shown = '{"x":null,"t":"2026-01-01T00:00:00Z","l":[null,null,null,1.5]}'
+    assert found == [f'{{"s":{shown},"m":[{shown}]}}', '{"s":null,"m":null}']
+
+
+def test_names_and_dates(connection: duckdb.DuckDBPyConnection) -> None:
+    found = texts(
+        connection, **{'a "b"': pa.array([date(2026, 1, 1)], pa.date32()), "é": pa.array([True])}
+    )
+    assert found == ['{"a \\"b\\"":"2026-01-01","é":true}']
+
+
+def test_rows_without_columns(connection: duckdb.DuckDBPyConnection) -> None:
+    assert rows_to_json(connection, pa.table({"a": [1, 2]}).select([])).to_pylist() == ["{}", "{}"]
+
+
+@given(st.lists(st.tuples(st.text(), st.integers(-(2**63), 2**63 - 1), st.floats()), max_size=20))
+def test_any_row_reads_back(rows: list[tuple[str, int, float]]) -> None:
+    table = pa.table(
+        {
+            "s": pa.array([r[0] for r in rows], pa.string()),
+            "i": pa.array([r[1] for r in rows], pa.int64()),
+            "f": pa.array([r[2] for r in rows], pa.float64()),
+        }
+    )
+    with duckdb.connect() as own:
+        found = [json.loads(text) for text in rows_to_json(own, table).to_pylist()]
+    wanted = [{"s": s, "i": i, "f": f if math.isfinite(f) else None} for s, i, f in rows]
+    assert found == wanted
+
+
+MOMENT = datetime(2026, 1, 1, 12, 0, 0, 5)
+ADDED = {"processing_time": "2026-01-01T12:00:00.000005Z"}
+
+
+def moments(count: int) -> pa.Table:
+    return pa.table({"processing_time": pa.array([MOMENT] * count, pa.timestamp("us"))})
+
+
+def spliced(raw: list[str | None], added: pa.Table | None = None) -> list[Any]:
+    made = splice(pa.array(raw, pa.string()), added or moments(len(raw)))
+    assert made.type == pa.string()
+    return [None if text is None else text for text in made.to_pylist()]
+
+
+def test_splice_keeps_the_text_as_it_is() -> None:
+    raw = ['{"b": 1.10, "a":"\\u00e9","n":12345678901234567890}', '{"x":{}}', None, '{"l":[{}] }']
+    tail = ',"processing_time":"2026-01-01T12:00:00.000005Z"}'
+    assert spliced(raw) == [raw[0][:-1] + tail, raw[1][:-1] + tail, None, raw[3][:-1] + tail]
+
+
+def test_splice_tolerates_space_and_empty_objects() -> None:
+    inner = '"processing_time":"2026-01-01T12:00:00.000005Z"'
+    raw: list[str | None] = ["{}", "{ }\r\n", ' {"a":1} \n', "\t{\n}", '{"a":1,\n"b":2\n}']
+    assert spliced(raw) == [
+        f"{{{inner}}}",
+        f"{{{inner}}}",
+        f' {{"a":1,{inner}}}',
+        f"{{{inner}}}",
+        f'{{"a":1,\n"b":2\n,{inner}}}',
+    ]
+
+
+def test_splice_never_doubles_a_key() -> None:
+    raw: list[str | None] = [
+        '{"processing_time":"old","a":1.10}',
+        '{"a":1, "processing_time" : {"x":[1,"}"]} , "b":"é"}',
+        '{"processing\\u005ftime":1}',
+        '{"a":{"processing_time":1}}',
+        '{"a":"\\"processing_time\\""}',
+        '{"a":"processing_time"}',
+        '{"a":"\\u0041"}',
+    ]
+    inner = '"processing_time":"2026-01-01T12:00:00.000005Z"'
+    found = spliced(raw)
+    assert found[:3] == [f'{{"a":1.10,{inner}}}', f'{{"a":1,"b":"é",{inner}}}', f"{{{inner}}}"]
+    assert found[3:] == [f"{text[:-1]},{inner}}}" for text in raw[3:] if text]
+
+
+def test_splice_columns_that_differ_by_row() -> None:
+    added = pa.table({"n": [1, None, 3], 's"': ["x", "é\n", None]})
+    found = spliced(['{"a":1}', "{}", None], added)
+    assert found == ['{"a":1,"n":1,"s\\"":"x"}', '{"n":null,"s\\"":"é\\n"}', None]
+
+
+def test_splice_takes_slices_chunks_and_bytes() -> None:
+    raw = pa.array([b'{"z":0}', b'{"a":1}', b'{"b":2} ', None], pa.binary())
+    wanted = [b'{"a":1,"k":7}', b'{"b":2,"k":7}', None]
+    added = pa.table({"k": [7, 7, 7]})
+    assert splice(raw[1:], added).to_pylist() == wanted
+    chunks = pa.chunked_array([raw[1:2], raw[2:]])
+    assert splice(chunks, added).to_pylist() == wanted
+    assert splice(raw[:0], added[:0]).to_pylist() == []
+    assert splice(raw, pa.table({"k": [1] * 4}).select([])).to_pylist() == raw.to_pylist()
+
+
+keys = st.sampled_from(["a", "b", "processing_time", "n", 'q"', "é", "x\\y"])
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(
+    st.lists(st.tuples(st.dictionaries(keys, values, max_size=4), st.booleans(), st.booleans())),
+    st.booleans(),
+)
+def test_splice_is_update_by_the_added_columns(
+    rows: list[tuple[dict[str, Any], bool, bool]], same: bool
+) -> None:
+    raw = [
+        json.dumps(row, ensure_ascii=ascii_only, indent=1 if spaced else None)
+        for row, ascii_only, spaced in rows
+    ]
+    numbers = [5 if same else n for n in range(len(rows))]
+    added = moments(len(rows)).append_column("n", pa.array(numbers, pa.int64()))
+    for (row, _, _), n, text in zip(rows, numbers, spliced(list(raw), added), strict=True):
+        pairs = json.loads(text, object_pairs_hook=list)
+        assert len({k for k, _ in pairs}) == len(pairs)
+        assert json.loads(text) == {**row, **ADDED, "n": n}
+
+
+def test_the_moment_is_the_same_everywhere() -> None:
+    assert datetime.fromisoformat(ADDED["processing_time"]) == MOMENT.replace(tzinfo=UTC)
