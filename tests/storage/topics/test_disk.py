@@ -47,7 +47,7 @@ def test_a_full_disk(tiny: Path, limits: Limits) -> None:
         with pytest.raises(DiskRefused):
             again.append(pa.array([b"x" * 20_000] * 2), producer="p", sequence=added)
         with pytest.raises(DiskRefused):
-            again.register_reader("r" * 20_000, [0, 0])
+            again.register_reader("r" * 60_000, [0, 0])
         assert again.readers() == {} and not list(topic.path.glob("*.new"))
         with pytest.raises(DiskRefused):
             LocalTopic.ensure(tiny, "other", 2).append(pa.array([b"x" * 100_000]))
