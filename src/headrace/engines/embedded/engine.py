@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import duckdb
@@ -17,12 +18,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from headrace.engines.embedded.ledger import Ledger
-from headrace.engines.embedded.sources import SourceEpoch, SourceReader, empty_events
+from headrace.engines.embedded.sources import Position, SourceEpoch, SourceReader, empty_events
 from headrace.engines.embedded.tables import EmbeddedTable
 from headrace.engines.embedded.views.batch import Batch, Outcome
 from headrace.engines.embedded.views.make import ViewState, view_state
 from headrace.engines.embedded.views.placing import Placing, tally
-from headrace.plan.operators import Job, Output, Stream, View
+from headrace.plan.operators import Dedupe, Job, Output, Stream, View
 from headrace.storage.contract import Topic
 from headrace.storage.state.store import StateStore
 
@@ -34,7 +35,7 @@ class Committed:
     """A committed epoch, with what deliveries need of it.
 
     `late` and `duplicate` are rows (`_row` of the source's records) by view or stream;
-    `changes` the rows of views for topics and lakes, by output.
+    `changes` rows that the log alone does not give, by output; `positions` are those after it.
     """
 
     generation: int
@@ -44,7 +45,9 @@ class Committed:
     late: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     duplicate: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     changes: dict[str, pa.Table] = field(default_factory=dict)
+    positions: dict[str, Position] = field(default_factory=dict)
     kind: str = "live"
+    seconds: float = 0.0
 
     @property
     def records(self) -> int:
@@ -107,11 +110,13 @@ class JobEngine:
         *,
         show: bool = False,
         stop: dict[str, list[int]] | None = None,
+        alongside: Callable[[duckdb.DuckDBPyConnection], None] | None = None,
     ) -> Committed | None:
         """Reads and commits one epoch; None when there is nothing to do.
 
         `show` asks sliding views to show everything that changed; without it they do so at most
-        once a second. `stop` bounds what is read, by topic.
+        once a second. `stop` bounds what is read, by topic. `alongside` may write into the same
+        transaction.
         """
         now_us = max(now_us, self.ledger.time_us)
         connection = self.store.connection
@@ -124,13 +129,34 @@ class JobEngine:
             return None
         emit = show or time.monotonic() - self._shown_at >= 1.0
         committed = Committed(self.ledger.generation, self.ledger.epoch + 1, now_us, read)
+        committed.positions = {t: part.after for t, part in read.items()}
         with self.store.transaction() as connection:
             self._apply(connection, committed, emit)
+            if alongside is not None:
+                alongside(connection)
         for topic, part in read.items():
             self.readers[topic].position = part.after
         self.ledger.advanced(committed.epoch, now_us)
         if emit:
             self._shown_at = time.monotonic()
+        return committed
+
+    def commit_replay(self, sources: dict[str, SourceEpoch], number: int, now_us: int) -> Committed:
+        """Commits records that were dead letters and are events now; offsets stay."""
+        committed = Committed(
+            self.ledger.generation, self.ledger.epoch + 1, now_us, sources, kind="replay"
+        )
+        committed.positions = {t: r.position for t, r in self.readers.items()}
+        with self.store.transaction() as connection:
+            counts: list[tuple[str, str, str, int]] = []
+            for topic, part in sources.items():
+                accepted = len(part.events)
+                counts.append(("source", topic, "accepted", accepted))
+                counts.append(("source", topic, "dead_lettered", -accepted))
+                self._read_by_all(connection, committed, part, True, counts)
+                self.ledger.replayed(part, number, committed.epoch)
+            self.ledger.write(committed, True, counts)
+        self.ledger.advanced(committed.epoch, now_us)
         return committed
 
     def _unshown(self) -> bool:
@@ -152,13 +178,23 @@ class JobEngine:
                 ("source", topic, "dead_lettered", len(part.dead)),
             ]
             self.ledger.dead_letters(part, committed.epoch)
-            for reader in self.job.readers_of(topic):
-                if isinstance(reader, View):
-                    outcome = self._view(connection, committed, part, reader, emit, counts)
-                else:
-                    outcome = self._stream(connection, part, reader)
-                self._account(committed, part, reader, outcome, counts)
+            self._read_by_all(connection, committed, part, emit, counts)
         self.ledger.write(committed, emit, counts)
+
+    def _read_by_all(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        committed: Committed,
+        part: SourceEpoch,
+        emit: bool,
+        counts: list[tuple[str, str, str, int]],
+    ) -> None:
+        for reader in self.job.readers_of(part.source.topic):
+            if isinstance(reader, View):
+                outcome = self._view(connection, committed, part, reader, emit, counts)
+            else:
+                outcome = self._stream(connection, committed, part, reader)
+            self._account(committed, part, reader, outcome, counts)
 
     def _view(
         self,
@@ -175,7 +211,11 @@ class JobEngine:
         return outcome
 
     def _stream(
-        self, connection: duckdb.DuckDBPyConnection, part: SourceEpoch, stream: Stream
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        committed: Committed,
+        part: SourceEpoch,
+        stream: Stream,
     ) -> Outcome:
         """Counts a stream's rows; its rows themselves are made again when they are delivered."""
         outcome, placing = Outcome(), self.streams[stream.name]
@@ -185,6 +225,12 @@ class JobEngine:
         batch = batch_of(part, self.readers[part.source.topic].columns, False)
         rows = placing.rows(connection, batch, keep=True)
         tally(connection, placing, rows, None, outcome)
+        if any(isinstance(step, Dedupe) for step in stream.steps):
+            # Who is a duplicate hangs on memory that will have moved on: the rows are kept.
+            kept = connection.sql(f"select * from {rows} where _verdict = 0").to_arrow_table()
+            arrival = part.records.column("arrival_time").take(kept.column("_row"))
+            for output in self._outputs(stream.name):
+                committed.changes[output.name] = kept.append_column("_arrival_time", arrival)
         return outcome
 
     def _account(

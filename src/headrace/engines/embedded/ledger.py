@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -82,8 +83,9 @@ class Ledger:
                 self.job.fingerprint,
             ],
         )
-        for topic, part in committed.sources.items():
-            self._ranges(epoch, topic, part)
+        if committed.kind == "live":
+            for topic, part in committed.sources.items():
+                self._ranges(epoch, topic, part)
         if self.keeps_verdicts:
             for kind in ("late", "duplicate"):
                 for reader, rows in getattr(committed, kind).items():
@@ -142,7 +144,21 @@ class Ledger:
         rows = part.dead.column("_row").to_pylist()
         reasons = part.dead.column("_reason").to_pylist()
         fields = part.dead.column("_field").to_pylist()
-        self._letters(part, epoch, [(r, None, f, w) for r, f, w in zip(rows, fields, reasons)])
+        letters = [(r, None, f, w) for r, f, w in zip(rows, fields, reasons, strict=True)]
+        self._letters(part, epoch, letters)
+
+    def replayed(self, part: SourceEpoch, number: int, epoch: int) -> None:
+        """Notes which dead letters a replay accepted; they stay listed, with its number."""
+        connection = self.store.connection
+        topic = part.source.topic
+        connection.execute("insert into meta.replays values (?, ?, ?)", [number, topic, epoch])
+        connection.register("_accepted", part.events.select(["_partition", "_offset"]))
+        connection.execute(
+            "update meta.dead_letters d set replayed = ? from _accepted a where d.topic = ? "
+            'and d.view is null and d."partition" = a._partition and d."offset" = a._offset',
+            [number, topic],
+        )
+        connection.unregister("_accepted")
 
     def failed_rows(
         self, part: SourceEpoch, view: str, failed: list[tuple[int, str]], epoch: int
@@ -155,7 +171,7 @@ class Ledger:
         self,
         part: SourceEpoch,
         epoch: int,
-        letters: list[tuple[int, str | None, str | None, str]],
+        letters: Sequence[tuple[int, str | None, str | None, str]],
     ) -> None:
         if not letters:
             return

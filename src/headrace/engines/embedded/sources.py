@@ -119,6 +119,7 @@ def decoded(
     events = events.append_column("_seen", pa.array(seen)).append_column(
         "_closed", pa.array(closed)
     )
+    events = events.append_column("_replay", pa.nulls(len(events), pa.int64()))
     name = f"_events_{source.topic}"
     connection.register(name, events)
     return SourceEpoch(
@@ -135,11 +136,9 @@ def decoded(
     )
 
 
-def events_relation(name: str, now_us: int, replay: str = "null::bigint") -> str:
-    """The registered events `name` with what every epoch adds to them."""
-    return (
-        f"(select *, {replay} as _replay, make_timestamp({now_us}) as _processing_time from {name})"
-    )
+def events_relation(name: str, now_us: int) -> str:
+    """The registered events `name` with the time of their epoch."""
+    return f"(select *, make_timestamp({now_us}) as _processing_time from {name})"
 
 
 def empty_events(source: Source) -> str:

@@ -6,6 +6,7 @@ import duckdb
 
 from headrace.engines.kernel.partial import matches
 from headrace.plan.operators import Column, Output, View
+from headrace.storage.state.store import one_row
 from headrace.values.errors import StateRefused
 from headrace.values.schema import quote
 
@@ -37,9 +38,9 @@ class EmbeddedTable:
 
     def apply(self, connection: duckdb.DuckDBPyConnection, changes: str) -> int:
         """Applies upserts and deletes of the relation `changes`; returns how many there were."""
-        row = connection.execute(
-            f"select count(*), count(*) filter (where _op = 'd') from {changes}"
-        ).fetchone()
+        row = one_row(
+            connection.execute(f"select count(*), count(*) filter (where _op = 'd') from {changes}")
+        )
         assert row is not None
         if not row[0]:
             return 0

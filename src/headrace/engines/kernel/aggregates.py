@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from headrace.plan.operators import AggregateCall
-from headrace.values.schema import quote
 
 PLACE = "t := _time, p := _partition, o := _offset, i := _pos"
 
@@ -112,7 +111,9 @@ def _ordered(
         return [StateColumn(a, partial, f"{pick}({{c}})")], f"{a}.v"
     if function == "last_row":
         row = ", ".join(f"x{i} := {argument(call, i)}" for i in range(len(call.arguments)))
-        return [StateColumn(a, f"max(struct_pack({PLACE}, {row}))", "max({c})")], a
+        value = ", ".join(f"x{i} := {a}.x{i}" for i in range(len(call.arguments)))
+        state = StateColumn(a, f"max(struct_pack({PLACE}, {row}))", "max({c})")
+        return [state], f"struct_pack({value})"
     if function == "count_distinct":
         partial = f"list(distinct {x}) WHERE {x} is not null"
         return [
@@ -132,8 +133,3 @@ def _ordered(
         final = f"list_aggregate(nullif({a}, []), '{function}'{constants})"
         return [StateColumn(a, partial, "flatten(list({c}))")], final
     raise KeyError(f"no state is known for the aggregate {function}")
-
-
-def result_sql(columns: dict[str, str], name: str) -> str:
-    """`"name"` as a quoted column over the finals in `columns`; for readers of a state table."""
-    return f"{columns[name]} as {quote(name)}"

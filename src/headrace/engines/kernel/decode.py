@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from headrace.engines.kernel.decode_plain import has_plain_tier, plain_sql
 from headrace.engines.kernel.decode_strict import strict_sql
 from headrace.plan.operators import Source
-from headrace.values.schema import quote
+from headrace.plan.times import time_sql
 
 _DEAD = pa.schema([("_row", pa.int64()), ("_field", pa.string()), ("_reason", pa.string())])
 
@@ -176,7 +176,7 @@ def _bounded(
     connection: duckdb.DuckDBPyConnection, source: Source, events: pa.Table
 ) -> tuple[pa.Table, pa.Table]:
     """Adds `_time`; refuses times too far ahead of the arrival and failed declared checks."""
-    time = _time_sql(source)
+    time = time_sql(source)
     tests = []
     if source.time is not None:
         tests.append(
@@ -201,19 +201,6 @@ def _bounded(
     if not tests or not len(events):
         return events, _DEAD.empty_table()
     return _tested(connection, events, tests)
-
-
-def _time_sql(source: Source) -> str:
-    if source.time is None:
-        return "null::timestamp"
-    path = ".".join(quote(p) for p in source.time.split("."))
-    if source.time_unit is None:
-        return path
-    field = source.schema.field(source.time) if "." not in source.time else None
-    if field is not None and getattr(field.type, "name", "") == "datetime":
-        return path
-    scale = {"s": 1_000_000, "ms": 1_000, "us": 1}[source.time_unit]
-    return f"try(make_timestamp({path} * {scale}))"
 
 
 def _tested(

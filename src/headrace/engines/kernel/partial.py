@@ -72,8 +72,6 @@ def finals_sql(view: View, states: str, identity: Sequence[str]) -> str:
     A result that raises is null, and `_failed` says how many did.
     """
     finals = [f"{aggregate_state(c).final} as {c.id}" for c in view.aggregates]
-    if view.latest:
-        finals = [f"a0.x{i} as x{i}" for i in range(len(view.aggregates[0].arguments))]
     safe, failed = [], []
     for result in view.results:
         expression, name = result.expression, quote(result.name)

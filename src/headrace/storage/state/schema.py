@@ -37,6 +37,7 @@ create table if not exists meta.outbox (
   epoch bigint, output varchar, position bigint, key blob, value blob);
 create table if not exists meta.marks (output varchar, generation bigint, epoch bigint);
 create table if not exists meta.views (view varchar, fingerprint varchar, since_epoch bigint);
+create table if not exists meta.replays (replay bigint, topic varchar, epoch bigint);
 create table if not exists meta.regions (
   view varchar, number bigint, from_us bigint, bound_us bigint, epoch bigint,
   topic_generation varchar, "partition" integer, end_offset bigint);
@@ -49,7 +50,8 @@ create or replace view main.dead_letters as
 create or replace view main.refused_rows as select * from meta.refused_rows;
 create or replace view main.epochs as
   select e.generation, e.epoch, e.kind, e.epoch_time, e.records, e.emitted,
-    w.topic, make_timestamp(w.before_us) as watermark_before, make_timestamp(w.after_us) as watermark_after
+    w.topic, make_timestamp(w.before_us) as watermark_before,
+    make_timestamp(w.after_us) as watermark_after
   from meta.epochs e left join meta.watermarks w on w.epoch = e.epoch;
 create or replace view main.conservation as
   with c as (select kind, name, counter, value from meta.counters),

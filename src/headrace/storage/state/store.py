@@ -33,6 +33,12 @@ def configure(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(statement)
 
 
+def one_row(executed: duckdb.DuckDBPyConnection) -> tuple[Any, ...] | None:
+    """The first row of what was executed; reads to the end, so the connection is free again."""
+    rows = executed.fetchall()
+    return rows[0] if rows else None
+
+
 class StateStore:
     """Opens and keeps the state file in `directory`; `connection` is the writer's."""
 
@@ -84,9 +90,9 @@ class StateStore:
 
     def fact(self, name: str) -> str | None:
         """A single value kept under `name`."""
-        row = self.connection.execute(
-            "select value from meta.facts where name = ?", [name]
-        ).fetchone()
+        row = one_row(
+            self.connection.execute("select value from meta.facts where name = ?", [name])
+        )
         return None if row is None else str(row[0])
 
     def set_fact(self, name: str, value: str) -> None:
@@ -139,6 +145,12 @@ class StateStore:
         cursor = self.connection.cursor()
         configure(cursor)
         return cursor
+
+    def __enter__(self) -> StateStore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Closes the file; a checkpoint makes the next start quick."""

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from headrace.storage.state.store import one_row
 from headrace.values.schema import quote
 
 
@@ -77,5 +78,5 @@ def make_state(connection: duckdb.DuckDBPyConnection, name: str, sql: str) -> No
 
 def count(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
     """The number of rows of a relation."""
-    row = connection.execute(f"select count(*) from {sql}").fetchone()
+    row = one_row(connection.execute(f"select count(*) from {sql}"))
     return int(row[0]) if row else 0

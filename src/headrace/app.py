@@ -1,0 +1,77 @@
+"""The app as users see it: the definition, and what can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from headrace.language.definition import Definition
+from headrace.ops.ingest.generator import GeneratorFactory
+from headrace.ops.jobs.ask import ask_query, ask_verify
+from headrace.ops.jobs.running import RunningApp, run_app, start_app
+from headrace.plan.build import build
+from headrace.plan.operators import Plan
+from headrace.proof.report import Verification
+from headrace.values.settings import Settings, load_settings
+from headrace.values.telemetry import Listener
+
+
+class App(Definition):
+    """An application: typed sources, views and destinations under one name.
+
+    `generator` makes events for `headrace simulate` (see `headrace.ops.ingest.generator`).
+    """
+
+    generator: GeneratorFactory | None = None
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The bound plan; raises DefinitionError where the definition is wrong."""
+        return build(self)
+
+    def run(
+        self,
+        *,
+        until: Literal["caught-up"] | None = None,
+        data: str | Path | None = None,
+        job: str | None = None,
+        listener: Listener | None = None,
+    ) -> None:
+        """Runs every job (or `job`) live, until interrupted or until all that is there is read.
+
+        Raises DestinationDown when a destination did not take what was committed.
+        """
+        run_app(self.plan, _settings(data), until=until, only=job, listener=listener)
+
+    @contextmanager
+    def start(
+        self, *, data: str | Path | None = None, listener: Listener | None = None
+    ) -> Iterator[RunningApp]:
+        """Runs every job in the background; use as a context manager, which stops them."""
+        with start_app(self.plan, _settings(data), listener=listener) as running:
+            yield running
+
+    def query(
+        self, sql: str, *, data: str | Path | None = None, job: str | None = None
+    ) -> pa.Table:
+        """The rows of one SELECT over tables, `lake.<name>`, `topic.<name>`, the sums.
+
+        Works whether the job runs (in any process) or not.
+        """
+        return ask_query(self.plan, _settings(data), sql, job)
+
+    def verify(
+        self, *, data: str | Path | None = None, job: str | None = None
+    ) -> tuple[Verification, ...]:
+        """Proves every job (or `job`): what is served against a batch over the same events."""
+        return ask_verify(self.plan, _settings(data), job)
+
+
+def _settings(data: str | Path | None) -> Settings:
+    overrides: dict[str, Any] = {} if data is None else {"data": Path(data)}
+    return load_settings(overrides=overrides)

@@ -1,0 +1,172 @@
+"""Deliveries: one thread per lake or topic takes committed epochs in order, each once.
+
+Invariant: a destination is handed an epoch only after its transaction is on disk, and its mark is
+noted in the state only after the destination has said that it landed.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from headrace.engines.embedded.engine import Committed
+from headrace.storage.contract import Destination, Mark
+from headrace.values.errors import HeadraceError
+from headrace.values.telemetry import DestinationDelivered, DestinationDown, Event
+
+_RETRY_SECONDS = (0.2, 1.0, 5.0, 15.0, 30.0)
+
+
+@dataclass
+class Pace:
+    """How epochs are gathered into one delivery, and how many may wait."""
+
+    interval_seconds: float = 0.0
+    rows_min: int = 1
+    records_waiting_max: int = 3_000_000
+
+
+@dataclass
+class Delivery:
+    """One destination's queue and thread."""
+
+    job: str
+    name: str
+    destination: Destination
+    rows_of: Callable[[Committed], pa.Table | None]
+    tell: Callable[[Event], None]
+    pace: Pace = field(default_factory=Pace)
+
+    def __post_init__(self) -> None:
+        self._queue: deque[Committed] = deque()
+        self._changed = threading.Condition()
+        self._flush = self._stop = False
+        self._records = 0
+        self.problem: HeadraceError | BaseException | None = None
+        self.down_since: float | None = None
+        self.delivered_epoch = 0
+        self.rows: list[tuple[str, int]] = []
+        self._thread = threading.Thread(target=self._run, name=f"deliver-{self.name}", daemon=True)
+
+    def start(self, delivered_epoch: int) -> None:
+        """Begins with the epoch after `delivered_epoch`."""
+        self.delivered_epoch = delivered_epoch
+        self._thread.start()
+
+    def put(self, committed: Committed) -> None:
+        """Queues an epoch; waits while too many records wait (the job slows down with it)."""
+        with self._changed:
+            while (
+                self._records
+                and self._records + committed.records > self.pace.records_waiting_max
+                and self.problem is None
+                and not self._stop
+            ):
+                self._changed.wait(0.5)
+            self._queue.append(committed)
+            self._records += committed.records
+            self._changed.notify_all()
+
+    def flush(self, epoch: int, timeout_seconds: float | None = None) -> bool:
+        """Waits until `epoch` is delivered; False on timeout or when that cannot be."""
+        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        with self._changed:
+            self._flush = True
+            self._changed.notify_all()
+            while self.delivered_epoch < epoch and self.problem is None and self._thread.is_alive():
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    break
+                self._changed.wait(0.2 if left is None else min(0.2, left))
+            self._flush = False
+            return self.delivered_epoch >= epoch
+
+    def stop(self) -> None:
+        """Ends the thread after the delivery in flight; what waits is delivered at the next start."""
+        with self._changed:
+            self._stop = True
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join()
+        self.destination.close()
+
+    def landed(self) -> list[tuple[str, int]]:
+        """(counter, rows) since this was last asked."""
+        with self._changed:
+            rows, self.rows = self.rows, []
+            return rows
+
+    def _run(self) -> None:
+        try:
+            while (batch := self._gather()) is not None:
+                self._deliver(batch)
+        except BaseException as error:
+            # A thread's error must reach whoever waits for it.
+            with self._changed:
+                self.problem = error
+                self._changed.notify_all()
+
+    def _gather(self) -> list[Committed] | None:
+        """The epochs for the next delivery; None when asked to stop."""
+        with self._changed:
+            while not self._queue and not self._stop:
+                self._changed.wait()
+            begun = time.monotonic()
+            while not self._stop and not self._flush and self._records < self.pace.rows_min:
+                left = begun + self.pace.interval_seconds - time.monotonic()
+                if left <= 0:
+                    break
+                self._changed.wait(left)
+            if self._stop and not self._flush:
+                return None
+            return list(self._queue)
+
+    def _deliver(self, batch: list[Committed]) -> None:
+        begun = time.monotonic()
+        tables = [t for t in map(self.rows_of, batch) if t is not None and len(t)]
+        last, sent, landed = batch[-1], sum(len(t) for t in tables), 0
+        if tables:
+            # Without rows there is nothing to land: after a crash the epoch gives none again.
+            mark = Mark(
+                self.job,
+                last.generation,
+                last.epoch,
+                {t: p.offsets for t, p in last.positions.items()},
+                {t: p.watermark_us for t, p in last.positions.items()},
+            )
+            taken = self._until_taken(pa.concat_tables(tables), mark)
+            if taken is None:
+                return
+            landed = taken
+        with self._changed:
+            for _ in batch:
+                self._records -= self._queue.popleft().records
+            self.delivered_epoch = last.epoch
+            self.rows += [("sent", sent), ("landed", landed)]
+            self._changed.notify_all()
+        seconds = time.monotonic() - begun
+        self.tell(DestinationDelivered(self.job, self.name, last.epoch, landed, seconds))
+
+    def _until_taken(self, rows: pa.Table, mark: Mark) -> int | None:
+        """Delivers, again and again with back-off while the destination is down; None if stopped."""
+        for attempt in range(1 << 30):
+            try:
+                landed = self.destination.deliver(rows, mark)
+            except HeadraceError as error:
+                if not error.retry:
+                    raise
+                wait = _RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)]
+                self.down_since = self.down_since or time.time()
+                self.tell(DestinationDown(self.job, self.name, error.what, wait))
+                with self._changed:
+                    if self._stop or self._changed.wait_for(lambda: self._stop, wait):
+                        return None
+            else:
+                self.down_since = None
+                return landed
+        return None

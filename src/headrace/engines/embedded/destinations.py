@@ -1,0 +1,117 @@
+"""Opens a job's lakes and topics, and tells from their marks what each still lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pyarrow as pa
+
+from headrace.engines.embedded.delivery import Delivery, Pace
+from headrace.engines.embedded.engine import EMBEDDED_ROLES, JobEngine
+from headrace.engines.embedded.outgoing import StreamRows
+from headrace.engines.embedded.recall import recall
+from headrace.plan.operators import Output, Stream
+from headrace.storage.contract import Destination, Mark
+from headrace.storage.lake.lake import DeltaLake
+from headrace.storage.layout import DataDirectory
+from headrace.storage.outbound.topic_writer import TopicWriter
+from headrace.storage.topics.log import LocalTopic
+from headrace.values.errors import StateRefused
+from headrace.values.schema import quote
+from headrace.values.telemetry import Event
+
+LAKE_COLUMNS = (
+    ("_topic", pa.string()),
+    ("_topic_generation", pa.string()),
+    ("_partition", pa.int32()),
+    ("_offset", pa.int64()),
+    ("_replay", pa.int64()),
+    ("_arrival_time", pa.timestamp("us")),
+    ("_epoch", pa.int64()),
+    ("_late", pa.list_(pa.string())),
+)
+
+
+def open_deliveries(
+    engine: JobEngine,
+    data: DataDirectory,
+    incarnation: int,
+    lake_interval_seconds: float,
+    tell: Callable[[Event], None],
+) -> list[Delivery]:
+    """A started delivery for every lake and topic, with what it lacks queued."""
+    deliveries = []
+    for output in engine.job.outputs:
+        if output.role in EMBEDDED_ROLES:
+            continue
+        source = engine.job.source(engine.job.input_of(output).topic)
+        columns = engine.readers[source.topic].columns
+        made = StreamRows(engine.job, output, engine.store.cursor(), columns)
+        if output.role == "lake":
+            destination: Destination = DeltaLake(
+                data.lake(output.name), lake_schema(engine, output), output.partition_by
+            )
+            pace = Pace(lake_interval_seconds, 1_000_000)
+            rows_of = made.lake
+        else:
+            topic = LocalTopic.ensure(data.topics, output.name, output.partitions)
+            destination = TopicWriter(topic, output.name)
+            pace, rows_of = Pace(), made.topic
+        delivery = Delivery(engine.job.id, output.name, destination, rows_of, tell, pace)
+        mark = destination.open(engine.job.id, incarnation)
+        delivered = _delivered(engine, output, mark, made)
+        _begin(engine, delivery, delivered)
+        deliveries.append(delivery)
+    return deliveries
+
+
+def _begin(engine: JobEngine, delivery: Delivery, delivered: int) -> None:
+    """Starts a delivery with every epoch that its destination lacks."""
+    delivery.start(delivered)
+    for epoch in range(delivered + 1, engine.ledger.epoch + 1):
+        delivery.put(recall(engine, epoch))
+
+
+def _delivered(engine: JobEngine, output: Output, mark: Mark | None, made: StreamRows) -> int:
+    """The last epoch of this generation that the destination has; refuses what is not explained."""
+    ledger, store = engine.ledger, engine.store
+    if mark is None:
+        noted = store.rows("select epoch from meta.marks where output = ?", [output.name])
+        if noted and noted[0][0] > 0:
+            raise StateRefused(
+                f"{output.role} {output.name} has lost what was delivered up to epoch {noted[0][0]}",
+                remedy="Restore it, or begin a new generation: headrace state APP reset",
+            )
+        return _first_epoch(engine) - 1
+    if mark.generation > ledger.generation or (
+        mark.generation == ledger.generation and mark.epoch > ledger.epoch
+    ):
+        raise StateRefused(
+            f"{output.role} {output.name} has epoch {mark.generation}.{mark.epoch}, this state "
+            f"only {ledger.generation}.{ledger.epoch}: the state is older than what it delivered",
+            remedy="Restore the newer state, or begin a new generation: headrace state APP reset",
+        )
+    if mark.generation == ledger.generation:
+        return mark.epoch
+    made.after = mark
+    return _first_epoch(engine) - 1
+
+
+def _first_epoch(engine: JobEngine) -> int:
+    """The first epoch of the state's generation."""
+    row = engine.store.rows(
+        "select min(epoch) from meta.epochs where generation = ?", [engine.ledger.generation]
+    )
+    return int(row[0][0]) if row and row[0][0] is not None else engine.ledger.epoch + 1
+
+
+def lake_schema(engine: JobEngine, output: Output) -> pa.Schema:
+    """The columns of the rows that a lake is given."""
+    reader = engine.job.input_of(output)
+    listed = ", ".join(f"null::{c.type} as {quote(c.name)}" for c in reader.columns)
+    relation = engine.store.connection.sql(f"select {listed} limit 0")
+    schema = relation.to_arrow_table().schema
+    if isinstance(reader, Stream):
+        for name, type_ in LAKE_COLUMNS:
+            schema = schema.append(pa.field(name, type_))
+    return schema

@@ -1,0 +1,196 @@
+"""The rows that lakes and topics get of a committed epoch, made from its events again.
+
+Pure but for the connection: the same epoch gives the same rows, now or after a crash.
+"""
+
+from __future__ import annotations
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.engines.embedded.engine import Committed
+from headrace.engines.embedded.sources import SourceEpoch, events_relation
+from headrace.engines.embedded.views.placing import Placing
+from headrace.engines.kernel.place import SOURCE
+from headrace.plan.operators import Job, Output, Stream, View
+from headrace.storage.contract import Mark
+from headrace.storage.outbound.json_values import rows_to_json, splice
+from headrace.values.schema import quote
+
+_UTC = pa.timestamp("us")
+
+
+class StreamRows:
+    """Makes the rows of one output from committed epochs; belongs to one thread."""
+
+    def __init__(
+        self,
+        job: Job,
+        output: Output,
+        connection: duckdb.DuckDBPyConnection,
+        columns: tuple[str, ...],
+    ) -> None:
+        self.job, self.output, self.connection = job, output, connection
+        self.input = job.input_of(output)
+        self.columns = columns
+        self.source = job.source(self.input.topic)
+        self.after: Mark | None = None
+        self._rows = f"_out_{output.name}"
+
+    def lake(self, committed: Committed) -> pa.Table | None:
+        """Rows for a lake: the stream's columns, then where each record stands and who is late."""
+        if isinstance(self.input, View):
+            return self._final(committed.changes.get(self.output.name))
+        part = committed.sources.get(self.source.topic)
+        if part is None:
+            return None
+        rows = self._stream_rows(committed, part)
+        count = len(rows)
+        views = [v.name for v in self.job.views if v.topic == self.source.topic]
+        own = {
+            "_topic": pa.repeat(pa.scalar(self.source.topic), count),
+            "_topic_generation": pa.repeat(pa.scalar(part.identity), count),
+            "_partition": rows.column("_partition"),
+            "_offset": rows.column("_offset"),
+            "_replay": rows.column("_replay"),
+            "_arrival_time": rows.column("_arrival_time"),
+            "_epoch": pa.repeat(pa.scalar(committed.epoch), count),
+            "_late": late_lists(rows.column("_row").to_numpy(), committed, views),
+        }
+        kept = rows.select([c.name for c in self.input.columns])
+        for name, column in own.items():
+            kept = kept.append_column(name, column)
+        return kept
+
+    def topic(self, committed: Committed) -> pa.Table | None:
+        """Rows for a topic: `key` and `value` as bytes."""
+        if isinstance(self.input, View):
+            rows = committed.changes.get(self.output.name)
+            return None if rows is None else self._changes(rows)
+        part = committed.sources.get(self.source.topic)
+        if part is None:
+            return None
+        rows = self._stream_rows(committed, part)
+        if self.input.whole:
+            raw = part.records.column("value").take(rows.column("_row"))
+            text = splice(_as_text(raw), rows.select([a.name for a in self.input.added]))
+        else:
+            text = rows_to_json(self.connection, rows.select([c.name for c in self.input.columns]))
+        return pa.table([self._keys(rows), _as_bytes(text)], schema=_RECORD)
+
+    def _final(self, rows: pa.Table | None) -> pa.Table | None:
+        """Closed windows for a lake: the view's columns alone."""
+        return None if rows is None else rows.select([c.name for c in self.input.columns])
+
+    def _stream_rows(self, committed: Committed, part: SourceEpoch) -> pa.Table:
+        """The stream's rows that the destination lacks, with what identifies their records."""
+        stream = self.input
+        assert isinstance(stream, Stream)
+        if self.output.name in committed.changes:
+            rows = committed.changes[self.output.name]
+        elif stream.whole:
+            rows = self._added(part.events, stream, committed.time_us)
+        else:
+            rows = self._placed(part, stream, committed.time_us)
+        if self.after is None:
+            return rows
+        # An earlier generation left rows here: this one goes on behind them.
+        ends = np.array(self.after.offsets[self.source.topic], np.int64)
+        partitions = rows.column("_partition").to_numpy()
+        return rows.filter(pa.array(rows.column("_offset").to_numpy() >= ends[partitions]))
+
+    def _placed(self, part: SourceEpoch, stream: Stream, time_us: int) -> pa.Table:
+        events = part.events
+        self.connection.register(self._rows, events)
+        relation = events_relation(quote(self._rows), time_us)
+        placed = Placing(stream, self.columns).placed.segments[-1].sql.replace(SOURCE, relation)
+        columns = "".join(f", {quote(c.name)}" for c in stream.columns)
+        own = "_row, _partition, _offset, _replay"
+        rows = self.connection.sql(
+            f"select {own}{columns} from ({placed}) where _verdict = 0"
+        ).to_arrow_table()
+        self.connection.unregister(self._rows)
+        arrival = part.records.column("arrival_time").take(rows.column("_row"))
+        return rows.append_column("_arrival_time", arrival)
+
+    def _added(self, events: pa.Table, stream: Stream, time_us: int) -> pa.Table:
+        """All events with the added columns: only those are computed."""
+        rows = events
+        constant = [a for a in stream.added if a.expression.sql == "_processing_time"]
+        computed = [a for a in stream.added if a not in constant]
+        for added in constant:
+            moment = pa.scalar(time_us, pa.int64()).cast(_UTC)
+            rows = rows.append_column(added.name, pa.repeat(moment, len(rows)))
+        if computed:
+            self.connection.register(self._rows, events)
+            relation = events_relation(quote(self._rows), time_us)
+            chosen = ", ".join(f"{a.expression.sql} as {quote(a.name)}" for a in computed)
+            made = self.connection.sql(f"select {chosen} from {relation}").to_arrow_table()
+            self.connection.unregister(self._rows)
+            for added in computed:
+                rows = rows.append_column(added.name, made.column(added.name))
+        return rows
+
+    def _changes(self, rows: pa.Table) -> pa.Table:
+        """Records of a view's changes: the row as JSON, a delete as a null value."""
+        names = [n for n in rows.column_names if not n.startswith("_")]
+        text = rows_to_json(self.connection, rows.select(names))
+        if "_op" in rows.column_names:
+            gone = pc.equal(rows.column("_op"), "d")
+            text = pc.if_else(gone, pa.scalar(None, pa.string()), _one_chunk(text))
+        return pa.table([self._keys(rows), _as_bytes(text)], schema=_RECORD)
+
+    def _keys(self, rows: pa.Table) -> pa.Array:
+        """The record keys: a single column's text, several columns as JSON, or none."""
+        key = list(self.output.key)
+        if not key:
+            return pa.nulls(len(rows), pa.binary())
+        if len(key) == 1 and pa.types.is_string(rows.schema.field(key[0]).type):
+            return _as_bytes(rows.column(key[0]))
+        if len(key) == 1:
+            self.connection.register(self._rows, rows.select(key))
+            made = self.connection.sql(
+                f"select {quote(key[0])}::varchar as k from {self._rows}"
+            ).to_arrow_table()
+            self.connection.unregister(self._rows)
+            return _as_bytes(made.column("k"))
+        return _as_bytes(rows_to_json(self.connection, rows.select(key)))
+
+
+_RECORD = pa.schema([("key", pa.binary()), ("value", pa.binary())])
+
+
+def late_lists(rows: np.ndarray, committed: Committed, views: list[str]) -> pa.Array:
+    """For each of `rows` the names of the views for which it was late, in their order."""
+    counts = np.zeros(len(rows), np.int32)
+    hits: list[tuple[np.ndarray, int]] = []
+    for number, view in enumerate(views):
+        late = committed.late.get(view)
+        if late is None or not len(late):
+            continue
+        found = np.flatnonzero(np.isin(rows, late, assume_unique=False))
+        counts[found] += 1
+        hits.append((found, number))
+    offsets = np.zeros(len(rows) + 1, np.int32)
+    np.cumsum(counts, out=offsets[1:])
+    if not hits:
+        return pa.ListArray.from_arrays(pa.array(offsets), pa.array([], pa.string()))
+    places = np.concatenate([h for h, _ in hits])
+    names = np.concatenate([np.full(len(h), n, np.int32) for h, n in hits])
+    order = np.argsort(places, kind="stable")
+    values = pa.array(views, pa.string()).take(pa.array(names[order]))
+    return pa.ListArray.from_arrays(pa.array(offsets), values)
+
+
+def _one_chunk(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def _as_text(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return _one_chunk(column).view(pa.string())
+
+
+def _as_bytes(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return _one_chunk(column).cast(pa.binary())

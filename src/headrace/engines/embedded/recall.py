@@ -1,0 +1,83 @@
+"""A committed epoch, made again from the log and the outbox: for deliveries after a crash."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.engines.embedded.engine import Committed, JobEngine
+from headrace.engines.embedded.replay import recall_replay
+from headrace.engines.embedded.sources import Position, SourceEpoch, decoded
+from headrace.engines.kernel.watermark import NEVER_US
+from headrace.plan.operators import Source
+from headrace.storage.contract import RECORDS, Topic
+
+
+def recall(engine: JobEngine, epoch: int) -> Committed:
+    """Epoch `epoch` as it was when it was committed."""
+    store = engine.store
+    generation, kind, time_us = store.rows(
+        "select generation, kind, epoch_us(epoch_time) from meta.epochs where epoch = ?", [epoch]
+    )[0]
+    sources = {}
+    if kind == "live":
+        for topic, reader in engine.readers.items():
+            sources[topic] = _source_epoch(engine, reader.source, reader.topic, epoch, time_us)
+    elif kind == "replay":
+        sources = recall_replay(engine, epoch)
+    committed = Committed(generation, epoch, time_us, sources, kind=kind)
+    committed.positions = {t: s.after for t, s in sources.items()}
+    for reader_name, verdict, rows in store.rows(
+        "select reader, kind, rows from meta.verdicts where epoch = ?", [epoch]
+    ):
+        getattr(committed, verdict)[reader_name] = np.frombuffer(rows, np.int64)
+    for output, value in store.rows(
+        "select output, value from meta.outbox where epoch = ?", [epoch]
+    ):
+        committed.changes[output] = pa.ipc.open_stream(value).read_all()
+    return committed
+
+
+def ranges(engine: JobEngine, topic: str, epoch: int) -> list[tuple[int, int, int | None, bool]]:
+    """(start, end, greatest time before, exempt) of an epoch, by partition."""
+    return [
+        (start, end, greatest, exempt)
+        for start, end, greatest, exempt in engine.store.rows(
+            "select start_offset, end_offset, greatest_before_us, exempt from meta.ranges "
+            'where topic = ? and epoch = ? order by "partition"',
+            [topic, epoch],
+        )
+    ]
+
+
+def _source_epoch(
+    engine: JobEngine, source: Source, topic: Topic, epoch: int, time_us: int
+) -> SourceEpoch:
+    found = ranges(engine, topic.name, epoch)
+    watermark = engine.store.rows(
+        "select before_us from meta.watermarks where topic = ? and epoch = ?", [topic.name, epoch]
+    )[0][0]
+    before = Position(
+        [start for start, *_ in found],
+        {p: greatest for p, (_, _, greatest, _) in enumerate(found) if greatest is not None},
+        NEVER_US if watermark is None else watermark,
+    )
+    exempt = tuple(p for p, (*_, out) in enumerate(found) if out)
+    records = read_all(topic, before.offsets, [end for _, end, *_ in found])
+    connection = engine.store.connection
+    return decoded(connection, source, topic, records, before, exempt, time_us)
+
+
+def read_all(topic: Topic, start: list[int], stop: list[int]) -> pa.Table:
+    """All records from `start` to `stop`, in the order of one read."""
+    parts, at = [], list(start)
+    while any(a < s for a, s in zip(at, stop, strict=True)):
+        part = topic.read(at, stop, records_max=1 << 30)
+        if not len(part):
+            break
+        partitions = part.column("partition").to_numpy()
+        offsets = part.column("offset").to_numpy()
+        for p in np.unique(partitions).tolist():
+            at[p] = int(offsets[partitions == p].max()) + 1
+        parts.append(part)
+    return pa.concat_tables(parts) if parts else RECORDS.empty_table()

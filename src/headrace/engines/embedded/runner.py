@@ -1,0 +1,312 @@
+"""Runs a job on one machine: epochs one after another, deliveries beside them.
+
+The loop belongs to one thread. Others reach the job between two epochs through `call`, so that
+whoever asks always sees a committed epoch and never half of one.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from queue import Empty, SimpleQueue
+from typing import Any, Literal, TypeVar
+
+import duckdb
+
+from headrace.engines.embedded.delivery import Delivery
+from headrace.engines.embedded.destinations import open_deliveries
+from headrace.engines.embedded.engine import Committed, JobEngine, reasons_of
+from headrace.engines.embedded.recall import ranges
+from headrace.plan.operators import Job
+from headrace.storage.contract import Topic
+from headrace.storage.layout import DataDirectory
+from headrace.storage.state.store import StateStore
+from headrace.storage.topics.log import LocalTopic
+from headrace.values.clock import Clock, SystemClock
+from headrace.values.errors import DestinationDown, HeadraceError
+from headrace.values.settings import Settings
+from headrace.values.telemetry import (
+    EpochCommitted,
+    Event,
+    JobStarted,
+    JobStopped,
+    RecordsDeadLettered,
+)
+
+T = TypeVar("T")
+_HOUSEKEEPING_SECONDS = 5.0
+
+
+class JobRunner:
+    """A job with its state open; use as a context manager, then `run` it or ask it."""
+
+    def __init__(
+        self,
+        job: Job,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        tell: Callable[[Event], None] | None = None,
+    ) -> None:
+        self.job, self.settings = job, settings
+        self.data = DataDirectory(settings.data)
+        self.clock: Clock = clock or SystemClock()
+        self.tell = tell or (lambda event: None)
+        self.deliveries: list[Delivery] = []
+        self.records = 0
+        self._calls: SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = SimpleQueue()
+        self._looping: threading.Thread | None = None
+        self._kept_at = 0.0
+
+    @property
+    def running(self) -> bool:
+        """Whether the loop is under way."""
+        return self._looping is not None
+
+    def __enter__(self) -> JobRunner:
+        self.store = StateStore(
+            self.data.job(self.job.id),
+            threads=self.settings.threads,
+            memory_limit=self.settings.memory_limit,
+        )
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _open(self) -> None:
+        topics: dict[str, Topic] = {
+            s.topic: LocalTopic.ensure(self.data.topics, s.topic, s.partitions)
+            for s in self.job.sources
+        }
+        self.engine = JobEngine(self.job, self.store, topics)
+        self.engine.open()
+        incarnation = int(self.store.fact("incarnation") or 0) + 1
+        with self.store.transaction():
+            self.store.set_fact("incarnation", str(incarnation))
+        self._register_readers()
+        self.deliveries = open_deliveries(
+            self.engine, self.data, incarnation, self.settings.lake_interval_seconds, self.tell
+        )
+        ledger = self.engine.ledger
+        self.tell(JobStarted(self.job.id, ledger.generation, ledger.epoch, incarnation))
+
+    def close(self) -> None:
+        """Stops deliveries, notes their marks, closes the state. What waits is not lost."""
+        for delivery in self.deliveries:
+            delivery.stop()
+        if self.deliveries:
+            with self.store.transaction() as connection:
+                self.note(connection)
+            self._register_readers()
+        self.deliveries = []
+        self.store.close()
+
+    def run(
+        self,
+        until: Literal["caught-up"] | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        """Epochs until `stop` is set, or until all that is there now is read and delivered.
+
+        Raises DestinationDown when a destination did not take what was committed; that is
+        delivered at the next start.
+        """
+        stop = stop or threading.Event()
+        begun = time.monotonic()
+        self._looping = threading.current_thread()
+        ends = None
+        if until is not None:
+            ends = {t: r.topic.end_offsets() for t, r in self.engine.readers.items()}
+        try:
+            while not stop.is_set():
+                self._serve_calls()
+                if not self._step(ends) and ends is not None and self._reached(ends):
+                    break
+            self.settle(stop if until is None else None)
+        finally:
+            self._looping = None
+            self._serve_calls()
+        reason = "asked to" if stop.is_set() else "caught up"
+        seconds = time.monotonic() - begun
+        self.tell(JobStopped(self.job.id, reason, self.engine.ledger.epoch, self.records, seconds))
+
+    def settle(self, stop: threading.Event | None = None) -> None:
+        """Shows what sliding views hold back and waits until every destination has all of it."""
+        self.show()
+        patience = 10.0 if stop is not None else None
+        for delivery in self.deliveries:
+            self._check(delivery)
+            while not delivery.flush(self.engine.ledger.epoch, patience or 1.0):
+                self._check(delivery)
+                if (
+                    patience is not None
+                    or delivery.down_since is not None
+                    and self._given_up(delivery)
+                ):
+                    raise DestinationDown(
+                        f"{delivery.name} did not take what was committed",
+                        remedy="Nothing is lost: it is delivered at the next start.",
+                    )
+        with self.store.transaction() as connection:
+            self.note(connection)
+
+    def show(self) -> None:
+        """Commits what sliding views hold back, without reading on."""
+        here = {t: list(r.position.offsets) for t, r in self.engine.readers.items()}
+        self._commit(stop=here, show=True)
+
+    def call(self, work: Callable[[], T]) -> T:
+        """Runs `work` between two epochs and returns what it returns; errors are raised here."""
+        if self._looping is None or self._looping is threading.current_thread():
+            return work()
+        future: Future[T] = Future()
+        self._calls.put((work, future))
+        return future.result()
+
+    def _serve_calls(self) -> None:
+        while True:
+            try:
+                work, future = self._calls.get_nowait()
+            except Empty:
+                return
+            try:
+                future.set_result(work())
+            except BaseException as error:
+                future.set_exception(error)
+
+    def _step(self, ends: dict[str, list[int]] | None) -> bool:
+        """One epoch, or a short wait where there is nothing to read; whether one was committed."""
+        for delivery in self.deliveries:
+            self._check(delivery)
+        committed = self._commit(stop=ends)
+        interval = self.settings.epoch_interval_ms / 1000
+        if committed is None:
+            if ends is None:
+                self._wait(interval)
+            return False
+        if ends is None and committed.records < self.settings.epoch_records_max // 10:
+            time.sleep(max(0.0, interval - committed.seconds))
+        return True
+
+    def _wait(self, seconds: float) -> None:
+        readers = list(self.engine.readers.values())
+        for reader in readers:
+            if reader.topic.wait(reader.position.offsets, seconds / len(readers)):
+                return
+
+    def _commit(
+        self, *, stop: dict[str, list[int]] | None = None, show: bool = False
+    ) -> Committed | None:
+        begun = time.monotonic()
+        committed = self.engine.epoch(
+            self.clock.now_us(),
+            self.settings.epoch_records_max,
+            show=show,
+            stop=stop,
+            alongside=self.note,
+        )
+        if committed is None:
+            return None
+        self.handed_over(committed)
+        committed.seconds = time.monotonic() - begun
+        self._report(committed)
+        if time.monotonic() - self._kept_at > _HOUSEKEEPING_SECONDS:
+            self._keep_house()
+        return committed
+
+    def handed_over(self, committed: Committed) -> None:
+        """Gives a committed epoch to every delivery."""
+        for delivery in self.deliveries:
+            delivery.put(committed)
+
+    def _report(self, committed: Committed) -> None:
+        self.records += committed.records
+        dead = sum(len(s.dead) for s in committed.sources.values())
+        self.tell(
+            EpochCommitted(
+                self.job.id,
+                committed.generation,
+                committed.epoch,
+                committed.records,
+                dead,
+                committed.seconds,
+                self.engine.lag(),
+            )
+        )
+        for part in committed.sources.values():
+            if len(part.dead):
+                reasons = reasons_of(part.dead)
+                self.tell(
+                    RecordsDeadLettered(self.job.id, committed.epoch, len(part.dead), reasons)
+                )
+
+    def _reached(self, ends: dict[str, list[int]]) -> bool:
+        return all(
+            at >= end
+            for t, r in self.engine.readers.items()
+            for at, end in zip(r.position.offsets, ends[t], strict=True)
+        )
+
+    def _check(self, delivery: Delivery) -> None:
+        if delivery.problem is not None:
+            raise delivery.problem
+
+    def _given_up(self, delivery: Delivery) -> bool:
+        return delivery.down_since is not None and time.time() - delivery.down_since > 30.0
+
+    def note(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Writes down what destinations have, and forgets what was kept for them."""
+        if not self.deliveries:
+            return
+        generation = self.engine.ledger.generation
+        connection.execute("delete from meta.marks")
+        connection.executemany(
+            "insert into meta.marks values (?, ?, ?)",
+            [(d.name, generation, d.delivered_epoch) for d in self.deliveries],
+        )
+        counts = {}
+        for delivery in self.deliveries:
+            for counter, rows in delivery.landed():
+                key = ("destination", delivery.name, counter)
+                counts[key] = counts.get(key, 0) + rows
+        self.store.count((*key, by) for key, by in counts.items())
+        least = min(d.delivered_epoch for d in self.deliveries)
+        connection.execute("delete from meta.verdicts where epoch <= ?", [least])
+        for delivery in self.deliveries:
+            connection.execute(
+                "delete from meta.outbox where output = ? and epoch <= ?",
+                [delivery.name, delivery.delivered_epoch],
+            )
+
+    def _keep_house(self) -> None:
+        """Moves on what retention may take, and lets it take."""
+        self._kept_at = time.monotonic()
+        self._register_readers()
+        age, size = self.settings.retention_age_us, self.settings.retention_bytes
+        if age is not None or size is not None:
+            for reader in self.engine.readers.values():
+                if isinstance(reader.topic, LocalTopic):
+                    reader.topic.retain(age, size)
+
+    def _register_readers(self) -> None:
+        """Says to each topic from where on this job, its destinations included, still needs it."""
+        epochs = [d.delivered_epoch for d in self.deliveries]
+        least = min(epochs, default=self.engine.ledger.epoch)
+        for name, reader in self.engine.readers.items():
+            offsets = [end for _, end, *_ in ranges(self.engine, name, least)]
+            if not offsets:
+                offsets = reader.topic.begin_offsets()
+            if isinstance(reader.topic, LocalTopic):
+                try:
+                    reader.topic.register_reader(self.job.id, offsets)
+                except HeadraceError as error:
+                    if not error.retry:
+                        raise

@@ -1,0 +1,165 @@
+"""Runs the jobs of an app in this process, each in a thread of its own, and answers for them."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from headrace.engines.embedded.runner import JobRunner
+from headrace.ops.jobs.ask import ask_query, ask_verify, jobs_of
+from headrace.ops.jobs.opened import handlers
+from headrace.ops.jobs.status import status
+from headrace.ops.owner import Owner, acquire_to_run
+from headrace.ops.owner.lock import Holder
+from headrace.plan.operators import Job, Plan
+from headrace.proof.report import Verification
+from headrace.storage.layout import DataDirectory
+from headrace.values.settings import Settings
+from headrace.values.telemetry import Listener, log_event
+
+Until = Literal["caught-up"]
+
+
+@dataclass
+class RunningApp:
+    """Jobs under way; `wait` for them, ask them, `stop` them."""
+
+    plan: Plan
+    settings: Settings
+    stop_event: threading.Event = field(default_factory=threading.Event)
+    runners: list[JobRunner] = field(default_factory=list)
+    threads: list[threading.Thread] = field(default_factory=list)
+    problems: list[BaseException] = field(default_factory=list)
+
+    def query(self, sql: str, *, job: str | None = None) -> pa.Table:
+        """The rows of one SELECT as of a committed epoch."""
+        return ask_query(self.plan, self.settings, sql, job)
+
+    def verify(self, *, job: str | None = None) -> tuple[Verification, ...]:
+        """Proves the jobs while they run."""
+        return ask_verify(self.plan, self.settings, job)
+
+    def status(self) -> list[dict[str, Any]]:
+        """One entry per job: lag, watermarks, sums, deliveries."""
+        return [status(runner) for runner in self.runners]
+
+    def stop(self) -> None:
+        """Finishes the epoch in flight and ends; nothing is lost."""
+        self.stop_event.set()
+
+    def wait(self, timeout_seconds: float | None = None) -> bool:
+        """Waits until all jobs have ended; raises what ended them. False on timeout."""
+        for thread in self.threads:
+            thread.join(timeout_seconds)
+        if self.problems:
+            raise self.problems[0]
+        return not any(t.is_alive() for t in self.threads)
+
+
+def run_app(
+    plan: Plan,
+    settings: Settings,
+    *,
+    until: Until | None = None,
+    only: str | None = None,
+    listener: Listener | None = None,
+    on_wait: Callable[[Holder], None] | None = None,
+    beside: Callable[[RunningApp], None] | None = None,
+) -> None:
+    """Runs until interrupted (SIGINT, SIGTERM), or until `until` is reached.
+
+    `beside` is called once the jobs are open. A second signal ends the process at once.
+    """
+    with start_app(
+        plan, settings, until=until, only=only, listener=listener, on_wait=on_wait
+    ) as running, _signals(running):
+        if beside is not None:
+            beside(running)
+        while not running.wait(0.2):
+            pass
+
+
+@contextmanager
+def start_app(
+    plan: Plan,
+    settings: Settings,
+    *,
+    until: Until | None = None,
+    only: str | None = None,
+    listener: Listener | None = None,
+    on_wait: Callable[[Holder], None] | None = None,
+) -> Iterator[RunningApp]:
+    """Opens every job and runs it in the background; stops them at the end of the context."""
+    running = RunningApp(plan, settings)
+    with ExitStack() as stack:
+        for job in jobs_of(plan, only):
+            runner = _open(stack, job, settings, listener, on_wait)
+            running.runners.append(runner)
+        for runner in running.runners:
+            thread = threading.Thread(
+                target=_loop, args=(running, runner, until), name=f"job-{runner.job.id}"
+            )
+            running.threads.append(thread)
+            thread.start()
+        try:
+            yield running
+        finally:
+            running.stop()
+            for thread in running.threads:
+                thread.join()
+    if running.problems:
+        raise running.problems[0]
+
+
+def _open(
+    stack: ExitStack,
+    job: Job,
+    settings: Settings,
+    listener: Listener | None,
+    on_wait: Callable[[Holder], None] | None,
+) -> JobRunner:
+    directory = DataDirectory(settings.data).job(job.id)
+    owner: Owner = stack.enter_context(acquire_to_run(directory, on_wait or (lambda holder: None)))
+    runner = stack.enter_context(JobRunner(job, settings, tell=listener or log_event))
+    stack.callback(owner.drain)
+    owner.serve(handlers(runner))
+    return runner
+
+
+def _loop(running: RunningApp, runner: JobRunner, until: Until | None) -> None:
+    try:
+        runner.run(until, running.stop_event)
+    except BaseException as error:
+        # One job that cannot go on ends the others in good order.
+        running.problems.append(error)
+        running.stop_event.set()
+
+
+@contextmanager
+def _signals(running: RunningApp) -> Iterator[None]:
+    """The first SIGINT or SIGTERM stops in good order; a second one ends the process at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    old = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if running.stop_event.is_set():
+            signal.signal(number, signal.SIG_DFL)
+            raise KeyboardInterrupt
+        running.stop()
+
+    for number in old:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)

@@ -1,0 +1,105 @@
+"""A job's state: what there is, what is in it, and beginning anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from headrace.engines.embedded.runner import JobRunner
+from headrace.storage.layout import DataDirectory
+from headrace.storage.state.store import StateStore
+from headrace.values.errors import UsageError, did_you_mean
+from headrace.values.settings import Settings
+
+
+def listed(runner: JobRunner) -> dict[str, Any]:
+    """JSON-able: generation, epoch, size of the file, and by view its tables with their rows."""
+
+    def work() -> dict[str, Any]:
+        views = [
+            {
+                "view": name,
+                "tables": [
+                    {"table": t, "rows": runner.store.rows(f"select count(*) from {t}")[0][0]}
+                    for t in view.tables()
+                ],
+            }
+            for name, view in runner.engine.views.items()
+        ]
+        ledger = runner.engine.ledger
+        return {
+            "job": runner.job.id,
+            "generation": ledger.generation,
+            "epoch": ledger.epoch,
+            "file": str(runner.store.path),
+            "bytes": runner.store.path.stat().st_size,
+            "views": views,
+        }
+
+    return runner.call(work)
+
+
+def inspected(runner: JobRunner, view: str) -> pa.Table:
+    """The open state of a view: its first thousand entries."""
+    views = runner.engine.views
+    if view not in views:
+        raise UsageError(f"there is no view {view!r}", remedy=did_you_mean(view, views))
+    table = views[view].tables()[0]
+    cursor = runner.store.cursor()
+    try:
+        return cursor.sql(f"select * from {table} limit 1000").to_arrow_table()
+    finally:
+        cursor.close()
+
+
+def what_a_reset_loses(job_id: str, settings: Settings) -> dict[str, Any]:
+    """What stands in the state now, for whoever is about to reset it."""
+    with _store(job_id, settings) as store:
+        names = [
+            row[0]
+            for row in store.rows(
+                "select table_name from information_schema.tables "
+                "where table_schema = 'main' and table_type = 'BASE TABLE'"
+            )
+        ]
+        return {
+            "job": job_id,
+            "generation": int(store.fact("generation") or 1),
+            "tables": [
+                {"table": n, "rows": store.rows(f'select count(*) from main."{n}"')[0][0]}
+                for n in names
+            ],
+            "dead_letters": store.rows("select count(*) from meta.dead_letters")[0][0],
+        }
+
+
+def reset(job_id: str, settings: Settings) -> int:
+    """Forgets views, tables, offsets and sums, and begins a greater generation; returns it.
+
+    Lakes and topics keep what they have; the new generation goes on behind it.
+    """
+    with _store(job_id, settings) as store:
+        generation = int(store.fact("generation") or 1) + 1
+        kept = [f for f in ("incarnation", "duckdb", "format") if store.fact(f) is not None]
+        facts = {name: store.fact(name) for name in kept}
+        with store.transaction() as connection:
+            for schema in ("main", "state", "meta"):
+                for (name,) in connection.execute(
+                    "select table_name from information_schema.tables "
+                    f"where table_schema = '{schema}' and table_type = 'BASE TABLE'"
+                ).fetchall():
+                    if schema == "meta":
+                        connection.execute(f'delete from meta."{name}"')
+                    else:
+                        connection.execute(f'drop table {schema}."{name}"')
+            for name, value in facts.items():
+                store.set_fact(name, str(value))
+            store.set_fact("generation", str(generation))
+        return generation
+
+
+def _store(job_id: str, settings: Settings) -> StateStore:
+    directory: Path = DataDirectory(settings.data).job(job_id)
+    return StateStore(directory, threads=settings.threads, memory_limit=settings.memory_limit)

@@ -1,0 +1,70 @@
+"""One look at a job: what it reads, serves and delivers, and how far it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from headrace.engines.embedded.runner import JobRunner
+from headrace.engines.kernel.watermark import NEVER_US
+from headrace.values.clock import instant_text
+
+
+def status(runner: JobRunner) -> dict[str, Any]:
+    """JSON-able: epoch, sources with lag and watermark, views with their sums, destinations."""
+    return runner.call(lambda: _status(runner))
+
+
+def _status(runner: JobRunner) -> dict[str, Any]:
+    ledger = runner.engine.ledger
+    counters: dict[tuple[str, str], dict[str, int]] = {}
+    for kind, name, counter, value in runner.store.rows(
+        "select kind, name, counter, value from meta.counters"
+    ):
+        counters.setdefault((kind, name), {})[counter] = value
+    return {
+        "job": runner.job.id,
+        "running": runner.running,
+        "generation": ledger.generation,
+        "epoch": ledger.epoch,
+        "epoch_time": instant_text(ledger.time_us) if ledger.epoch else None,
+        "sources": [_source(runner, t, counters) for t in runner.engine.readers],
+        "views": [
+            {"name": name, **counts} for (kind, name), counts in counters.items() if kind == "view"
+        ],
+        "destinations": [
+            {
+                "name": o.name,
+                "role": o.role,
+                **counters.get(("destination", o.name), {}),
+                "epochs_behind": _behind(runner, o.name),
+            }
+            for o in runner.job.outputs
+        ],
+    }
+
+
+def _source(
+    runner: JobRunner, topic: str, counters: dict[tuple[str, str], dict[str, int]]
+) -> dict[str, Any]:
+    reader = runner.engine.readers[topic]
+    position = reader.position
+    known = position.watermark_us != NEVER_US
+    silent = [p for p in range(reader.topic.partitions) if p not in position.greatest_us]
+    greatest = {p: instant_text(us) for p, us in position.greatest_us.items()}
+    least = min(position.greatest_us.items(), key=lambda item: item[1], default=None)
+    return {
+        "topic": topic,
+        "lag_records": reader.lag(),
+        "watermark": instant_text(position.watermark_us) if known else None,
+        "offsets": position.offsets,
+        "greatest_times": greatest,
+        "held_back_by": silent if silent and greatest else ([] if least is None else [least[0]]),
+        **counters.get(("source", topic), {}),
+    }
+
+
+def _behind(runner: JobRunner, output: str) -> int:
+    for delivery in runner.deliveries:
+        if delivery.name == output:
+            return runner.engine.ledger.epoch - delivery.delivered_epoch
+    return 0

@@ -1,0 +1,140 @@
+"""Lakes and topics against the batch: every row once, nothing besides."""
+
+from __future__ import annotations
+
+from headrace.engines.batch.expected import expected_stream
+from headrace.engines.batch.relations import Relations
+from headrace.engines.embedded.recall import read_all
+from headrace.engines.embedded.runner import JobRunner
+from headrace.plan.operators import Named, Output, Project, Stream, View
+from headrace.proof.events import Events
+from headrace.proof.fixed import Fixed, epochs_relation
+from headrace.proof.report import Checked
+from headrace.storage.lake.reading import relation_sql
+from headrace.storage.state.store import one_row
+from headrace.storage.topics.log import LocalTopic
+from headrace.values.schema import literal, quote
+
+_CHUNK_RECORDS = 1_000_000
+
+
+def check_lake(runner: JobRunner, fix: Fixed, events: Events, output: Output) -> Checked:
+    """A lake holds each accepted row exactly once, with the values that the batch gives."""
+    reader = runner.job.input_of(output)
+    held_version = fix.lakes.get(output.name)
+    if held_version is None or isinstance(reader, View):
+        return Checked("lake", output.name, 0, 0, note="nothing was written yet")
+    lake = relation_sql(runner.data.lake(output.name), held_version)
+    held = f"(select * from ({lake}) where _epoch <= {fix.epoch})"
+    source = runner.job.source(reader.topic)
+    rows, distinct = _pair(
+        fix,
+        f"select count(*), count(distinct (_partition, _offset, _topic_generation)) from {held}",
+    )
+    accepted = _pair(
+        fix,
+        "select coalesce(sum(value), 0), 0 from meta.counters where kind = 'view' "
+        f"and name = {literal(reader.name)} and counter = 'applied'",
+    )[0]
+    different, note = 0, None
+    if reader.whole:
+        different = abs(rows - distinct) + abs(rows - accepted)
+        note = f"accepted {accepted}, in the lake {rows}, distinct records {distinct}"
+    if events.origin == "the log" or not reader.whole:
+        relations = Relations(events.relation, epochs_relation(source))
+        wanted = expected_stream(reader, source, fix.epoch, relations)
+        columns = [quote(c) for c in _stable(reader)]
+        different += _unequal(fix, wanted, held, columns)
+    return Checked("lake", output.name, rows, different, note=note if different else None)
+
+
+def check_topic(runner: JobRunner, fix: Fixed, events: Events, output: Output) -> Checked:
+    """A topic of a stream holds each row exactly once; of changes, one record per change sent."""
+    reader = runner.job.input_of(output)
+    topic = LocalTopic.open(runner.data.topics, output.name)
+    mine = f"{runner.job.id}/{output.name}"
+    ends = topic.end_offsets()
+    count = sum(ends)
+    sent = _pair(
+        fix,
+        "select coalesce(sum(value), 0), 0 from meta.counters where kind = 'destination' "
+        f"and name = {literal(output.name)} and counter = 'landed'",
+    )[0]
+    shared = set(topic.producers()) - {mine, f"{mine}/starts"}
+    if isinstance(reader, View) or shared or sent != count:
+        different = 0 if shared else abs(sent - count)
+        return Checked("topic", output.name, count, different, note=f"{sent} records were sent")
+    source = runner.job.source(reader.topic)
+    wanted = expected_stream(
+        reader, source, fix.epoch, Relations(events.relation, epochs_relation(source))
+    )
+    columns = _stable(reader)
+    spec = "{" + ", ".join(f'"{c}": "{t}"' for c, t in _types(reader, columns).items()) + "}"
+    _load_values(fix, topic, ends, spec, columns)
+    different = _unequal(fix, wanted, "_proof_topic", [quote(c) for c in columns])
+    return Checked("topic", output.name, count, different)
+
+
+def _load_values(
+    fix: Fixed, topic: LocalTopic, ends: list[int], spec: str, columns: list[str]
+) -> None:
+    """Reads a topic's values as columns into a temporary table."""
+    at, made = topic.begin_offsets(), False
+    while any(a < e for a, e in zip(at, ends, strict=True)) or not made:
+        share = max(1, _CHUNK_RECORDS // len(at))
+        upto = [min(a + share, e) for a, e in zip(at, ends, strict=True)]
+        records = read_all(topic, at, upto)
+        fix.cursor.register("_read", records)
+        sql = (
+            f"select {', '.join(f'j.{quote(c)}' for c in columns)} from "
+            f"(select json_transform(value::varchar, {literal(spec)}) as j from "
+            "(select decode(value) as value from _read))"
+        )
+        verb = (
+            "insert into _proof_topic" if made else "create or replace temp table _proof_topic as"
+        )
+        fix.cursor.execute(f"{verb} {sql}")
+        fix.cursor.unregister("_read")
+        at, made = upto, True
+
+
+def _stable(reader: Stream) -> list[str]:
+    """The stream's columns that do not change from run to run."""
+    return [c.name for c in reader.columns if c.name not in _changing(reader)]
+
+
+def _changing(reader: Stream) -> set[str]:
+    named: list[Named] = list(reader.added)
+    for step in reader.steps:
+        if isinstance(step, Project):
+            named += step.columns
+    return {n.name for n in named if n.expression.changes_with_run}
+
+
+def _types(reader: Stream, columns: list[str]) -> dict[str, str]:
+    return {c.name: c.type for c in reader.columns if c.name in columns}
+
+
+def _unequal(fix: Fixed, wanted: str, held: str, columns: list[str]) -> int:
+    """How many rows stand on one side only, as bags; a sum of hashes says quickly when none do."""
+    listed = ", ".join(columns)
+    digest = f"count(*), coalesce(sum(hash({listed})::hugeint), 0)"
+    one = one_row(fix.cursor.execute(f"select {digest} from ({wanted})"))
+    two = one_row(fix.cursor.execute(f"select {digest} from {held}"))
+    if one == two:
+        return 0
+    row = one_row(
+        fix.cursor.execute(
+            f"with w as (select {listed}, count(*) as n from ({wanted}) group by all), "
+            f"h as (select {listed}, count(*) as n from {held} group by all) "
+            "select coalesce(sum(n), 0) from ((select * from w except select * from h) "
+            "union all (select * from h except select * from w))"
+        )
+    )
+    return int(row[0]) if row else 0
+
+
+def _pair(fix: Fixed, sql: str) -> tuple[int, int]:
+    row = one_row(fix.cursor.execute(sql))
+    assert row is not None
+    return int(row[0]), int(row[1])

@@ -1,0 +1,112 @@
+"""Every accepted event up to an epoch, from a lake that holds them all, or from the log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from headrace.engines.embedded.recall import read_all
+from headrace.engines.embedded.runner import JobRunner
+from headrace.engines.kernel.decode import decode
+from headrace.plan.operators import Source, Stream
+from headrace.plan.times import time_sql
+from headrace.proof.fixed import Fixed
+from headrace.storage.lake.reading import relation_sql
+from headrace.values.schema import literal, quote, sql_type
+
+_CHUNK_RECORDS = 500_000
+
+
+@dataclass(frozen=True)
+class Events:
+    """`relation` names a temporary view or table; `origin` says in words where it comes from.
+
+    `whole` is false when the log no longer reaches back to its beginning.
+    """
+
+    relation: str
+    origin: str
+    whole: bool
+
+
+def events_of(runner: JobRunner, fix: Fixed, source: Source) -> Events:
+    """The events of `source` up to the fixed epoch, as the relation that batch queries read."""
+    name = quote(f"_proof_{source.topic}")
+    for output in runner.job.outputs:
+        reader = runner.job.input_of(output)
+        if (
+            output.role == "lake"
+            and isinstance(reader, Stream)
+            and reader.whole
+            and reader.topic == source.topic
+            and output.name not in fix.undelivered
+            and fix.lakes.get(output.name) is not None
+        ):
+            lake = relation_sql(runner.data.lake(output.name), fix.lakes[output.name])
+            fix.cursor.execute(
+                f"create or replace temp view {name} as select {_columns(source)}, "
+                f"_topic_generation, _partition, _offset, _replay, _epoch, _arrival_time, "
+                f"({time_sql(source)}) as _time from ({lake}) "
+                f"where _epoch <= {fix.epoch} and _topic = {literal(source.topic)}"
+            )
+            return Events(name, f"lake {output.name}", True)
+    return _from_log(runner, fix, source, name)
+
+
+def _columns(source: Source) -> str:
+    return ", ".join(quote(f.name) for f in source.schema.fields)
+
+
+def _from_log(runner: JobRunner, fix: Fixed, source: Source, name: str) -> Events:
+    """Decodes the log again, piece by piece, into a temporary table."""
+    topic = runner.engine.readers[source.topic].topic
+    typed = ", ".join(f"{quote(f.name)} {sql_type(f.type)}" for f in source.schema.fields)
+    fix.cursor.execute(
+        f"create or replace temp table {name} ({typed}, _topic_generation varchar, "
+        "_partition integer, _offset bigint, _replay bigint, _epoch bigint, "
+        "_arrival_time timestamp, _time timestamp)"
+    )
+    begin, stop = topic.begin_offsets(), fix.offsets[source.topic]
+    at = list(begin)
+    while any(a < s for a, s in zip(at, stop, strict=True)):
+        share = max(1, _CHUNK_RECORDS // len(at))
+        upto = [min(a + share, s) for a, s in zip(at, stop, strict=True)]
+        _insert(fix, source, topic.identity, read_all(topic, at, upto), name)
+        at = upto
+    _insert_replayed(fix, source, name)
+    return Events(name, "the log", all(b == 0 for b in begin))
+
+
+def _insert(fix: Fixed, source: Source, identity: str, records: pa.Table, name: str) -> None:
+    events = decode(fix.cursor, source, records).events
+    fix.cursor.register("_decoded", events)
+    fix.cursor.execute(
+        f"insert into {name} select {_columns(source)}, {literal(identity)}, _partition, _offset, "
+        "null, r.epoch, _arrival_time, _time from _decoded d join meta.ranges r "
+        f'on r.topic = {literal(source.topic)} and r."partition" = d._partition '
+        "and d._offset >= r.start_offset and d._offset < r.end_offset"
+    )
+    fix.cursor.unregister("_decoded")
+
+
+def _insert_replayed(fix: Fixed, source: Source, name: str) -> None:
+    """Dead letters that a replay accepted stand in the log as refused: they are added here."""
+    records = fix.cursor.sql(
+        'select "partition", "offset", null::blob as key, value, arrival_time, replayed, '
+        "topic_generation, epoch from meta.dead_letters where replayed is not null and view is null "
+        f"and topic = {literal(source.topic)}"
+    ).to_arrow_table()
+    if not len(records):
+        return
+    events = decode(fix.cursor, source, records).events
+    extra = records.select(["replayed", "topic_generation", "epoch"]).take(events.column("_row"))
+    for column in extra.column_names:
+        events = events.append_column(f"_r_{column}", extra.column(column))
+    fix.cursor.register("_decoded", events)
+    fix.cursor.execute(
+        f"insert into {name} select {_columns(source)}, _r_topic_generation, _partition, _offset, "
+        "_r_replayed, e.epoch, _arrival_time, _time from _decoded join meta.replays e "
+        "on e.replay = _r_replayed"
+    )
+    fix.cursor.unregister("_decoded")

@@ -1,0 +1,105 @@
+"""A committed epoch, fixed for a proof: a snapshot of the state, everything delivered up to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import duckdb
+
+from headrace.engines.batch.relations import AsOf, Region
+from headrace.engines.embedded.runner import JobRunner
+from headrace.plan.operators import Source
+from headrace.storage.lake.reading import version
+from headrace.storage.state.store import one_row
+
+_PATIENCE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """Epoch `epoch` of `generation`; `cursor` sees the state as it was then, whatever goes on.
+
+    `undelivered` names destinations that did not take it, `lakes` the versions of lakes then.
+    """
+
+    generation: int
+    epoch: int
+    cursor: duckdb.DuckDBPyConnection
+    watermarks_us: dict[str, int | None]
+    offsets: dict[str, list[int]]
+    undelivered: tuple[str, ...]
+    lakes: dict[str, int | None] = field(default_factory=dict)
+
+    def as_of(self, view: str, topic: str, extra: Region | None = None) -> AsOf:
+        """What the batch must compute for a view: this epoch, with what was recomputed."""
+        found = regions(self.cursor, view)
+        if extra is not None:
+            found.append(extra)
+        return AsOf(self.epoch, self.watermarks_us[topic], found)
+
+
+@contextmanager
+def fixed(runner: JobRunner) -> Iterator[Fixed]:
+    """Fixes the newest committed epoch, shown and delivered; frees the snapshot at the end."""
+    made = runner.call(lambda: _fix(runner))
+    try:
+        yield made
+    finally:
+        made.cursor.execute("rollback")
+        made.cursor.close()
+
+
+def _fix(runner: JobRunner) -> Fixed:
+    runner.show()
+    ledger = runner.engine.ledger
+    undelivered = tuple(
+        d.name for d in runner.deliveries if not d.flush(ledger.epoch, _PATIENCE_SECONDS)
+    )
+    with runner.store.transaction() as connection:
+        runner.note(connection)
+    cursor = runner.store.cursor()
+    cursor.execute("begin")
+    # A snapshot begins with the first query, not with the transaction.
+    cursor.execute("select count(*) from meta.epochs").fetchall()
+    watermarks = {}
+    for source in runner.job.sources:
+        row = one_row(
+            cursor.execute(
+                "select after_us from meta.watermarks where topic = ? order by epoch desc limit 1",
+                [source.topic],
+            )
+        )
+        watermarks[source.topic] = None if row is None else row[0]
+    lakes = {
+        o.name: version(runner.data.lake(o.name)) for o in runner.job.outputs if o.role == "lake"
+    }
+    offsets = {t: list(r.position.offsets) for t, r in runner.engine.readers.items()}
+    return Fixed(ledger.generation, ledger.epoch, cursor, watermarks, offsets, undelivered, lakes)
+
+
+def regions(cursor: duckdb.DuckDBPyConnection, view: str) -> list[Region]:
+    """The recomputes of a view, in their order."""
+    rows = cursor.execute(
+        'select number, from_us, bound_us, epoch, topic_generation, "partition", end_offset '
+        "from meta.regions where view = ? order by number",
+        [view],
+    ).fetchall()
+    made: dict[int, Region] = {}
+    for number, from_us, bound_us, epoch, generation, partition, end in rows:
+        if number not in made:
+            made[number] = Region(from_us, bound_us, {}, epoch)
+        offsets = made[number].offsets
+        assert isinstance(offsets, dict)
+        offsets[generation, partition] = end
+    return list(made.values())
+
+
+def epochs_relation(source: Source) -> str:
+    """What the source's watermark was at the start of each epoch, for the batch side."""
+    topic = source.topic.replace("'", "''")
+    return (
+        "(select epoch, make_timestamp(before_us) as watermark_start from meta.watermarks "
+        f"where topic = '{topic}')"
+    )

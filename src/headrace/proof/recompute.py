@@ -1,0 +1,199 @@
+"""`recompute`: closed windows again, from all events, late ones too; the differences are corrections.
+
+The same calculation as `verify` with one more period recomputed. Corrections are an epoch of the
+job like any other, and the period is noted with the offsets up to which it read, so that from
+then on `verify` holds those rows against all events up to there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from headrace.engines.batch.compare import compare_sql
+from headrace.engines.batch.relations import Region
+from headrace.engines.batch.tolerance import tolerance
+from headrace.engines.embedded.engine import EMBEDDED_ROLES, Committed
+from headrace.engines.embedded.runner import JobRunner
+from headrace.plan.operators import Output, Slide, Tumble, View
+from headrace.proof.events import Events, events_of
+from headrace.proof.fixed import Fixed, fixed
+from headrace.proof.report import Corrected, Recomputation
+from headrace.proof.verify import expected_rows, latest_region
+from headrace.storage.state.store import one_row
+from headrace.values.clock import instant_text
+from headrace.values.errors import StateRefused
+from headrace.values.schema import quote
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The corrections of one output: `_op` and the view's columns, and how many of each kind."""
+
+    output: Output
+    changes: pa.Table
+    report: Corrected
+
+
+def recompute(
+    runner: JobRunner,
+    *,
+    from_us: int | None = None,
+    to_us: int | None = None,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> Recomputation:
+    """Recomputes windows and sessions that end in (`from_us`, `to_us`] and are closed.
+
+    Writes the corrections unless `dry_run`. Raises StateRefused when neither lake nor log holds
+    all the events.
+    """
+    tell = progress or (lambda what, done, of: None)
+    begun = time.monotonic()
+    found: list[_Found] = []
+    regions: dict[str, Region] = {}
+    with fixed(runner) as fix:
+        events = {s.topic: events_of(runner, fix, s) for s in runner.job.sources}
+        _check_whole(runner, events)
+        views = [v for v in runner.job.views if v.window is not None]
+        for done, view in enumerate(views):
+            tell(view.name, done, len(views))
+            region = latest_region(fix, runner.job.source(view.topic), from_us, to_us)
+            if region is None:
+                continue
+            regions[view.name] = region
+            found += _corrections(runner, fix, events[view.topic], view, region)
+        counted = [
+            one_row(fix.cursor.execute(f"select count(*) from {e.relation}"))
+            for e in events.values()
+        ]
+        read = sum(int(c[0]) for c in counted if c)
+        tell("corrections", len(views), len(views))
+    bound = max((r.bound_us for r in regions.values()), default=None)
+    epoch = None
+    if not dry_run and regions:
+        epoch = runner.call(lambda: _commit(runner, found, regions))
+    return Recomputation(
+        runner.job.id,
+        dry_run,
+        None if bound is None else instant_text(bound),
+        read,
+        tuple(f.report for f in found),
+        epoch,
+        time.monotonic() - begun,
+    )
+
+
+def _check_whole(runner: JobRunner, events: dict[str, Events]) -> None:
+    for topic, held in events.items():
+        if not held.whole:
+            raise StateRefused(
+                f"no lake holds all of {topic}, and its log no longer reaches back to its beginning",
+                remedy="Declare a lake of the whole source before retention takes its records.",
+            )
+
+
+def _corrections(
+    runner: JobRunner, fix: Fixed, events: Events, view: View, region: Region
+) -> list[_Found]:
+    source = runner.job.source(view.topic)
+    outputs = [o for o in runner.job.outputs if o.input == view.name and o.role in EMBEDDED_ROLES]
+    made = []
+    for output in outputs:
+        as_of = fix.as_of(view.name, source.topic, region)
+        sql = expected_rows(view, source, output, as_of, events)
+        fix.cursor.execute(f"create or replace temp table _proof_expected as {sql}")
+        made.append(_difference(fix, view, output, region))
+    return made
+
+
+def _difference(fix: Fixed, view: View, output: Output, region: Region) -> _Found:
+    cursor, served = fix.cursor, "main." + quote(output.name)
+    columns = [c.name for c in view.columns]
+    within = _within(view, region)
+    wanted = f"(select * from _proof_expected where {within})"
+    held = f"(select * from {served} where {within})"
+    tolerated = tolerance(view)
+    compared = compare_sql(
+        columns, tolerated, wanted, held, output.key, allowances=not tolerated.exact
+    )
+    cursor.execute(f"create or replace temp table _proof_differs as {compared}")
+    key = [quote(k) for k in output.key]
+    same = " and ".join(f"x.{k} is not distinct from d.{k}" for k in key) or "true"
+    listed = ", ".join(quote(c) for c in columns)
+    changes = cursor.sql(
+        f"select 'd' as _op, {listed} from {held} x where exists (select 1 from _proof_differs d "
+        f"where d._kind = 'unexpected' and {same}) union all "
+        f"select 'u' as _op, {listed} from {wanted} x where exists (select 1 from _proof_differs d "
+        f"where d._kind <> 'unexpected' and {same})"
+    ).to_arrow_table()
+    kinds = dict(cursor.execute("select _kind, count(*) from _proof_differs group by 1").fetchall())
+    total = one_row(cursor.execute(f"select count(*) from {wanted}"))
+    assert total is not None
+    corrected, missing = kinds.get("different", 0), kinds.get("missing", 0)
+    equal = int(total[0]) - corrected - missing
+    report = Corrected(output.name, equal, corrected, missing, kinds.get("unexpected", 0))
+    return _Found(output, changes, report)
+
+
+def _within(view: View, region: Region) -> str:
+    """Rows that the region covers; sessions are chosen by the batch itself."""
+    if not isinstance(view.window, Tumble | Slide):
+        return "true"
+    low = "" if region.from_us is None else f"window_end > make_timestamp({region.from_us}) and "
+    return f"{low}window_end <= make_timestamp({region.bound_us})"
+
+
+def _commit(runner: JobRunner, found: list[_Found], regions: dict[str, Region]) -> int:
+    """Lands all corrections in one epoch, and notes what was recomputed."""
+    engine, store = runner.engine, runner.store
+    now_us = max(runner.clock.now_us(), engine.ledger.time_us)
+    committed = Committed(engine.ledger.generation, engine.ledger.epoch + 1, now_us, {})
+    committed.kind = "correction"
+    committed.positions = {t: r.position for t, r in engine.readers.items()}
+    counts: list[tuple[str, str, str, int]] = []
+    with store.transaction() as connection:
+        for one in found:
+            connection.register("_corrections", one.changes)
+            table = next(
+                t for t in engine.tables[one.output.input] if t.output.name == one.output.name
+            )
+            landed = table.apply(connection, "_corrections")
+            connection.unregister("_corrections")
+            counts += [
+                ("destination", one.output.name, "sent", landed),
+                ("destination", one.output.name, "landed", landed),
+            ]
+        _carry(runner, committed, found)
+        engine.ledger.write(committed, False, counts)
+        for view, region in regions.items():
+            _note(runner, view, region)
+        runner.note(connection)
+    engine.ledger.advanced(committed.epoch, now_us)
+    runner.handed_over(committed)
+    return committed.epoch
+
+
+def _carry(runner: JobRunner, committed: Committed, found: list[_Found]) -> None:
+    """Corrections of a view for its topics: the records that its whole table gets."""
+    by_input = {f.output.input: f for f in found if len(f.changes)}
+    for output in runner.job.outputs:
+        one = by_input.get(output.input)
+        if output.role == "topic" and one is not None:
+            committed.changes[output.name] = one.changes
+
+
+def _note(runner: JobRunner, view: str, region: Region) -> None:
+    number = runner.store.rows("select coalesce(max(number), 0) + 1 from meta.regions")[0][0]
+    runner.store.connection.executemany(
+        "insert into meta.regions values (?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (view, number, region.from_us, region.bound_us, region.epoch, generation, p, end)
+            for (generation, p), end in region.offsets.items()
+        ],
+    )

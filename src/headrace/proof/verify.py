@@ -1,0 +1,158 @@
+"""`verify`: what is served, row by row, against one batch over the events that were on time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+
+from headrace.engines.batch.compare import compare_sql
+from headrace.engines.batch.expected import expected, kept_by_key
+from headrace.engines.batch.relations import AsOf, Region, Relations
+from headrace.engines.batch.tolerance import tolerance
+from headrace.engines.embedded.engine import EMBEDDED_ROLES
+from headrace.engines.embedded.runner import JobRunner
+from headrace.plan.operators import Output, Source, View
+from headrace.proof.delivered import check_lake, check_topic
+from headrace.proof.events import Events, events_of
+from headrace.proof.fixed import Fixed, epochs_relation, fixed
+from headrace.proof.report import Checked, Verification
+from headrace.proof.totals import check_sums
+from headrace.storage.state.store import one_row
+from headrace.values.schema import quote
+
+_SHOWN = 10
+Progress = Callable[[str, int, int], None]
+
+
+def verify(runner: JobRunner, progress: Progress | None = None) -> Verification:
+    """Proves a job at its newest committed epoch; the job goes on meanwhile."""
+    tell = progress or (lambda what, done, of: None)
+    begun = time.monotonic()
+    with fixed(runner) as fix:
+        events = {s.topic: events_of(runner, fix, s) for s in runner.job.sources}
+        checked: list[Checked] = []
+        outputs = runner.job.outputs
+        for done, output in enumerate(outputs):
+            tell(output.name, done, len(outputs))
+            if output.name not in fix.undelivered:
+                checked.append(_check(runner, fix, events, output))
+        tell("sums", len(outputs), len(outputs))
+        sums = check_sums(runner, fix, events)
+        refused = _count(fix, "meta.refused_rows")
+        read = sum(_count(fix, e.relation) for e in events.values())
+    return Verification(
+        runner.job.id,
+        fix.generation,
+        fix.epoch,
+        read,
+        tuple(checked),
+        tuple(sums),
+        fix.undelivered,
+        refused,
+        tuple(e.origin for e in events.values()),
+        time.monotonic() - begun,
+    )
+
+
+def _count(fix: Fixed, relation: str) -> int:
+    row = one_row(fix.cursor.execute(f"select count(*) from {relation}"))
+    return int(row[0]) if row else 0
+
+
+def _check(runner: JobRunner, fix: Fixed, events: dict[str, Events], output: Output) -> Checked:
+    reader = runner.job.input_of(output)
+    source = runner.job.source(reader.topic)
+    if output.role == "lake":
+        return check_lake(runner, fix, events[source.topic], output)
+    if output.role == "topic":
+        return check_topic(runner, fix, events[source.topic], output)
+    assert output.role in EMBEDDED_ROLES and isinstance(reader, View)
+    return _check_table(fix, events[source.topic], output, reader, source)
+
+
+def expected_rows(view: View, source: Source, output: Output, as_of: AsOf, events: Events) -> str:
+    """SELECT of what `output` must hold of `view`."""
+    relations = Relations(events.relation, epochs_relation(source))
+    rows = expected(
+        view,
+        source,
+        as_of,
+        relations,
+        final=output.emit == "final",
+        allowances=not tolerance(view).exact,
+    )
+    return kept_by_key(view, output, rows)
+
+
+def _check_table(fix: Fixed, events: Events, output: Output, view: View, source: Source) -> Checked:
+    cursor, served = fix.cursor, "main." + quote(output.name)
+    wanted = "_proof_expected"
+    sql = expected_rows(view, source, output, fix.as_of(view.name, source.topic), events)
+    cursor.execute(f"create or replace temp table {wanted} as {sql}")
+    tolerated = tolerance(view)
+    columns = [c.name for c in view.columns]
+    inexact = not tolerated.exact
+    comparison = compare_sql(columns, tolerated, wanted, served, output.key, allowances=inexact)
+    different = _count(fix, f"({comparison})")
+    first = cursor.sql(f"select * from ({comparison}) limit {_SHOWN}").to_arrow_table()
+    changed = None
+    late = latest_region(fix, source)
+    if view.window is not None and late is not None and _has_late(fix, view):
+        again = fix.as_of(view.name, source.topic, late)
+        sql = expected_rows(view, source, output, again, events)
+        cursor.execute(f"create or replace temp table _proof_late as {sql}")
+        other = compare_sql(
+            columns, tolerated, "_proof_late", wanted, output.key, allowances=inexact
+        )
+        changed = _count(fix, f"({other})")
+    note = None
+    if tolerated.rows:
+        note = "rows decided by floating or approximate values may differ within their tolerance"
+        different = 0
+    return Checked(
+        "table",
+        output.name,
+        _count(fix, wanted),
+        different,
+        tuple(first.to_pylist()),
+        changed,
+        note,
+    )
+
+
+def _plain(rows: pa.Table) -> tuple[dict[str, Any], ...]:
+    """Rows that JSON can carry: times and decimals as text."""
+    return tuple(
+        {k: v if isinstance(v, int | float | str | list | None) else str(v) for k, v in row.items()}
+        for row in rows.to_pylist()
+    )
+
+
+def _has_late(fix: Fixed, view: View) -> bool:
+    row = one_row(
+        fix.cursor.execute(
+            "select coalesce(sum(value), 0) from meta.counters "
+            "where kind = 'view' and name = ? and counter = 'late'",
+            [view.name],
+        )
+    )
+    return bool(row and row[0])
+
+
+def latest_region(
+    fix: Fixed, source: Source, from_us: int | None = None, to_us: int | None = None
+) -> Region | None:
+    """A recompute of everything closed at the fixed epoch; None while nothing is closed."""
+    watermark = fix.watermarks_us[source.topic]
+    if watermark is None:
+        return None
+    bound = watermark if to_us is None else min(watermark, to_us)
+    generation = one_row(
+        fix.cursor.execute("select identity from meta.sources where topic = ?", [source.topic])
+    )
+    assert generation is not None
+    ends = {(generation[0], p): end for p, end in enumerate(fix.offsets[source.topic])}
+    return Region(from_us, bound, ends, fix.epoch)

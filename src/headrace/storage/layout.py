@@ -1,0 +1,28 @@
+"""Where everything embedded lies: one directory, three parts.
+
+    DATA/topics/<topic>/     the log
+    DATA/lakes/<name>/       Delta tables
+    DATA/jobs/<job>/         state, lock, spill
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class DataDirectory:
+    """The paths below one data directory; nothing is made here."""
+
+    root: Path
+
+    @property
+    def topics(self) -> Path:
+        return self.root / "topics"
+
+    def lake(self, name: str) -> Path:
+        return self.root / "lakes" / name
+
+    def job(self, job_id: str) -> Path:
+        return self.root / "jobs" / job_id
