@@ -9,6 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+from headrace.language.location import caller
 from headrace.values.errors import DefinitionError
 from headrace.values.schema import DecimalType, ListType, LiteralType, Scalar, Type
 
@@ -40,6 +41,7 @@ class Precision:
         if not (1 <= self.precision <= 38 and 0 <= self.scale <= self.precision):
             raise DefinitionError(
                 f"Precision({self.precision}, {self.scale}) is not possible",
+                where=caller(),
                 remedy="1 to 38 digits in all, and between 0 and all of them behind the point.",
             )
 
@@ -117,4 +119,5 @@ def _refused(annotation: Any, place: str, hint: str) -> DefinitionError:
     shown = annotation.__name__ if isinstance(annotation, type) else str(annotation)
     shown = shown.replace("typing.", "").replace("NoneType", "None")
     what = f"{place}: an event cannot have a field of type {shown}"
-    return DefinitionError(f"{what}; {hint}" if hint else what, remedy=_KNOWN)
+    said = f"{what}; {hint}" if hint else what
+    return DefinitionError(said, where=caller(), remedy=_KNOWN)

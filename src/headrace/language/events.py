@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from headrace.language.annotations import field_type
+from headrace.language.location import caller
 from headrace.language.names import WINDOW_COLUMNS
 from headrace.values.errors import DefinitionError
 from headrace.values.schema import Field, Schema, StructType, Type
@@ -52,6 +53,7 @@ def schema_of(event: type[Event]) -> Schema:
     if not (isinstance(event, type) and issubclass(event, Event)) or event is Event:
         raise DefinitionError(
             f"a source reads events of a class, not {event!r}",
+            where=caller(),
             remedy="Declare one: class Order(hr.Event): with annotated fields.",
         )
     fields = _fields(event, (event,))
@@ -59,6 +61,7 @@ def schema_of(event: type[Event]) -> Schema:
         if field.name.startswith("_") or field.name.lower() in WINDOW_COLUMNS:
             raise DefinitionError(
                 f'{event.__name__}: no field may be called "{field.name}"',
+                where=caller(),
                 remedy="Names beginning with _ , window_start and window_end belong to Headrace.",
             )
     return Schema(event.__name__, fields)
@@ -71,6 +74,7 @@ def checks_of(event: type[Event]) -> tuple[tuple[str, str], ...]:
     ):
         raise DefinitionError(
             f"{event.__name__}.checks is not a dict of texts",
+            where=caller(),
             remedy='Write checks = {"name": "expression"}.',
         )
     return tuple(event.checks.items())
@@ -81,7 +85,9 @@ def _fields(cls: type[Struct], within: tuple[type, ...]) -> tuple[Field, ...]:
         if not issubclass(nested, Struct) or nested in (Struct, Event):
             return None
         if nested in within:
-            raise DefinitionError(f"{cls.__name__}: {nested.__name__} contains itself")
+            raise DefinitionError(
+                f"{cls.__name__}: {nested.__name__} contains itself", where=caller()
+            )
         return StructType(_fields(nested, (*within, nested)))
 
     found: dict[str, Field] = {}
@@ -90,12 +96,14 @@ def _fields(cls: type[Struct], within: tuple[type, ...]) -> tuple[Field, ...]:
         _check_default(cls, name, nullable)
         if any(name.lower() == other.lower() for other in found):
             raise DefinitionError(
-                f'{cls.__name__}: two fields are called "{name}"; SQL does not tell case apart'
+                f'{cls.__name__}: two fields are called "{name}"; SQL does not tell case apart',
+                where=caller(),
             )
         found[name] = Field(name, type_, nullable)
     if not found:
         raise DefinitionError(
             f"{cls.__name__} declares no field",
+            where=caller(),
             remedy="Annotate at least one: user_id: str",
         )
     return tuple(found.values())
@@ -115,6 +123,7 @@ def _annotations(cls: type[Struct]) -> dict[str, Any]:
         except NameError as error:
             raise DefinitionError(
                 f"{base.__name__}: an annotation names {error.name!r}, which is not defined",
+                where=caller(),
                 remedy="Define or import it above the class.",
             ) from error
         merged |= {n: a for n, a in hints.items() if typing.get_origin(a) is not ClassVar}
@@ -125,5 +134,6 @@ def _check_default(cls: type[Struct], name: str, nullable: bool) -> None:
     if hasattr(cls, name) and not (nullable and getattr(cls, name) is None):
         raise DefinitionError(
             f"{cls.__name__}.{name} has a default; a record says itself what it holds",
+            where=caller(),
             remedy="Declare X | None for what may be missing, and write coalesce(…) in a step.",
         )

@@ -17,7 +17,7 @@ from headrace.plan.bind import Bound, bind_tree, settle
 from headrace.plan.functions import ALLOWED
 from headrace.plan.operators import AggregateCall, Expression, Named
 from headrace.plan.parse import Text, Tree, column, parse, render, types_of
-from headrace.plan.rewrite import lambda_parameters
+from headrace.plan.rewrite import check_kind, lambda_parameters
 from headrace.plan.safety import is_constant, words
 from headrace.plan.scope import Scope
 
@@ -28,6 +28,7 @@ class Aggregation:
 
     rows: Scope
     keys: tuple[str, ...]
+    results: tuple[str, ...]
     calls: list[AggregateCall] = field(default_factory=list)
 
     def result(self, name: str, text: Text) -> Named:
@@ -37,6 +38,7 @@ class Aggregation:
         return Named(name, settle(bind_tree(rest, text, values)).expression)
 
     def _extract(self, node: Tree, text: Text, parameters: frozenset[str]) -> Tree:
+        check_kind(text, node)
         if node["class"] == "FUNCTION":
             name = node["function_name"].lower()
             if is_aggregate(name) and name not in ALLOWED:
@@ -67,6 +69,8 @@ class Aggregation:
         name = node["column_names"][0]
         if name.lower() in (key.lower() for key in self.keys):
             remedy = f'"{name}" is a key: the view has it as a column of its own.'
+        elif name.lower() in (result.lower() for result in self.results):
+            remedy = "Results do not read each other; write its aggregate again: it is kept once."
         elif self.rows.find(name):
             remedy = f"Say which of the rows' values: first({name}), max({name}), list({name})."
         else:

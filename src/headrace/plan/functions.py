@@ -112,7 +112,7 @@ REASONS: dict[str, str] = {
     ),
     **dict.fromkeys(
         (
-            *("currval", "current_setting", "getvariable", "current_user", "session_user", "user"),
+            *("currval", "current_setting", "getvariable", "current_user", "session_user"),
             *("current_role", "current_catalog", "current_schema", "current_schemas", "version"),
             *("current_database", "current_query", "txid_current", "in_search_path", "stats"),
             *("current_connection_id", "current_query_id", "current_transaction_id", "setval"),

@@ -103,6 +103,8 @@ def execute(sql: str) -> None:
 def parse(text: Text) -> Tree:
     """The tree of exactly one expression; DefinitionError for anything else."""
     tree = json.loads(one_value("select json_serialize_sql(?)", [_PREFIX + text.sql]))
+    if tree["error"] and tree["error_type"] != "parser":  # it parses, but not as one select
+        raise text.refused("an expression is one value, not a statement")
     if tree["error"]:
         at = tree.get("position")
         position = (
@@ -111,7 +113,7 @@ def parse(text: Text) -> Tree:
         raise text.refused_at(_syntax_words(tree["error_message"]), position)
     statements = tree["statements"]
     if len(statements) != 1:
-        raise text.refused("an expression is one value, not several statements")
+        raise text.refused("an expression is one value, not a statement")
     node = statements[0]["node"]
     if not _is_bare(node):
         raise text.refused(

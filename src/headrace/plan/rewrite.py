@@ -50,11 +50,8 @@ class Rewriter:
 
     def rewrite(self, node: Tree, parameters: frozenset[str] = frozenset()) -> Tree:
         """The tree to keep. `parameters` are the names that lambdas around it bring."""
+        check_kind(self.text, node)
         kind = node["class"]
-        if kind in _GRAMMAR:
-            raise self.text.refused(_GRAMMAR[kind], node)
-        if kind not in _PLAIN or node["type"] == "GROUPING_FUNCTION":
-            raise self.text.refused(f"an expression cannot hold {self.text.part(node)}", node)
         if kind == "COLUMN_REF":
             return self._column(node, parameters)
         if kind == "FUNCTION":
@@ -203,6 +200,15 @@ class Rewriter:
             raise self.text.refused("a lambda stands only inside of a function on lists", node)
         sides = (self.rewrite(node[side], parameters) for side in ("lhs", "expr"))
         return _at(node, call("json_extract", *sides))
+
+
+def check_kind(text: Text, node: Tree) -> None:
+    """Refuses what is no plain expression: queries, windows over rows, stars, parameters."""
+    kind = node["class"]
+    if kind in _GRAMMAR:
+        raise text.refused(_GRAMMAR[kind], node)
+    if kind not in _PLAIN or node["type"] == "GROUPING_FUNCTION":
+        raise text.refused(f"an expression cannot hold {text.part(node)}", node)
 
 
 def lambda_parameters(node: Tree) -> frozenset[str]:
