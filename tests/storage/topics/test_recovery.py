@@ -32,7 +32,8 @@ def topic(tmp_path: Path) -> LocalTopic:
 
 def frame_starts(topic: LocalTopic) -> list[int]:
     with topic._seen() as head:
-        return topic._segments.active(head).index.positions.tolist()
+        index = topic._segments.active(head).index
+        return [index.span(number)[0] for number in range(index.count)]
 
 
 def reopened(topic: LocalTopic) -> LocalTopic:

@@ -38,6 +38,9 @@ MAGIC_AT = 8
 ROWS, CHECKPOINT = 0, 1
 _FIXED = struct.Struct("<Q4sIQQQqqII")
 FIXED_SIZE = _FIXED.size
+_BODY_AT = struct.Struct("<56xI")
+PLAIN = pa.schema([pa.field("key", pa.binary()), pa.field("value", pa.binary())])
+_PLAIN_START = PLAIN.serialize()
 
 
 @dataclass(frozen=True)
@@ -168,8 +171,12 @@ def encode_rows(batch: pa.RecordBatch) -> pa.Buffer:
     return sink.getvalue()
 
 
-def decode_rows(body: pa.Buffer) -> pa.RecordBatch:
-    """The rows of a frame; shares the memory of `body`."""
+def decode_rows(content: pa.Buffer) -> pa.RecordBatch:
+    """The rows of a whole frame; shares its memory."""
+    body = content.slice(_BODY_AT.unpack_from(content)[0])
+    # Nearly all bodies begin with the same schema: reading past it halves the cost of a frame.
+    if body.slice(0, _PLAIN_START.size).equals(_PLAIN_START):
+        return pa.ipc.read_record_batch(body.slice(_PLAIN_START.size), PLAIN)
     return pa.ipc.open_stream(body).read_next_batch()
 
 

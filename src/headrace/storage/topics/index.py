@@ -36,14 +36,9 @@ class FrameIndex:
         """The byte behind the last frame."""
         return int(self._columns[_END, self.count - 1]) if self.count else 0
 
-    @property
-    def positions(self) -> Ints:
-        return self._columns[_POSITION, : self.count]
-
-    @property
-    def limits(self) -> Ints:
-        """The byte behind each frame."""
-        return self._columns[_END, : self.count]
+    def span(self, number: int) -> tuple[int, int]:
+        """The byte where frame `number` begins, and the one behind it."""
+        return int(self._columns[_POSITION, number]), int(self._columns[_END, number])
 
     @property
     def arrivals_us(self) -> Ints:

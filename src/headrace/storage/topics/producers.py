@@ -55,9 +55,8 @@ class ProducerTable:
         return json.dumps({name: asdict(state) for name, state in self._states.items()}).encode()
 
     def _take(self, segment: Segment, number: int) -> None:
-        content = segment.content(number)
-        header = segment.header(content, int(segment.index.positions[number]))
-        origin = frame.origin_of(memoryview(content), header)
+        header, content = segment.header(number)
+        origin = frame.origin_of(content, header)
         if origin is None:
             raise segment.damaged(header.position)
         self._states[origin.producer] = ProducerState(
@@ -66,7 +65,6 @@ class ProducerTable:
 
 
 def _decode(segment: Segment) -> dict[str, ProducerState]:
-    content = segment.content(0)
-    header = segment.header(content, 0)
-    body = memoryview(content)[header.body_at :].tobytes().rstrip(b"\0")
+    header, content = segment.header(0)
+    body = content[header.body_at :].tobytes().rstrip(b"\0")
     return {name: ProducerState(**state) for name, state in json.loads(body).items()}

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from headrace.storage.contract import RECORDS
-from headrace.storage.topics import frame
+from headrace.storage.topics.frame import PLAIN
 from headrace.storage.topics.head import Head
 from headrace.storage.topics.rows import EXTRAS
 from headrace.storage.topics.segment import Segment
@@ -114,8 +114,7 @@ def _head_of(part: _Slice, frames: int) -> _Slice:
 def _table(slices: list[_Slice], schema: pa.Schema) -> pa.Table:
     batches, arrivals = [], []
     for part in slices:
-        for number in np.flatnonzero(part.counts.any(axis=1)).tolist():
-            batches += _rows(part, number)
+        batches += _batches(part)
         last = part.first + len(part.counts)
         times = part.segment.index.arrivals_us[part.first : last]
         arrivals.append(np.repeat(times, part.counts.sum(axis=1)))
@@ -141,31 +140,38 @@ def _table(slices: list[_Slice], schema: pa.Schema) -> pa.Table:
     return pa.table([columns[name] for name in schema.names], schema=schema)
 
 
-def _rows(part: _Slice, number: int) -> list[pa.RecordBatch]:
-    """The wanted rows of one frame, in as few pieces as they lie."""
-    segment, index = part.segment, part.segment.index
-    position = int(index.positions[part.first + number])
-    content = segment.content(part.first + number)
-    header = segment.header(content, position)
-    batch = frame.decode_rows(content.slice(header.body_at))
-    counts, low = part.counts[number], part.low[number]
-    if (counts == header.counts).all():
-        return [batch]
-    firsts = np.cumsum(header.counts) - header.counts + low - header.base
-    return [
-        batch.slice(first, count)
-        for first, count in zip(firsts.tolist(), counts.tolist(), strict=True)
-        if count
-    ]
+def _batches(part: _Slice) -> list[pa.RecordBatch]:
+    """The wanted rows of the frames, in as few pieces as they lie."""
+    batches = []
+    ends = part.segment.index.ends[:, part.first - 1 : part.first + len(part.counts)].T
+    held, base = np.diff(ends, axis=0), ends[:-1]
+    whole = (part.counts == held).all(axis=1).tolist()
+    for number in np.flatnonzero(part.counts.any(axis=1)).tolist():
+        batch = part.segment.rows(part.first + number)
+        if whole[number]:
+            batches.append(batch)
+            continue
+        firsts = np.cumsum(held[number]) - held[number] + part.low[number] - base[number]
+        batches += [
+            batch.slice(first, count)
+            for first, count in zip(firsts.tolist(), part.counts[number].tolist(), strict=True)
+            if count
+        ]
+    return batches
 
 
 def _column(batches: list[pa.RecordBatch], field: pa.Field, total: int) -> pa.ChunkedArray:
-    chunks = [
-        batch.column(field.name)
-        if field.name in batch.schema.names
-        else pa.nulls(batch.num_rows, field.type)
-        for batch in batches
-    ]
+    # In every frame key and value come first; only the others have to be looked for.
+    if field.name in PLAIN.names:
+        at = PLAIN.names.index(field.name)
+        chunks = [batch.column(at) for batch in batches]
+    else:
+        chunks = [
+            batch.column(field.name)
+            if field.name in batch.schema.names
+            else pa.nulls(batch.num_rows, field.type)
+            for batch in batches
+        ]
     if total < _CHUNK_ROWS_MIN * len(chunks):
         return pa.chunked_array(chunks, field.type).combine_chunks()
     return pa.chunked_array(chunks, field.type)

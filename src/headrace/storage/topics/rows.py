@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.storage.topics.frame import PLAIN
 from headrace.storage.topics.murmur2 import partitions_of
 from headrace.values.errors import UsageError, did_you_mean
 
@@ -69,7 +70,7 @@ def rows_of(
     value = _flat("values", values, pa.binary(), len(values))
     count = len(value)
     key = pa.nulls(count, pa.binary()) if keys is None else _flat("keys", keys, pa.binary(), count)
-    columns, fields = [key, value], [pa.field("key", pa.binary()), pa.field("value", pa.binary())]
+    columns, fields = [key, value], list(PLAIN)
     for name, column in (extras or {}).items():
         if name not in EXTRAS.names:
             raise UsageError(f"A record has no column {name!r}. {did_you_mean(name, EXTRAS.names)}")

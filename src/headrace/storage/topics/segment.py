@@ -82,11 +82,10 @@ class Segment:
 
     def content(self, number: int) -> pa.Buffer:
         """The bytes of frame `number`, verified; TopicRefused when they are damaged."""
-        index = self.index
-        position, end = int(index.positions[number]), int(index.limits[number])
+        position, end = self.index.span(number)
         buffer = self.bytes_at(position, end)
         if number >= len(self._verified):
-            grown = np.zeros(max(2 * number + 1, index.count), bool)
+            grown = np.zeros(max(2 * number + 1, self.index.count), bool)
             grown[: len(self._verified)] = self._verified
             self._verified = grown
         if not self._verified[number]:
@@ -95,12 +94,17 @@ class Segment:
             self._verified[number] = True
         return buffer
 
-    def header(self, content: pa.Buffer, position: int) -> frame.Header:
-        """The header of the frame `content`; TopicRefused when it belongs elsewhere."""
-        header = frame.parse_header(memoryview(content), self._partitions)
-        if header is None or (header.segment, header.position) != (self.ordinal, position):
-            raise self.damaged(position)
-        return header
+    def rows(self, number: int) -> pa.RecordBatch:
+        """The rows of frame `number`, sharing the memory of the mapping."""
+        return frame.decode_rows(self.content(number))
+
+    def header(self, number: int) -> tuple[frame.Header, memoryview]:
+        """The header of frame `number`, and all its bytes."""
+        content = memoryview(self.content(number))
+        header = frame.parse_header(content, self._partitions)
+        if header is None:
+            raise self.damaged(self.index.span(number)[0])
+        return header, content
 
     def valid_frame(self, position: int, until: int) -> frame.Header | None:
         """The header of the frame at `position` if all of it is there before `until` and holds."""
