@@ -155,6 +155,31 @@ def test_a_new_segment_that_was_not_published(tmp_path: Path) -> None:
         assert values_of(LocalTopic.open(tmp_path, "t")) == values and not torn.exists()
 
 
+def test_a_head_that_is_several_segments_behind(tmp_path: Path) -> None:
+    topic = LocalTopic.create(tmp_path, "t", 1, limits=SMALL_SEGMENTS)
+    topic.append(pa.array([b"first"]))
+    old = (topic.path / HEAD).read_bytes()
+    values = [b"first"]
+    for number in range(40):
+        values.append(b"%d" % number * 300)
+        topic.append(pa.array(values[-1:]), producer="p", sequence=number)
+    files = segment_files(topic.path)
+    assert len(files) > 4
+    (topic.path / HEAD).write_bytes(old)
+    again = LocalTopic.open(tmp_path, "t")
+    assert values_of(again) == values and again.producers() == topic.producers()
+    # The end of a segment that others follow is no torn tail, nor is their checkpoint.
+    for path, size in ((files[2], files[2].stat().st_size - 64), (files[3], 100)):
+        whole = path.read_bytes()
+        path.write_bytes(whole[:size])
+        (topic.path / HEAD).write_bytes(old)
+        with pytest.raises(TopicRefused, match="damaged at byte"):
+            LocalTopic.open(tmp_path, "t")
+        assert path.stat().st_size == size and segment_files(topic.path) == files
+        path.write_bytes(whole)
+    assert values_of(LocalTopic.open(tmp_path, "t")) == values
+
+
 def read_head_segment(content: bytes) -> int:
     return int.from_bytes(content[40:48], "little")
 

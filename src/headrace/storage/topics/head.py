@@ -15,7 +15,7 @@ from pathlib import Path
 
 import xxhash
 
-from headrace.storage.topics.disk import write_at
+from headrace.storage.topics.disk import sync_data, write_at
 
 FILE_NAME = "head"
 _MAGIC = b"HRH1"
@@ -69,8 +69,11 @@ def read_head(directory: Path, partitions: int) -> Head | None:
     return None
 
 
-def publish_head(directory: Path, head: Head) -> None:
-    """Makes `head` what readers see; raises OSError."""
+def publish_head(directory: Path, head: Head, *, durable: bool = False) -> None:
+    """Makes `head` what readers see; raises OSError.
+
+    Only one that takes something away must be `durable`: one that is too old is mended.
+    """
     count = len(head.end)
     content = bytearray(_layout(count).size)
     _layout(count).pack_into(
@@ -91,6 +94,8 @@ def publish_head(directory: Path, head: Head) -> None:
     descriptor = os.open(f"{directory}/{FILE_NAME}", os.O_WRONLY | os.O_CREAT, 0o644)
     try:
         write_at(descriptor, [content], 0)
+        if durable:
+            sync_data(descriptor)
     finally:
         os.close(descriptor)
 

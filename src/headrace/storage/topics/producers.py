@@ -37,7 +37,8 @@ class ProducerTable:
     def refresh(self, segment: Segment) -> None:
         """Takes what is new in `segment`, the topic's last one, as far as its index reaches."""
         index = segment.index
-        if segment.ordinal != self._ordinal:
+        # Fewer frames than were taken: a repair has cut the log back.
+        if segment.ordinal != self._ordinal or index.count < self._taken:
             self._states = _decode(segment)
             self._ordinal, self._taken = segment.ordinal, 1
         if self._taken >= index.count:

@@ -83,26 +83,33 @@ def _rebuild(about: About, segments: Segments) -> Head:
 
 def _adopt(head: Head, segments: Segments) -> Head:
     """The head after every whole frame behind `head` was taken in and the rest cut off."""
-    head = _scan(head, _open(segments, head.segment))
-    path = segment_path(segments.directory, head.segment + 1)
-    if path.exists():
+    directory = segments.directory
+    segment = _open(segments, head.segment)
+    head = _scan(head, segment)
+    while segment_path(directory, head.segment + 1).exists():
         follower = _open(segments, head.segment + 1)
-        if follower.valid_frame(0, follower.size()) is None:
+        checkpoint = follower.valid_frame(0, follower.size())
+        if checkpoint is None and not segment_path(directory, follower.ordinal + 1).exists():
             _remove(segments, follower.ordinal)
-        else:
-            if tuple(follower.begin()[0].tolist()) != head.end:
-                raise follower.damaged(0)
-            head = _scan(replace(head, segment=follower.ordinal, position=0), follower)
-    sync_directory(segments.directory)
-    publish_head(segments.directory, head)
+            break
+        # Only the last segment can have a torn tail: before the next is begun, all is synced.
+        if head.position != segment.size():
+            raise segment.damaged(head.position)
+        if checkpoint is None or tuple(checkpoint.base.tolist()) != head.end:
+            raise follower.damaged(0)
+        head = _scan(replace(head, segment=follower.ordinal, position=0), follower)
+        segment = follower
+    _cut(segment, head.position)
+    sync_directory(directory)
+    publish_head(directory, head)
     with segments.lock:
-        segment = _open(segments, head.segment)
         segment.extend(head.position)
-        segment.index.store(index_path(segments.directory, head.segment), again=True)
+        segment.index.store(index_path(directory, head.segment), again=True)
     return head
 
 
 def _scan(head: Head, segment: Segment) -> Head:
+    """The head behind the whole frames that follow `head` in `segment`."""
     size = segment.size()
     position, arrival_us, end = head.position, head.arrival_us, np.array(head.end, np.int64)
     while position < size:
@@ -111,18 +118,20 @@ def _scan(head: Head, segment: Segment) -> Head:
             break
         position += header.length
         arrival_us, end = max(arrival_us, header.arrival_us), header.base + header.counts
-    if position < size and _whole_frame_after(segment, position, size):
+    if position == 0 or (position < size and _whole_frame_after(segment, position, size)):
         raise segment.damaged(position)
-    if position == 0:
-        raise segment.damaged(0)
+    return replace(head, position=position, arrival_us=arrival_us, end=tuple(end.tolist()))
+
+
+def _cut(segment: Segment, position: int) -> None:
+    """Ends the segment at `position` and makes what was adopted durable."""
     descriptor = os.open(segment.path, os.O_RDWR)
     try:
-        if position < size:
+        if position < segment.size():
             os.ftruncate(descriptor, position)
         sync_data(descriptor)
     finally:
         os.close(descriptor)
-    return replace(head, position=position, arrival_us=arrival_us, end=tuple(end.tolist()))
 
 
 def _whole_frame_after(segment: Segment, position: int, size: int) -> bool:

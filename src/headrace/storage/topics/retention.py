@@ -46,12 +46,12 @@ def remove_segments(
         held_by = next((name for name, offsets in readers.items() if (after > offsets).any()), None)
         if held_by is not None:
             break
-        total -= sizes[first]
+        total -= sizes.get(first, 0)
         first, begin = first + 1, tuple(after.tolist())
     removed = [ordinal for ordinal in sizes if ordinal < first]
     if first != head.first:
         head = replace(head, first=first, begin=begin)
-        publish_head(directory, head)
+        publish_head(directory, head, durable=True)
     for ordinal in removed:
         segment_path(directory, ordinal).unlink(missing_ok=True)
         index_path(directory, ordinal).unlink(missing_ok=True)
