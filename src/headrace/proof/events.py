@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from headrace.engines.embedded.recall import read_all
 from headrace.engines.embedded.runner import JobRunner
-from headrace.engines.kernel.decode import decode
+from headrace.engines.embedded.sources import SourceReader
 from headrace.plan.operators import Source, Stream
 from headrace.plan.times import time_sql
 from headrace.proof.fixed import Fixed
@@ -60,7 +60,8 @@ def _columns(source: Source) -> str:
 
 def _from_log(runner: JobRunner, fix: Fixed, source: Source, name: str) -> Events:
     """Decodes the log again, piece by piece, into a temporary table."""
-    topic = runner.engine.readers[source.topic].topic
+    reader = runner.engine.readers[source.topic]
+    topic = reader.topic
     typed = ", ".join(f"{quote(f.name)} {sql_type(f.type)}" for f in source.schema.fields)
     fix.cursor.execute(
         f"create or replace temp table {name} ({typed}, _topic_generation varchar, "
@@ -72,14 +73,15 @@ def _from_log(runner: JobRunner, fix: Fixed, source: Source, name: str) -> Event
     while any(a < s for a, s in zip(at, stop, strict=True)):
         share = max(1, _CHUNK_RECORDS // len(at))
         upto = [min(a + share, s) for a, s in zip(at, stop, strict=True)]
-        _insert(fix, source, topic.identity, read_all(topic, at, upto), name)
+        _insert(fix, reader, read_all(topic, at, upto), name)
         at = upto
-    _insert_replayed(fix, source, name)
+    _insert_replayed(fix, reader, name)
     return Events(name, "the log", all(b == 0 for b in begin))
 
 
-def _insert(fix: Fixed, source: Source, identity: str, records: pa.Table, name: str) -> None:
-    events = decode(fix.cursor, source, records).events
+def _insert(fix: Fixed, reader: SourceReader, records: pa.Table, name: str) -> None:
+    source, identity = reader.source, reader.topic.identity
+    events = reader.judged(records).events
     fix.cursor.register("_decoded", events)
     fix.cursor.execute(
         f"insert into {name} select {_columns(source)}, {literal(identity)}, _partition, _offset, "
@@ -90,8 +92,9 @@ def _insert(fix: Fixed, source: Source, identity: str, records: pa.Table, name: 
     fix.cursor.unregister("_decoded")
 
 
-def _insert_replayed(fix: Fixed, source: Source, name: str) -> None:
+def _insert_replayed(fix: Fixed, reader: SourceReader, name: str) -> None:
     """Dead letters that a replay accepted stand in the log as refused: they are added here."""
+    source = reader.source
     records = fix.cursor.sql(
         'select "partition", "offset", null::blob as key, value, arrival_time, replayed, '
         "topic_generation, epoch from meta.dead_letters where replayed is not null and view is null "
@@ -99,7 +102,7 @@ def _insert_replayed(fix: Fixed, source: Source, name: str) -> None:
     ).to_arrow_table()
     if not len(records):
         return
-    events = decode(fix.cursor, source, records).events
+    events = reader.judged(records).events
     extra = records.select(["replayed", "topic_generation", "epoch"]).take(events.column("_row"))
     for column in extra.column_names:
         events = events.append_column(f"_r_{column}", extra.column(column))

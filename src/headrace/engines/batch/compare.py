@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from headrace.engines.batch.tolerance import RELATIVE, Kind, Tolerance
-from headrace.values.schema import quote
+from headrace.engines.batch.tolerance import RELATIVE, Kind, Tolerance, companion
+from headrace.values.schema import literal, quote
 
 
 def compare_sql(
@@ -14,27 +14,23 @@ def compare_sql(
     expected: str,
     served: str,
     key: Sequence[str],
+    *,
+    allowances: bool = False,
 ) -> str:
     """SELECT of the rows that differ: the key, `_kind` and `_columns`.
 
     `expected` and `served` are names of relations or parenthesised SELECTs with `columns`, among
-    them the `key`. `_kind` is 'missing' (only expected), 'unexpected' (only served, or served
-    twice) or 'different'; `_columns` lists the names of the columns that differ. Columns decided
-    by floats and approximate quantiles are not compared.
+    them the `key`. With `allowances` (`expected` was made with them) inexact columns are judged
+    row by row; without, floats by their relative difference alone and quantiles not at all.
+    `_kind` is 'missing' (only expected), 'unexpected' (only served, or served twice) or
+    'different'; `_columns` lists the names of the columns that differ. What is decided by inexact
+    values is not compared.
     """
-    values = [c for c in columns if c not in key]
     same = " and ".join(f"e.{quote(k)} is not distinct from s.{quote(k)}" for k in [*key, "_nth"])
-    differing = [
-        f"case when {_differs(c, tolerance.columns[c])} then {_text(c)} end"
-        for c in values
-        if tolerance.columns[c] in ("exact", "float")
-    ]
-    names = (
-        f"list_filter([{', '.join(differing)}], lambda n: n is not null)"
-        if differing
-        else "[]::varchar[]"
-    )
-    keys = [
+    apart = {c: _apart(c, tolerance.columns[c], allowances) for c in columns if c not in key}
+    differing = [f"case when {sql} then {literal(c)} end" for c, sql in apart.items() if sql]
+    names = f"list_filter([{', '.join(differing)}]::varchar[], lambda n: n is not null)"
+    shown = [
         f"case when e._nth is null then s.{quote(k)} else e.{quote(k)} end as {quote(k)}"
         for k in key
     ]
@@ -43,7 +39,7 @@ def compare_sql(
         " else 'different' end as _kind"
     )
     return (
-        f"select * from (select {', '.join([*keys, kind])},"
+        f"select * from (select {', '.join([*shown, kind])},"
         f" case when e._nth is null or s._nth is null then []::varchar[] else {names} end"
         f" as _columns from {_numbered(expected, key)} e"
         f" full outer join {_numbered(served, key)} s on {same})"
@@ -57,14 +53,20 @@ def _numbered(relation: str, key: Sequence[str]) -> str:
     return f"(select *, row_number() over ({by}) as _nth from {relation})"
 
 
-def _differs(column: str, kind: Kind) -> str:
+def _apart(column: str, kind: Kind, allowances: bool) -> str | None:
+    """Condition: the two values are further apart than they may be; None: they may be anything."""
     e, s = f"e.{quote(column)}", f"s.{quote(column)}"
+    apart = f"{e} is distinct from {s}"
     if kind == "exact":
-        return f"{e} is distinct from {s}"
-    near = f"abs({e} - {s}) <= {RELATIVE!r} * greatest(abs({e}), abs({s}))"
-    finite = f"(isfinite({e}) and isfinite({s}) and {near})"
-    return f"({e} is distinct from {s} and not coalesce({finite}, false))"
-
-
-def _text(column: str) -> str:
-    return "'" + column.replace("'", "''") + "'"
+        return apart
+    if kind == "float":
+        allowed = f"{RELATIVE!r} * greatest(abs({e}), abs({s}))"
+        if allowances:
+            allowed = quote(companion("allowed", column))
+        near = f"isfinite({e}) and isfinite({s}) and abs({e} - {s}) <= {allowed}"
+    elif kind == "quantile" and allowances:
+        low, high = (quote(companion(side, column)) for side in ("low", "high"))
+        near = f"{s} between {low} and {high}"
+    else:
+        return None
+    return f"({apart} and not coalesce({near}, false))"

@@ -2,44 +2,51 @@
 
 from __future__ import annotations
 
+from headrace.engines.batch.allowances import add_allowances, scales
 from headrace.engines.batch.placed import placed
-from headrace.engines.batch.relations import AsOf, Chain, Relations, timestamp
+from headrace.engines.batch.relations import AsOf, Relations, timestamp
 from headrace.engines.batch.results import add_results
-from headrace.engines.batch.sessions import add_sessions, settled
+from headrace.engines.batch.sessions import MEMBER, add_sessions, settled
 from headrace.engines.batch.steps import Rows, stepped
 from headrace.engines.batch.windows import add_totals, add_windows
-from headrace.plan.operators import Output, Slide, Source, Stream, Tumble, View
+from headrace.plan.operators import (
+    Output,
+    SessionGap,
+    SessionMarks,
+    Slide,
+    Source,
+    Stream,
+    Tumble,
+    View,
+)
 from headrace.values.schema import quote
 
 
-def expected(view: View, source: Source, as_of: AsOf, relations: Relations | None = None) -> str:
-    """SELECT of the rows of `view` as of `as_of`, with exactly the view's columns.
-
-    Needs the settings `error_on_division_by_zero=false` and `ieee_floating_point_ops=false`.
-    """
-    rows = _aggregated(view, source, as_of, relations or Relations())
-    add_results(view, rows.chain)
-    return rows.chain.ending(f"select * from {rows.chain.name}")
-
-
-def expected_final(
-    view: View, source: Source, as_of: AsOf, relations: Relations | None = None
+def expected(
+    view: View,
+    source: Source,
+    as_of: AsOf,
+    relations: Relations | None = None,
+    *,
+    final: bool = False,
+    allowances: bool = False,
 ) -> str:
-    """The same for `emit="final"`: only rows that the watermark has closed.
+    """SELECT of the rows of `view` that must be served as of `as_of`, with the view's columns.
 
-    Not for running totals, which never close.
+    `final` (`emit="final"`): only rows that the watermark has closed; not for running totals,
+    which never close. `allowances` adds the columns by which `compare` judges inexact results.
     """
-    rows = _aggregated(view, source, as_of, relations or Relations())
-    windows = isinstance(view.window, Tumble | Slide)
-    if not windows:
-        closed = settled(as_of.watermark_us)
-    elif as_of.watermark_us is None:
-        closed = "false"
-    else:
-        closed = f"_end <= {timestamp(as_of.watermark_us)}"
-    rows.chain.add(f"select *, {closed} as _final from {rows.chain.name}")
-    add_results(view, rows.chain, ("_final",))
-    return rows.chain.ending(f"select * exclude (_final) from {rows.chain.name} where _final")
+    rows = _aggregated(view, source, as_of, relations or Relations(), allowances)
+    kept: tuple[str, ...] = ()
+    if final:
+        rows.chain.add(f"select *, {_closed(view, as_of)} as _final from {rows.chain.name}")
+        kept = ("_final",)
+    if allowances:
+        kept += add_allowances(view, rows.chain)
+    add_results(view, rows.chain, kept)
+    if final:
+        return rows.chain.ending(f"select * exclude (_final) from {rows.chain.name} where _final")
+    return rows.chain.ending(f"select * from {rows.chain.name}")
 
 
 def kept_by_key(view: View, output: Output, rows: str) -> str:
@@ -66,22 +73,31 @@ def expected_stream(
     `_epoch`), then the stream's columns; those that change from run to run are null.
     """
     rows = stepped(stream.steps, source, until, relations or Relations(), False)
-    return _stream_columns(stream, rows, rows.chain)
-
-
-def _stream_columns(stream: Stream, rows: Rows, chain: Chain) -> str:
     own = ["_topic_generation", "_partition", "_offset", "_replay", "_epoch", *rows.positions]
     columns = [quote(c.name) for c in stream.columns]
-    return chain.ending(f"select {', '.join([*own, *columns])} from {chain.name}")
+    return rows.chain.ending(f"select {', '.join([*own, *columns])} from {rows.chain.name}")
 
 
-def _aggregated(view: View, source: Source, as_of: AsOf, relations: Relations) -> Rows:
+def _aggregated(
+    view: View, source: Source, as_of: AsOf, relations: Relations, allowances: bool
+) -> Rows:
     rows = placed(view, source, as_of.until, relations)
+    session = isinstance(view.window, SessionGap | SessionMarks)
+    more = scales(view, [MEMBER] if session else []) if allowances else []
     match view.window:
         case None:
-            add_totals(view, rows)
+            add_totals(view, rows, more)
         case Tumble() | Slide() as window:
-            add_windows(view, window, rows, as_of)
-        case session:
-            add_sessions(view, session, rows, as_of)
+            add_windows(view, window, rows, as_of, more)
+        case marks_or_gap:
+            add_sessions(view, marks_or_gap, rows, as_of, more)
     return rows
+
+
+def _closed(view: View, as_of: AsOf) -> str:
+    """Condition over a row of aggregates: nothing that is on time can change it any more."""
+    if isinstance(view.window, SessionGap | SessionMarks):
+        return settled(as_of.watermark_us)
+    if view.window is None or as_of.watermark_us is None:
+        return "false"
+    return f"_end <= {timestamp(as_of.watermark_us)}"

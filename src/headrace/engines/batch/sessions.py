@@ -17,20 +17,35 @@ outside the region, and stays as it was served. Recomputes apply one after the o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from headrace.engines.batch.aggregates import aggregate
 from headrace.engines.batch.placed import key_names
 from headrace.engines.batch.relations import AsOf, Region, interval, timestamp, was_read
 from headrace.engines.batch.steps import Rows
 from headrace.plan.operators import SessionGap, SessionMarks, View
 
+MEMBER = "_member"
+"""Condition: the row is in the session of its segment."""
 
-def add_sessions(view: View, window: SessionGap | SessionMarks, rows: Rows, as_of: AsOf) -> None:
-    """One row per session, with `_ended_by` as of the watermark."""
+
+def add_sessions(
+    view: View,
+    window: SessionGap | SessionMarks,
+    rows: Rows,
+    as_of: AsOf,
+    more: Sequence[str],
+) -> None:
+    """One row per session, with `_ended_by` as of the watermark.
+
+    `more` are further aggregates over the session's rows, as SQL with names.
+    """
     source = rows.chain.name
-    served = _sessions(view, window, rows, f"select * from {source} where not _late")
+    on_time = f"select * from {source} where not _late"
+    served = _sessions(view, window, rows, on_time, more)
     for region in as_of.regions:
         read = f"select * from {source} where {was_read(region)}"
-        recomputed = _sessions(view, window, rows, read)
+        recomputed = _sessions(view, window, rows, read, more)
         served = _replaced(view, rows, served, recomputed, region)
     rows.chain.add(f"select *, {_ended_by(window, as_of.watermark_us)} as _ended_by from {served}")
 
@@ -100,11 +115,17 @@ def _mark_members(window: SessionMarks, rows: Rows, select: str, by_key: str, or
     )
 
 
-def _sessions(view: View, window: SessionGap | SessionMarks, rows: Rows, select: str) -> str:
+def _sessions(
+    view: View,
+    window: SessionGap | SessionMarks,
+    rows: Rows,
+    select: str,
+    more: Sequence[str],
+) -> str:
     """The sessions of the rows of `select`."""
     members = add_members(view, window, rows, select)
     keys = key_names(view)
-    calls = [aggregate(call, rows.order, ["_member"]) for call in view.aggregates]
+    calls = [*(aggregate(call, rows.order, [MEMBER]) for call in view.aggregates), *more]
     times = [
         "min(_time) as _start",
         "max(_time) filter (where _member) as _last",

@@ -12,6 +12,9 @@ Kind = Literal["exact", "float", "quantile", "decided"]
 RELATIVE = 1e-9
 """Greatest relative difference of floating results."""
 
+RANK = 0.02
+"""Greatest error of an approximate quantile, as a share of the values."""
+
 _MOMENTS = {"avg", "stddev_samp", "stddev_pop", "var_samp", "var_pop"}
 _FLOATS = {"DOUBLE", "FLOAT"}
 
@@ -20,10 +23,10 @@ _FLOATS = {"DOUBLE", "FLOAT"}
 class Tolerance:
     """The kind of every column by name, and whether rows themselves hang on inexact values.
 
-    exact: equal, bit by bit. float: within `RELATIVE`. quantile: an approximate quantile, or an
-    expression over one, whose rank error no comparison of two values can show. decided: not a
-    float itself but decided by one (a rank, a condition). `rows`: a condition on the result, or
-    a ranking, reads a column that is not exact, so rows may come and go.
+    exact: equal, bit by bit. float: within `RELATIVE`. quantile: an approximate quantile, within
+    `RANK`. decided: decided by one of these but not one itself (a rank, a condition, a rounded
+    quantile), so not compared. `rows`: a condition on the result, or a ranking, reads a column
+    that is not exact, so rows may come and go.
     """
 
     columns: dict[str, Kind]
@@ -51,18 +54,26 @@ def tolerance(view: View) -> Tolerance:
     return Tolerance(columns, rows)
 
 
+def is_floating(call: AggregateCall) -> bool:
+    """Whether the value of `call` depends on the order in which floats are added."""
+    return call.function in _MOMENTS or (call.function == "sum" and call.type in _FLOATS)
+
+
 def _of_call(call: AggregateCall) -> Kind:
     if call.function == "approx_quantile":
         return "quantile"
-    if call.function in _MOMENTS:
-        return "float"
-    return "float" if call.function == "sum" and call.type in _FLOATS else "exact"
+    return "float" if is_floating(call) else "exact"
 
 
 def _of_result(expression: Expression, calls: dict[str, Kind]) -> Kind:
     kinds = {calls.get(c, "exact") for c in expression.columns}
     if "quantile" in kinds:
-        return "quantile"
+        return "quantile" if expression.sql == expression.columns[0] else "decided"
     if "float" not in kinds:
         return "exact"
     return "float" if expression.type in _FLOATS else "decided"
+
+
+def companion(role: Literal["allowed", "low", "high"], column: str) -> str:
+    """The name of the column of `expected` that says how far `column` may be from right."""
+    return f"_{role}_{column}"

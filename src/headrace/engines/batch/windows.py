@@ -7,6 +7,8 @@ Running totals take everything.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from headrace.engines.batch.aggregates import aggregate
 from headrace.engines.batch.placed import key_names, slice_start
 from headrace.engines.batch.relations import AsOf, ends_within, interval, was_read
@@ -14,17 +16,22 @@ from headrace.engines.batch.steps import Rows
 from headrace.plan.operators import Slide, Tumble, View
 
 
-def add_totals(view: View, rows: Rows) -> None:
-    """One row per key with the aggregates over all rows; none where there is no row."""
-    _group(view, rows, key_names(view))
+def add_totals(view: View, rows: Rows, more: Sequence[str]) -> None:
+    """One row per key with the aggregates over all rows; none where there is no row.
+
+    `more` are further aggregates, as SQL with names.
+    """
+    _group(view, rows, key_names(view), more)
 
 
-def add_windows(view: View, window: Tumble | Slide, rows: Rows, as_of: AsOf) -> None:
-    """One row per key and window, with `_start` and `_end`."""
+def add_windows(
+    view: View, window: Tumble | Slide, rows: Rows, as_of: AsOf, more: Sequence[str]
+) -> None:
+    """The same by key and window, with `_start` and `_end`."""
     spread = _tumbling(window, rows) if isinstance(window, Tumble) else _sliding(window, rows)
     rows.chain.add(f"select *, _start + {interval(window.size_us)} as _end from ({spread})")
     rows.chain.add(f"select * from {rows.chain.name} where {_counts(as_of)}")
-    _group(view, rows, ["_start", "_end", *key_names(view)])
+    _group(view, rows, ["_start", "_end", *key_names(view)], more)
 
 
 def _tumbling(window: Tumble, rows: Rows) -> str:
@@ -50,7 +57,7 @@ def _counts(as_of: AsOf) -> str:
     return f"case {covered} else not _late end" if covered else "not _late"
 
 
-def _group(view: View, rows: Rows, keys: list[str]) -> None:
-    calls = [aggregate(call, rows.order) for call in view.aggregates]
+def _group(view: View, rows: Rows, keys: list[str], more: Sequence[str]) -> None:
+    calls = [*(aggregate(call, rows.order) for call in view.aggregates), *more]
     grouping = f"group by {', '.join(keys)}" if keys else "having count(*) > 0"
     rows.chain.add(f"select {', '.join([*keys, *calls])} from {rows.chain.name} {grouping}")

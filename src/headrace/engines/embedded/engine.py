@@ -57,11 +57,18 @@ class Committed:
 class JobEngine:
     """The state of a job, and the step that takes it from one epoch to the next."""
 
-    def __init__(self, job: Job, store: StateStore, topics: dict[str, Topic]) -> None:
+    def __init__(
+        self,
+        job: Job,
+        store: StateStore,
+        topics: dict[str, Topic],
+        threads: int | None = None,
+    ) -> None:
         self.job, self.store = job, store
         self.ledger = Ledger(store, job)
         self.readers = {
-            s.topic: SourceReader(s, topics[s.topic], self.ledger.position(s)) for s in job.sources
+            s.topic: SourceReader(s, topics[s.topic], self.ledger.position(s), threads)
+            for s in job.sources
         }
         self.views: dict[str, ViewState] = {}
         self.tables: dict[str, list[EmbeddedTable]] = {}
@@ -98,6 +105,11 @@ class JobEngine:
         for stream in self.job.streams:
             relation = empty_events(self.job.source(stream.topic))
             self.streams[stream.name].create(connection, relation)
+
+    def close(self) -> None:
+        """Ends the threads that decode."""
+        for reader in self.readers.values():
+            reader.close()
 
     def lag(self) -> int:
         """Records that are there and not read."""

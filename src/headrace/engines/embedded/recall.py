@@ -7,9 +7,8 @@ import pyarrow as pa
 
 from headrace.engines.embedded.engine import Committed, JobEngine
 from headrace.engines.embedded.replay import recall_replay
-from headrace.engines.embedded.sources import Position, SourceEpoch, decoded
+from headrace.engines.embedded.sources import Position, SourceEpoch, SourceReader
 from headrace.engines.kernel.watermark import NEVER_US
-from headrace.plan.operators import Source
 from headrace.storage.contract import RECORDS, Topic
 
 
@@ -22,7 +21,7 @@ def recall(engine: JobEngine, epoch: int) -> Committed:
     sources = {}
     if kind == "live":
         for topic, reader in engine.readers.items():
-            sources[topic] = _source_epoch(engine, reader.source, reader.topic, epoch, time_us)
+            sources[topic] = _source_epoch(engine, reader, epoch, time_us)
     elif kind == "replay":
         sources = recall_replay(engine, epoch)
     committed = Committed(generation, epoch, time_us, sources, kind=kind)
@@ -51,8 +50,9 @@ def ranges(engine: JobEngine, topic: str, epoch: int) -> list[tuple[int, int, in
 
 
 def _source_epoch(
-    engine: JobEngine, source: Source, topic: Topic, epoch: int, time_us: int
+    engine: JobEngine, reader: SourceReader, epoch: int, time_us: int
 ) -> SourceEpoch:
+    topic = reader.topic
     found = ranges(engine, topic.name, epoch)
     watermark = engine.store.rows(
         "select before_us from meta.watermarks where topic = ? and epoch = ?", [topic.name, epoch]
@@ -64,8 +64,7 @@ def _source_epoch(
     )
     exempt = tuple(p for p, (*_, out) in enumerate(found) if out)
     records = read_all(topic, before.offsets, [end for _, end, *_ in found])
-    connection = engine.store.connection
-    return decoded(connection, source, topic, records, before, exempt, time_us)
+    return reader.again(engine.store.connection, records, before, exempt, time_us)
 
 
 def read_all(topic: Topic, start: list[int], stop: list[int]) -> pa.Table:

@@ -13,7 +13,6 @@ import pyarrow as pa
 
 from headrace.engines.embedded.engine import Committed, JobEngine
 from headrace.engines.embedded.sources import Position, SourceEpoch, events_relation
-from headrace.engines.kernel.decode import decode
 from headrace.engines.kernel.watermark import NEVER_US
 from headrace.plan.operators import Source
 from headrace.values.schema import literal, quote
@@ -58,7 +57,7 @@ def _judged(engine: JobEngine, source: Source, which: str, number: int) -> Sourc
         _LETTERS.format(topic=literal(source.topic), which=which)
     ).to_arrow_table()
     reader = engine.readers[source.topic]
-    found = decode(connection, source, records.drop_columns(["topic_generation"]))
+    found = reader.judged(records.drop_columns(["topic_generation"]))
     events, position = found.events, reader.position
     greatest = position.greatest_us
     seen = np.array(

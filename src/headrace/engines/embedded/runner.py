@@ -55,6 +55,7 @@ class JobRunner:
         self.clock: Clock = clock or SystemClock()
         self.tell = tell or (lambda event: None)
         self.deliveries: list[Delivery] = []
+        self.engine: JobEngine = None  # type: ignore[assignment]  # made by `__enter__`
         self.records = 0
         self._calls: SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = SimpleQueue()
         self._looping: threading.Thread | None = None
@@ -86,7 +87,7 @@ class JobRunner:
             s.topic: LocalTopic.ensure(self.data.topics, s.topic, s.partitions)
             for s in self.job.sources
         }
-        self.engine = JobEngine(self.job, self.store, topics)
+        self.engine = JobEngine(self.job, self.store, topics, self.settings.threads)
         self.engine.open()
         incarnation = int(self.store.fact("incarnation") or 0) + 1
         with self.store.transaction():
@@ -107,6 +108,8 @@ class JobRunner:
                 self.note(connection)
             self._register_readers()
         self.deliveries = []
+        if self.engine is not None:
+            self.engine.close()
         self.store.close()
 
     def run(

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
-from headrace.engines.kernel.decode import decode
+from headrace.engines.kernel.decode import Decoded, decode, decoding
 from headrace.engines.kernel.watermark import NEVER_US, seen_us, source_watermark_us
 from headrace.plan.operators import Source
 from headrace.storage.contract import Topic
 from headrace.values.errors import TopicRefused
 from headrace.values.schema import quote, sql_type
+
+
+# Less than this is read when its turn comes: the next epoch is no larger for being early.
+_AHEAD_RECORDS = 20_000
 
 
 @dataclass
@@ -42,12 +47,22 @@ class SourceEpoch:
 
 
 class SourceReader:
-    """Reads a topic for a job and decodes it."""
+    """Reads a topic for a job and decodes it, the next part already while this one is applied."""
 
-    def __init__(self, source: Source, topic: Topic, position: Position | None) -> None:
+    def __init__(
+        self, source: Source, topic: Topic, position: Position | None, threads: int | None = None
+    ) -> None:
         self.source, self.topic = source, topic
         self.position = position or Position([0] * topic.partitions)
         self.columns = tuple(f.name for f in source.schema.fields)
+        self._decoding = decoding(threads)
+        self._ahead: tuple[list[int], list[int] | None, Future[_Part]] | None = None
+        self._pool = ThreadPoolExecutor(1, f"decode-{source.topic}")
+
+    def close(self) -> None:
+        """Ends the decoding thread."""
+        self._pool.shutdown(cancel_futures=True)
+        self._decoding.close()
 
     def check(self, identity: str | None) -> None:
         """TopicRefused when the topic is not the one read before, or lost what was not read."""
@@ -88,46 +103,94 @@ class SourceReader:
             for p in range(self.topic.partitions)
             if p not in before.greatest_us and before.offsets[p] >= ends[p]
         )
-        records = self.topic.read(before.offsets, stop, records_max=records_max)
-        return decoded(connection, self.source, self.topic, records, before, exempt, now_us)
+        part = self._taken(before.offsets, stop, records_max)
+        offsets = _advanced(before.offsets, part.records)
+        if sum(ends) - sum(offsets) > _AHEAD_RECORDS:
+            future = self._pool.submit(self._part, offsets, stop, records_max)
+            self._ahead = (offsets, stop, future)
+        return placed_in_time(
+            connection, self.source, self.topic, part, before, offsets, exempt, now_us
+        )
+
+    def again(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        records: pa.Table,
+        before: Position,
+        exempt: tuple[int, ...],
+        now_us: int,
+    ) -> SourceEpoch:
+        """An epoch's part that was read before, from its records."""
+        part = self._pool.submit(self._decoded, records).result()
+        offsets = _advanced(before.offsets, records)
+        return placed_in_time(
+            connection, self.source, self.topic, part, before, offsets, exempt, now_us
+        )
+
+    def _taken(self, start: list[int], stop: list[int] | None, records_max: int) -> _Part:
+        """What was decoded ahead, if it is what is wanted, else the same now."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead[0] == start and ahead[1] == stop:
+            return ahead[2].result()
+        return self._pool.submit(self._part, start, stop, records_max).result()
+
+    def _part(self, start: list[int], stop: list[int] | None, records_max: int) -> _Part:
+        return self._decoded(self.topic.read(start, stop, records_max=records_max))
+
+    def _decoded(self, records: pa.Table) -> _Part:
+        found = decode(self._decoding, self.source, records)
+        return _Part(records, found.events, found.dead)
+
+    def judged(self, records: pa.Table) -> Decoded:
+        """Decodes `records` outside of any epoch."""
+        return self._pool.submit(decode, self._decoding, self.source, records).result()
 
 
-def decoded(
+@dataclass(frozen=True)
+class _Part:
+    """Records, taken apart."""
+
+    records: pa.Table
+    events: pa.Table
+    dead: pa.Table
+
+
+def placed_in_time(
     connection: duckdb.DuckDBPyConnection,
     source: Source,
     topic: Topic,
-    records: pa.Table,
+    part: _Part,
     before: Position,
+    offsets: list[int],
     exempt: tuple[int, ...],
     now_us: int,
 ) -> SourceEpoch:
-    """Decodes `records` and works out what each event sees; pure but for `connection`."""
-    found = decode(connection, source, records)
-    events, after = found.events, _advanced(before, records)
+    """Works out what each event sees, and registers the events on `connection`."""
+    events, after = part.events, Position(offsets, dict(before.greatest_us), before.watermark_us)
     partitions = events.column("_partition").to_numpy()
     late_possible = False
     if source.time is None:
         seen = closed = np.full(len(events), NEVER_US, np.int64)
     else:
         times = events.column("_time").cast(pa.int64()).to_numpy()
-        seen, after.greatest_us = seen_us(partitions, times, before.greatest_us, source.lateness_us)
+        seen, after.greatest_us = seen_us(
+            partitions, times, before.greatest_us, source.lateness_us
+        )
         closed = np.maximum(seen, before.watermark_us)
         late_possible = bool((times < closed).any())
         after.watermark_us = source_watermark_us(
             before.watermark_us, after.greatest_us, exempt, topic.partitions, source.lateness_us
         )
-    events = events.append_column("_seen", pa.array(seen)).append_column(
-        "_closed", pa.array(closed)
-    )
+    events = events.append_column("_seen", pa.array(seen)).append_column("_closed", pa.array(closed))
     events = events.append_column("_replay", pa.nulls(len(events), pa.int64()))
     name = f"_events_{source.topic}"
     connection.register(name, events)
     return SourceEpoch(
         source,
         topic.identity,
-        records,
+        part.records,
         events,
-        found.dead,
+        part.dead,
         before,
         after,
         exempt,
@@ -159,13 +222,9 @@ def empty_events(source: Source) -> str:
     return f"(select {', '.join(columns)} limit 0)"
 
 
-def _advanced(before: Position, records: pa.Table) -> Position:
-    """The position behind `records`, as far as offsets go."""
-    offsets = list(before.offsets)
-    if len(records):
-        partitions = records.column("partition").to_numpy()
-        numbers = records.column("offset").to_numpy()
-        greatest = np.full(len(offsets), -1, np.int64)
-        np.maximum.at(greatest, partitions, numbers)
-        offsets = [max(o, int(g) + 1) for o, g in zip(offsets, greatest, strict=True)]
-    return Position(offsets, dict(before.greatest_us), before.watermark_us)
+def _advanced(start: list[int], records: pa.Table) -> list[int]:
+    """The next offsets behind `records`."""
+    if not len(records):
+        return list(start)
+    counts = np.bincount(records.column("partition").to_numpy(), minlength=len(start))
+    return [o + int(n) for o, n in zip(start, counts, strict=True)]

@@ -34,8 +34,26 @@ class Decoded:
     dead: pa.Table
 
 
+def decoding(threads: int | None = None) -> duckdb.DuckDBPyConnection:
+    """A connection for `decode`: a database of its own, in memory, used by one thread at a time.
+
+    Filters stay where they are written: pushed down, they would take every record apart twice.
+    """
+    connection = duckdb.connect(":memory:", config={"memory_limit": "1GB"})
+    if threads is not None:
+        connection.execute(f"set threads = {threads}")
+    connection.execute("set timezone = 'UTC'")
+    connection.execute("set error_on_division_by_zero = false")
+    connection.execute("set ieee_floating_point_ops = false")
+    connection.execute("set disabled_optimizers = 'filter_pushdown'")
+    return connection
+
+
 def decode(connection: duckdb.DuckDBPyConnection, source: Source, records: pa.Table) -> Decoded:
-    """Judges every record of `records` (columns of `contract.RECORDS`) as `source` declares."""
+    """Judges every record of `records` (columns of `contract.RECORDS`) as `source` declares.
+
+    `connection` comes from `decoding`.
+    """
     rows = np.arange(len(records), dtype=np.int64)
     values, unreadable = _as_text(records.column("value"), source.value_bytes_max)
     texts = pa.table(

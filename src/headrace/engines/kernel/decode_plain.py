@@ -44,7 +44,8 @@ def plain_sql(source: Source, records: str) -> str:
         select _row, {columns}, {own} from (
           select _row, {own}, {", ".join(values)} from (
             select _row, {own}, strlen(value) as n, {tokens} from (
-              select *, try(json_transform(value, {literal(spec)})) as j from {records}))
+              select *, json_transform(case when json_valid(value) then value end, {literal(spec)})
+                as j from {records}))
           where {" and ".join(checks)})
         where {" and ".join(nulls)}"""
 

@@ -59,9 +59,8 @@ def strict_sql(source: Source, records: str) -> str:
         from (
           select _row, {own}, _whole, {values}, {reasons} from (
             select _row, {own}, {_whole_reason()} as _whole, {tokens} from (
-              select *, try(json_transform(value, {literal(_spec(fields))})) as j,
-                json_valid(value) as _valid
-              from {records})))"""
+              select *, json_transform(case when _valid then value end, {literal(_spec(fields))}) as j
+              from (select *, json_valid(value) as _valid from {records}))))"""
 
 
 def _unit(source: Source, field: Field) -> str | None:
