@@ -93,8 +93,8 @@ class Aggregation:
                 node,
                 remedy="distinct is known in count(distinct x).",
             )
-        if node["schema"]:
-            owner = ".".join(part for part in (node["catalog"], node["schema"]) if part)
+        owner = ".".join(node["qualified_name"]["path"][:-1])
+        if owner:
             raise text.refused(f"write {name}({owner}) for {owner}.{name}()", node)
         arguments, constants = self._arguments(node, name, known, text)
         condition, function = node["filter"], known.canonical

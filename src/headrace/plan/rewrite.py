@@ -2,8 +2,8 @@
 
 Names are checked and written as declared, functions are held against the allow-list, division
 by zero becomes null, and what depends on a setting of DuckDB is written in the form that does
-not: lambdas with the keyword, `x.f()` as `f(x)`, `(a, b)` as a struct, `x -> '$.a'` as
-json_extract.
+not: lambdas with the keyword and names of their own, `x.f()` as `f(x)`, `(a, b)` as a struct,
+`x -> '$.a'` as json_extract.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Rewriter:
     def _column(self, node: Tree, parameters: frozenset[str]) -> Tree:
         path: list[str] = node["column_names"]
         if path[0].lower() in parameters:
-            return node
+            return {**node, "column_names": [_own_name(path[0]), *path[1:]]}
         name = self.scope.find(path[0])
         if name is None:
             raise self._unknown(node, path)
@@ -125,7 +125,7 @@ class Rewriter:
     def _function(self, node: Tree, parameters: frozenset[str]) -> Tree:
         name: str = node["function_name"].lower()
         arguments: list[Tree] = list(node["arguments"])
-        owner = [part for part in (node["catalog"], node["schema"]) if part]
+        owner = node["qualified_name"]["path"][:-1]
         if owner:
             arguments.insert(0, {"name": "", "expression": self._owner(node, owner, parameters)})
         self._check_function(node, name)
@@ -193,7 +193,8 @@ class Rewriter:
     def _lambda(self, node: Tree, parameters: frozenset[str]) -> Tree:
         own = lambda_parameters(node)
         body = self.rewrite(node["expr"], parameters | own)
-        return {**node, "expr": body, "syntax_type": "LAMBDA_KEYWORD"}
+        lhs = _named_apart(node["lhs"])
+        return {**node, "lhs": lhs, "expr": body, "syntax_type": "LAMBDA_KEYWORD"}
 
     def _arrow(self, node: Tree, parameters: frozenset[str]) -> Tree:
         if node.get("syntax_type") != "SINGLE_ARROW":
@@ -220,6 +221,18 @@ def _parameters(lhs: Tree) -> list[str]:
     if lhs["class"] == "COLUMN_REF":
         return [lhs["column_names"][0]]
     return [n for a in lhs.get("arguments", ()) for n in _parameters(a["expression"])]
+
+
+def _named_apart(lhs: Tree) -> Tree:
+    """Parameters under names that no column has: DuckDB would take the column for `x.field`."""
+    if lhs["class"] == "COLUMN_REF":
+        return {**lhs, "column_names": [_own_name(lhs["column_names"][0])]}
+    arguments = [{**a, "expression": _named_apart(a["expression"])} for a in lhs["arguments"]]
+    return {**lhs, "arguments": arguments}
+
+
+def _own_name(parameter: str) -> str:
+    return f"__{parameter.lower()}"
 
 
 def _null_if_zero(divisor: Tree) -> Tree:

@@ -108,8 +108,11 @@ class Judge:
             return not all(is_constant(a) for a in others) or (
                 name == "round" and str(self._type(arguments[0])) not in FLOATS
             )
-        if name in _ALIKE or name == "if":
-            return self._unlike(node, arguments[1:] if name == "if" else arguments)
+        if name == "if":
+            judged = [self._not_boolean(arguments[0]), self._unlike(node, arguments[1:])]
+            return any(judged)
+        if name in _ALIKE:
+            return self._unlike(node, arguments)
         return name not in _SAFE
 
     def _division_fails(self, name: str, node: Tree, arguments: list[Tree]) -> bool:
@@ -170,7 +173,7 @@ class Judge:
         if source == "BOOLEAN":
             return target in INTEGERS
         if source in INTEGERS or source.startswith("DECIMAL"):
-            return target == "DOUBLE" or _widens(source, target)
+            return target == "DOUBLE" or _fits(source, target)
         return (source in TIMES and target in TIMES) or (source, target) == ("FLOAT", "DOUBLE")
 
     def _try_constant(self, node: Tree) -> None:
@@ -224,6 +227,16 @@ def _widens(a: str, b: str) -> bool:
         return False
     before = max(whole for whole, _ in (sizes[0], sizes[1]))
     return before + max(scale for _, scale in (sizes[0], sizes[1])) <= 38
+
+
+def _fits(source: str, target: str) -> bool:
+    """Whether every integer or decimal of type `source` has a place in `target`, rounded or not."""
+    given, room = _digits(source), _digits(target)
+    if given is None or room is None:
+        return False
+    rounded_up = 1 if given[1] > room[1] else 0
+    # All of an integer type's last digit is not there: BIGINT ends at 9.2e18.
+    return given[0] + rounded_up <= room[0] - (1 if target in INTEGERS else 0)
 
 
 def _digits(type_: str) -> tuple[int, int] | None:
