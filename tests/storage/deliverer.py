@@ -1,8 +1,8 @@
 """A process that delivers epochs to a destination until it is done or killed.
 
-`python -m tests.storage.deliverer lake DIRECTORY INCARNATION EPOCHS` goes on after the mark that
-is there and delivers ten rows an epoch; it prints the mark it found and each epoch that was
-acknowledged.
+`python -m tests.storage.deliverer KIND DIRECTORY INCARNATION EPOCHS`, KIND being `lake` or `topic`,
+goes on after the mark that is there and delivers ten rows an epoch; it prints the mark it found
+and each epoch that was acknowledged.
 """
 
 from __future__ import annotations
@@ -15,20 +15,26 @@ from pathlib import Path
 import pyarrow as pa
 
 from headrace.storage.contract import Destination, Mark
+from headrace.storage.outbound.topic_writer import TopicWriter
+from headrace.storage.topics.log import LocalTopic
 from headrace.values.points import VARIABLE
 from tests.storage.lake.lakes import JOB, events, lake, mark
+from tests.storage.outbound.records import records
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def destination(kind: str, directory: Path) -> Destination:
-    assert kind == "lake"
-    return lake(directory, grace_seconds=0)
+    if kind == "lake":
+        return lake(directory, grace_seconds=0)
+    topic = LocalTopic.ensure(directory, "out", 3)
+    return TopicWriter(topic, "out")
 
 
 def delivery(kind: str, epoch: int) -> pa.Table:
-    assert kind == "lake"
-    return events((epoch - 1) * 10, 10)
+    if kind == "lake":
+        return events((epoch - 1) * 10, 10)
+    return records((epoch - 1) * 10, 10)
 
 
 def main(kind: str, directory: str, incarnation: str, epochs: str) -> None:

@@ -18,7 +18,7 @@ METADATA = pa.schema(
         pa.field("_topic_generation", pa.string()),
         pa.field("_partition", pa.int32()),
         pa.field("_offset", pa.int64()),
-        pa.field("_replay", pa.int32()),
+        pa.field("_replay", pa.int64()),
         pa.field("_arrival_time", pa.timestamp("us")),
         pa.field("_epoch", pa.int64()),
         pa.field("_late", pa.list_(pa.string())),

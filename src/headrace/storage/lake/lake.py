@@ -27,6 +27,7 @@ from headrace.values.errors import DefinitionError, StateRefused, did_you_mean
 from headrace.values.points import reach
 
 _FORBIDDEN = frozenset(" ,;{}()\n\t=")
+_TRIES = 5
 _log = logging.getLogger("headrace")
 
 
@@ -60,13 +61,23 @@ class DeltaLake:
         a column that changed or is gone; DiskRefused when the file system refuses.
         """
         retention = f"interval {self.grace_seconds} seconds"
-        configuration: dict[str, str] = {"delta.deletedFileRetentionDuration": retention}
+        configuration = {"delta.deletedFileRetentionDuration": retention}
         newcomer = Entry(job, incarnation, None)
         with writing(self.directory):
-            self._taken = take(
-                self.directory, self.schema, self.partition_by, configuration, newcomer
-            )
+            self._taken = self._take(configuration, newcomer)
         return self._taken[1].mark
+
+    def _take(self, configuration: dict[str, str], newcomer: Entry) -> tuple[Log, Entry]:
+        from deltalake.exceptions import CommitFailedError
+
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                return take(self.directory, self.schema, self.partition_by, configuration, newcomer)
+            except CommitFailedError:
+                # A rival wrote in between: look again at what is there now.
+                if not tries_left:
+                    raise
+        raise AssertionError("the last try returns or raises")
 
     def deliver(self, rows: pa.Table, mark: Mark) -> int:
         """Lands `rows` and `mark` in one commit, then now and then tidies up.

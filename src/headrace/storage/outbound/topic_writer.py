@@ -6,12 +6,15 @@ often it is delivered; after a newer start has opened the output, older ones app
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
 
 from headrace.storage.contract import Mark
+from headrace.storage.topics.directory import locked
+from headrace.storage.topics.disk import writing
 from headrace.storage.topics.log import LocalTopic
 from headrace.values.errors import StateRefused
 from headrace.values.points import reach
@@ -37,14 +40,15 @@ class TopicWriter:
         Raises StateRefused when a newer incarnation has opened the output; errors as LocalTopic.
         """
         self._job, self._incarnation = job, incarnation
-        started = self._started()
-        if started > incarnation:
-            raise self._fenced(started)
-        if started < incarnation:
-            nothing = pa.array([], pa.binary())
-            self.topic.append(nothing, producer=self._starts, sequence=incarnation)
-            reach("topic.fenced")
-        self._last = self._mark()
+        with self._alone():
+            started = self._started()
+            if started > incarnation:
+                raise self._fenced(started)
+            if started < incarnation:
+                nothing = pa.array([], pa.binary())
+                self.topic.append(nothing, producer=self._starts, sequence=incarnation)
+                reach("topic.fenced")
+            self._last = self._mark()
         return self._last
 
     def deliver(self, rows: pa.Table, mark: Mark) -> int:
@@ -61,22 +65,30 @@ class TopicWriter:
         count: int = rows.num_rows
         if mark.number <= self._number:
             return count
-        self._check_present(mark)
-        appended = self.topic.append(
-            rows.column("value"),
-            rows.column("key"),
-            producer=self._producer,
-            sequence=mark.number,
-            note=_note(mark, self._incarnation),
-        )
+        with self._alone():
+            self._check_present(mark)
+            self.topic.append(
+                rows.column("value"),
+                rows.column("key"),
+                producer=self._producer,
+                sequence=mark.number,
+                note=_note(mark, self._incarnation),
+            )
         reach("topic.appended")
-        if appended.duplicate:
-            self._check_note(mark)
         self._last = mark
         return count
 
     def close(self) -> None:
         """Nothing is held between deliveries."""
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Holds off other writers like this one between looking and appending."""
+        place = self.topic.path / "writers"
+        with writing(self.topic.path):
+            place.mkdir(exist_ok=True)
+            with locked(place):
+                yield
 
     @property
     def _producer(self) -> str:
@@ -112,14 +124,6 @@ class TopicWriter:
         number = -1 if present is None else present.number
         if number not in (self._number, mark.number):
             raise self._fenced(started)
-
-    def _check_note(self, mark: Mark) -> None:
-        """Raises unless the append that is there instead of ours was ours."""
-        state = self.topic.producer(self._producer)
-        note: Mapping[str, Any] = (state.note if state else None) or {}
-        incarnation = int(note.get("incarnation", -1))
-        if state is None or state.sequence != mark.number or incarnation != self._incarnation:
-            raise self._fenced(incarnation)
 
     def _fenced(self, incarnation: int) -> StateRefused:
         other = (
