@@ -86,7 +86,8 @@ def _quantile_cont(call: AggregateCall, arguments: Arguments) -> Any:
         return None
     at = float(call.constants[0] if call.constants else "0.5") * (len(values) - 1)
     low, high = values[math.floor(at)], values[math.ceil(at)]
-    return low + (high - low) * (at - math.floor(at))
+    share = at - math.floor(at)
+    return low * (1 - share) + high * share
 
 
 def _quantile_disc(call: AggregateCall, arguments: Arguments) -> Any:

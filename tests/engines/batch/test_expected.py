@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from headrace.engines.batch.expected import expected, expected_final
+from headrace.engines.batch.expected import expected
 from headrace.engines.batch.sums import reasons, sums
 from headrace.plan.operators import Dedupe, Explode, Filter, Named, Project, Step, Top, View
 from tests import reference
 from tests.engines.batch.logs import SECOND, as_of, comparable, connection, fetched, runs, source
 from tests.engines.batch.plans import WINDOWS, Python, call, view, with_ids
 
-FEW = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def check(made: View, python: Python, run: reference.Run) -> None:
@@ -21,7 +21,7 @@ def check(made: View, python: Python, run: reference.Run) -> None:
     rows = fetched(duck, expected(made, read, as_of(run)))
     assert comparable(rows) == comparable(reference.expected(made, run, python.functions))
     if made.window is not None:
-        rows = fetched(duck, expected_final(made, read, as_of(run)))
+        rows = fetched(duck, expected(made, read, as_of(run), final=True))
         final = reference.expected(made, run, python.functions, final=True)
         assert comparable(rows) == comparable(final)
     counted = reference.counts(made, run, python.functions)
