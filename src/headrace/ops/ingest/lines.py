@@ -47,23 +47,35 @@ class Place:
 
 @dataclass(frozen=True)
 class LineBatch:
-    """Whole lines without their ends, as a binary array, and the place behind them."""
+    """Whole lines without their ends, as a binary array, and the place behind them.
+
+    `digest` is the XXH3-128 of the bytes from where the reader began, if it was asked for.
+    """
 
     values: pa.Array
     place: Place
+    digest: str | None = None
 
 
 class LineReader:
     """Cuts `blocks` into batches of lines; `place` is where the stream of blocks begins.
 
+    `hasher`, if given, has taken what came before and takes every byte up to each batch's place.
     After iteration `torn` holds why the stream broke off, or None; the lines before were given.
     """
 
-    def __init__(self, blocks: Iterator[bytes], place: Place, value_bytes_max: int) -> None:
+    def __init__(
+        self,
+        blocks: Iterator[bytes],
+        place: Place,
+        value_bytes_max: int,
+        hasher: xxhash.xxh3_128 | None = None,
+    ) -> None:
         self.place = place
         self.torn: Torn | None = None
         self._blocks = blocks
         self._limit = value_bytes_max
+        self._hasher = hasher
         self._long: _LongLine | None = None
 
     def __iter__(self) -> Iterator[LineBatch]:
@@ -72,6 +84,7 @@ class LineReader:
             if self._long is not None:
                 end = chunk.find(b"\n")
                 self._long.feed(chunk if end < 0 else chunk[:end])
+                self._hash(chunk if end < 0 else chunk[: end + 1])
                 if end < 0:
                     continue
                 yield self._finished(self._long, newline_bytes=1)
@@ -83,6 +96,7 @@ class LineReader:
             if len(tail) > self._limit:
                 self._long = _LongLine()
                 self._long.feed(tail)
+                self._hash(tail)
                 tail = b""
         if self.torn is not None:
             return
@@ -115,6 +129,7 @@ class LineReader:
         if not chunk.startswith(_BOM):
             return chunk
         self.place = Place(bytes=len(_BOM))
+        self._hash(_BOM)
         return chunk[len(_BOM) :]
 
     def _whole_lines(self, text: bytes, end: int) -> Iterator[LineBatch]:
@@ -132,8 +147,9 @@ class LineReader:
                 place.lines + len(piece),
                 place.empty + len(piece) - len(values),
             )
+            self._hash(memoryview(text)[start:stop])
             start = stop
-            yield LineBatch(values, self.place)
+            yield self._batch(values)
 
     def _lines(
         self, text: bytes, octets: npt.NDArray[np.uint8], start: int, newlines: Positions
@@ -152,10 +168,7 @@ class LineReader:
         lengths = newlines - bounds[:-1] - returns
         if lengths.min() == 0:
             values = values.filter(pa.array(lengths > 0))
-            lengths = lengths[lengths > 0]
-        if len(lengths) and lengths.max() > self._limit:
-            values = _cut_long(values, lengths > self._limit)
-        return values
+        return cut_long(values, self._limit)
 
     def _finished(self, line: _LongLine, newline_bytes: int) -> LineBatch:
         self._long = None
@@ -165,7 +178,7 @@ class LineReader:
             self.place.empty,
             0 if newline_bytes else line.bytes,
         )
-        return LineBatch(pa.array([line.value()], pa.binary()), self.place)
+        return self._batch(pa.array([line.value()], pa.binary()))
 
     def _last(self, tail: bytes) -> LineBatch:
         """The line that the stream's end ends."""
@@ -174,7 +187,16 @@ class LineReader:
         self.place = Place(
             place.bytes + len(tail), place.lines + 1, place.empty + (not value), len(tail)
         )
-        return LineBatch(pa.array([value] if value else [], pa.binary()), self.place)
+        self._hash(tail)
+        return self._batch(pa.array([value] if value else [], pa.binary()))
+
+    def _hash(self, part: bytes | memoryview) -> None:
+        if self._hasher is not None:
+            self._hasher.update(part)
+
+    def _batch(self, values: pa.Array) -> LineBatch:
+        digest = None if self._hasher is None else self._hasher.hexdigest()
+        return LineBatch(values, self.place, digest)
 
 
 class _LongLine:
@@ -211,11 +233,15 @@ def _newlines(octets: npt.NDArray[np.uint8]) -> Positions:
     return np.concatenate(found) if found else np.empty(0, np.int64)
 
 
-def _cut_long(values: pa.Array, long: npt.NDArray[np.bool_]) -> pa.Array:
-    """`values` with the few `long` ones cut."""
+def cut_long(values: pa.Array, bytes_max: int) -> pa.Array:
+    """`values` (binary) with those above `bytes_max` cut."""
+    lengths = pc.binary_length(values)
+    if not len(values) or pc.max(lengths).as_py() <= bytes_max:
+        return values
+    long = pc.greater(lengths, bytes_max)
     shorter = []
-    for number in np.flatnonzero(long).tolist():
+    for number in np.flatnonzero(long.to_numpy(zero_copy_only=False)).tolist():
         line = _LongLine()
         line.feed(values[number].as_py())
         shorter.append(line.value())
-    return pc.replace_with_mask(values, pa.array(long), pa.array(shorter, pa.binary()))
+    return pc.replace_with_mask(values, long, pa.array(shorter, pa.binary()))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import select
-import sys
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -53,31 +53,60 @@ def open_input(path: Path) -> BinaryIO:
         raise InputRefused(f"{path} cannot be opened: {error.strerror}") from None
 
 
-def file_blocks(file: BinaryIO, bytes_max: int, seen: Callable[[int], None]) -> Iterator[bytes]:
-    """The first `bytes_max` bytes of `file`, unpacked; `seen` is told each raw block's size."""
+def file_blocks(
+    file: BinaryIO, raw_bytes: int, start_bytes: int, seen: Callable[[int], None]
+) -> Iterator[bytes]:
+    """The first `raw_bytes` of `file`, unpacked, from byte `start_bytes` of the unpacked on.
+
+    `seen` is told how far the raw file was read. Raises Torn.
+    """
+    file.seek(0)
+    packed = file.read(len(_ZSTD)).startswith((_GZIP, _ZSTD))
+    begin = 0 if packed else start_bytes
+    file.seek(begin)
 
     def raw() -> Iterator[bytes]:
-        left = bytes_max
-        while left > 0 and (block := file.read(min(BLOCK_BYTES, left))):
-            left -= len(block)
-            seen(len(block))
+        done = begin
+        while done < raw_bytes and (block := file.read(min(BLOCK_BYTES, raw_bytes - done))):
+            done += len(block)
+            seen(done)
             yield block
 
-    return _unpacked(raw())
+    if not packed:
+        return raw()
+    return _without(_unpacked(raw()), start_bytes)
 
 
-def pipe_blocks(seen: Callable[[int], None]) -> Iterator[bytes]:
-    """Standard input, unpacked, as it comes; an empty block says that nothing came for a while."""
+def pipe_blocks(
+    descriptor: int, stop: threading.Event, seen: Callable[[int], None]
+) -> Iterator[bytes]:
+    """What comes through a pipe, unpacked; an empty block says that nothing came for a while.
+
+    Ends with the input or with `stop`. Raises Torn.
+    """
 
     def raw() -> Iterator[bytes]:
-        descriptor = sys.stdin.fileno()
-        while block := os.read(descriptor, BLOCK_BYTES):
-            seen(len(block))
-            yield block
+        done = 0
+        while not stop.is_set():
             if not select.select([descriptor], [], [], _PAUSE_SECONDS)[0]:
                 yield b""
+                continue
+            block = os.read(descriptor, BLOCK_BYTES)
+            if not block:
+                return
+            done += len(block)
+            seen(done)
+            yield block
 
     return _unpacked(raw())
+
+
+def _without(blocks: Iterator[bytes], count: int) -> Iterator[bytes]:
+    """`blocks` without their first `count` bytes."""
+    for block in blocks:
+        if count < len(block):
+            yield block[count:]
+        count = max(0, count - len(block))
 
 
 def _unpacked(raw: Iterator[bytes]) -> Iterator[bytes]:
@@ -110,6 +139,7 @@ def _inflated(
     for block in blocks:
         if not block:
             yield block
+            continue
         for start in range(0, len(block), piece_bytes):
             piece = block[start : start + piece_bytes]
             while piece:

@@ -1,0 +1,261 @@
+"""CSV as tables of text columns, in bounded memory, whatever stands in the cells.
+
+DuckDB finds out the dialect, the names and the types; Arrow's streaming reader cuts rows. A row
+with too many or too few cells is kept as its text, in its place.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+
+from headrace.ops.ingest.mapping import Column, Shape
+from headrace.ops.ingest.streams import Torn
+from headrace.values.errors import InputRefused
+from headrace.values.schema import literal
+
+# A row must fit into a block.
+_BLOCK_BYTES = 8 << 20
+_SAMPLE_BYTES = 4 << 20
+_PLAIN_TYPES = ("BIGINT", "DOUBLE", "BOOLEAN", "DATE", "TIMESTAMP")
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a CSV file is written, and its columns with the DuckDB types that their texts fit."""
+
+    delimiter: str
+    quote: str
+    escape: str
+    skip_lines: int
+    header: bool
+    names: tuple[str, ...]
+    types: tuple[str, ...]
+
+
+def sniff(sample: bytes, name: str) -> Dialect:
+    """The dialect of a file that begins with `sample`, cut at a line's end; InputRefused."""
+    with tempfile.NamedTemporaryFile(suffix=".csv") as file:
+        Path(file.name).write_bytes(sample)
+        try:
+            found: Any = (
+                duckdb.connect()
+                .execute(
+                    "SELECT Delimiter, Quote, Escape, SkipRows, HasHeader, Columns "
+                    f"FROM sniff_csv({literal(file.name)}, sample_size = -1)"
+                )
+                .fetchone()
+            )
+        except duckdb.Error as error:
+            raise InputRefused(
+                f"{name} cannot be read as CSV: {str(error).splitlines()[0]}",
+                remedy="If it is something else, say so with --format ndjson|combined|parquet.",
+            ) from None
+    delimiter, quoting, escape, skipped, header, columns = found
+    return Dialect(
+        delimiter,
+        _character(quoting),
+        _character(escape),
+        skipped,
+        header,
+        tuple(column["name"] for column in columns),
+        tuple(_expression_type(column["type"]) for column in columns),
+    )
+
+
+def csv_shape(dialect: Dialect) -> Shape:
+    """The shape of the tables of `CsvReader`: binary columns "cell 0", "cell 1", …"""
+    count = len(dialect.names)
+    columns = tuple(
+        Column(
+            name,
+            type_,
+            f'"text {i}"' if type_ == "VARCHAR" else _cast(f'"text {i}"', type_),
+            text=f'"text {i}"',
+        )
+        for i, (name, type_) in enumerate(zip(dialect.names, dialect.types, strict=True))
+    )
+    members = " || ',' || ".join(
+        f"to_json({literal(name)})::varchar || ':' || "
+        f"coalesce(to_json(\"text {i}\")::varchar, 'null')"
+        for i, name in enumerate(dialect.names)
+    )
+    unreadable = f" || {literal(dialect.delimiter)}::blob || ".join(
+        f"coalesce(\"cell {i}\", ''::blob)" for i in range(count)
+    )
+    cells = {f"cell {i}": pa.array([], pa.binary()) for i in range(count)}
+    return Shape(
+        columns=columns,
+        raw=f"coalesce(\"bad row\", try(encode('{{' || {members} || '}}')), {unreadable})",
+        empty=pa.table({**cells, "bad row": pa.array([], pa.binary())}),
+        prepare=", ".join(f'try(decode("cell {i}")) AS "text {i}"' for i in range(count)),
+        fits='"bad row" IS NULL AND '
+        + " AND ".join(f'("cell {i}" IS NULL OR "text {i}" IS NOT NULL)' for i in range(count)),
+    )
+
+
+class CsvReader:
+    """Tables of cells as bytes, and of "bad row": the text of a row that has other cells.
+
+    After iteration `torn` holds why the stream broke off, or None; the rows before were given.
+    """
+
+    def __init__(self, blocks: Iterator[bytes], name: str) -> None:
+        self._file = _BlockFile(blocks)
+        self._name = name
+        sample = self._file.peek(_SAMPLE_BYTES)
+        self.empty = not sample.strip(b"\xef\xbb\xbf\r\n \t")
+        self.dialect = None if self.empty else sniff(sample, name)
+
+    @property
+    def torn(self) -> Torn | None:
+        return self._file.torn
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        dialect = self.dialect
+        if dialect is None:
+            return
+        bad: list[Any] = []
+
+        def keep(row: Any) -> str:
+            bad.append(row)
+            return "skip"
+
+        cells = [f"cell {i}" for i in range(len(dialect.names))]
+        given = 0
+        try:
+            for batch in pyarrow.csv.open_csv(self._file, *_options(dialect, cells, keep)):
+                table = _with_bad_rows(pa.table(batch), bad, given + dialect.header)
+                bad.clear()
+                given += table.num_rows
+                yield table
+        except pa.ArrowInvalid as error:
+            raise InputRefused(
+                f"{self._name} cannot be read as CSV behind row {given}: "
+                f"{str(error).splitlines()[0]}",
+                remedy="Look for a quote that is not closed; what came before it was taken.",
+            ) from None
+        if bad:
+            none = pa.table({cell: pa.array([], pa.binary()) for cell in cells})
+            yield _with_bad_rows(none, bad, given + dialect.header)
+
+
+class _BlockFile(io.RawIOBase):
+    """Blocks as a file. Gives whole lines only if the stream breaks off."""
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self.torn: Torn | None = None
+        self._blocks = blocks
+        self._ready = bytearray()
+        self._tail = b""
+        self._ended = False
+
+    def readable(self) -> bool:
+        return True
+
+    def peek(self, size: int) -> bytes:
+        """About the first `size` bytes, up to a line's end."""
+        while len(self._ready) < size and not self._ended:
+            self._more()
+        return bytes(self._ready)
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready and not self._ended:
+            self._more()
+        count = min(len(buffer), len(self._ready))
+        buffer[:count] = self._ready[:count]
+        del self._ready[:count]
+        return count
+
+    def _more(self) -> None:
+        try:
+            block = next(self._blocks)
+        except StopIteration:
+            self._ready += self._tail
+            self._ended = True
+        except Torn as reason:
+            self.torn = reason
+            self._ended = True
+        else:
+            text = self._tail + block
+            end = text.rfind(b"\n") + 1
+            self._ready += text[:end]
+            self._tail = text[end:]
+
+
+def _options(dialect: Dialect, cells: list[str], keep: Any) -> tuple[Any, Any, Any]:
+    read = pyarrow.csv.ReadOptions(
+        use_threads=False,
+        block_size=_BLOCK_BYTES,
+        column_names=cells,
+        skip_rows=dialect.skip_lines,
+        skip_rows_after_names=int(dialect.header),
+    )
+    escaped = dialect.escape not in ("", dialect.quote)
+    parse = pyarrow.csv.ParseOptions(
+        delimiter=dialect.delimiter,
+        quote_char=dialect.quote or False,
+        double_quote=not escaped,
+        escape_char=dialect.escape if escaped else False,
+        newlines_in_values=True,
+        invalid_row_handler=keep,
+    )
+    convert = pyarrow.csv.ConvertOptions(
+        column_types=dict.fromkeys(cells, pa.binary()),
+        null_values=[""],
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+        check_utf8=False,
+    )
+    return read, parse, convert
+
+
+def _with_bad_rows(table: pa.Table, bad: list[Any], before: int) -> pa.Table:
+    """`table` with the bad rows, numbered from 1 behind `before` earlier ones, in their places."""
+    texts = pa.nulls(table.num_rows, pa.binary())
+    if not bad:
+        return table.append_column("bad row", texts)
+    total = table.num_rows + len(bad)
+    places = np.array([row.number for row in bad]) - 1 - before
+    is_bad = np.zeros(total, bool)
+    is_bad[places] = True
+    source = np.empty(total, np.int64)
+    source[~is_bad] = np.arange(table.num_rows)
+    source[is_bad] = np.arange(table.num_rows, total)
+    nothing = {name: pa.nulls(len(bad), pa.binary()) for name in table.column_names}
+    said = pa.array([_bytes(row.text) for row in bad], pa.binary())
+    both = pa.concat_tables(
+        [
+            table.append_column("bad row", texts),
+            pa.table({**nothing, "bad row": said}),
+        ]
+    )
+    return both.take(pa.array(source))
+
+
+def _bytes(text: str | bytes) -> bytes:
+    return text if isinstance(text, bytes) else text.encode(errors="surrogateescape")
+
+
+def _character(sniffed: str) -> str:
+    return "" if sniffed in ("(empty)", "\x00") else sniffed
+
+
+def _expression_type(sniffed: str) -> str:
+    plain = "TIMESTAMP" if sniffed.startswith("TIMESTAMP") else sniffed
+    return plain if plain in _PLAIN_TYPES else "VARCHAR"
+
+
+def _cast(text: str, type_: str) -> str:
+    if type_ == "TIMESTAMP":
+        return f"try_cast({text} AS timestamptz)::timestamp"
+    return f"try_cast({text} AS {type_})"

@@ -1,0 +1,124 @@
+"""Inputs as batches of records: whichever format, binary values in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+
+import pyarrow as pa
+import xxhash
+
+from headrace.ops.ingest.combined import combined_shape
+from headrace.ops.ingest.csv_tables import CsvReader, csv_shape
+from headrace.ops.ingest.lines import LineBatch, LineReader, Place, cut_long
+from headrace.ops.ingest.mapping import Mapper, Shape
+from headrace.ops.ingest.other_tables import ParquetReader, json_lines_shape
+from headrace.ops.ingest.report import Format
+from headrace.ops.ingest.streams import Torn
+from headrace.values.errors import UsageError, did_you_mean
+from headrace.values.schema import Schema
+
+FORMATS: tuple[Format, ...] = ("ndjson", "csv", "parquet", "combined")
+_ENDINGS: dict[str, Format] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
+_PACKED = (".gz", ".zst", ".zstd")
+_SAMPLE_ROWS = 20_000
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How inputs become records.
+
+    `format` None goes by the file's name. `expressions` are the SQL of --map by field. `schema`
+    is the event class of the topic (None: any columns). Values above `value_bytes_max` are cut.
+    """
+
+    format: Format | None = None
+    expressions: Mapping[str, str] = field(default_factory=dict)
+    schema: Schema | None = None
+    value_bytes_max: int = 1 << 20
+
+
+@dataclass(frozen=True)
+class Part:
+    """The next records of an input; for lines, the place behind them and its digest."""
+
+    values: pa.Array
+    place: Place | None = None
+    digest: str | None = None
+
+
+def format_of(name: str, asked: str | None) -> Format:
+    """The format asked for, else the one that the name says, else NDJSON; UsageError."""
+    for known in FORMATS:
+        if asked == known:
+            return known
+    if asked is not None:
+        raise UsageError(f"There is no format {asked!r}", remedy=did_you_mean(asked, FORMATS))
+    path = Path(name.lower())
+    while path.suffix in _PACKED:
+        path = path.with_suffix("")
+    return _ENDINGS.get(path.suffix, "ndjson")
+
+
+class Input:
+    """The records of one stream of blocks (or Parquet file); iterate once.
+
+    After iteration `torn` holds why the stream broke off behind `parts`, or None.
+    """
+
+    def __init__(self, name: str, format_: Format, reading: Reading) -> None:
+        self.name = name
+        self.format = format_
+        self.by_lines = format_ in ("ndjson", "combined")
+        self.torn: Torn | None = None
+        self._reading = reading
+
+    def lines(
+        self, blocks: Iterator[bytes], place: Place, hasher: xxhash.xxh3_128 | None = None
+    ) -> Iterator[Part]:
+        """NDJSON and log lines, from `place` on."""
+        reader = LineReader(blocks, place, self._reading.value_bytes_max, hasher)
+        batches: Iterator[LineBatch] = iter(reader)
+        mapper = None
+        if self.format == "combined":
+            mapper = self._mapper_of(combined_shape())
+        elif self._reading.expressions:
+            first = next(batches, None)
+            if first is not None:
+                mapper = self._mapper_of(json_lines_shape(first.values[:_SAMPLE_ROWS], self.name))
+                batches = chain((first,), batches)
+        for batch in batches:
+            values = batch.values
+            if mapper is not None:
+                values = self._mapped(mapper, pa.table({"value": values}))
+            yield Part(values, batch.place, batch.digest)
+        self.torn = reader.torn
+
+    def csv(self, blocks: Iterator[bytes]) -> Iterator[Part]:
+        """The rows of a CSV stream, from the first."""
+        reader = CsvReader(blocks, self.name)
+        if reader.dialect is not None:
+            mapper = self._mapper_of(csv_shape(reader.dialect))
+            for table in reader:
+                yield Part(self._mapped(mapper, table))
+        self.torn = reader.torn
+
+    def parquet(self, path: Path) -> Iterator[Part]:
+        """The rows of a Parquet file, from the first."""
+        reader = ParquetReader(path)
+        mapper = self._mapper_of(reader.shape())
+        for table in reader:
+            yield Part(self._mapped(mapper, table))
+
+    def _mapper_of(self, shape: Shape) -> Mapper:
+        return Mapper(shape, self._reading.expressions, self._reading.schema)
+
+    def _mapped(self, mapper: Mapper, table: pa.Table) -> pa.Array:
+        return cut_long(mapper(table), self._reading.value_bytes_max)

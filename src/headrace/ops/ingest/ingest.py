@@ -1,0 +1,259 @@
+"""Putting files and standard input into a topic: every line and row once, whatever is killed."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO
+
+import pyarrow as pa
+import xxhash
+
+from headrace.ops.ingest.ahead import ahead
+from headrace.ops.ingest.formats import Input, Part, Reading, format_of
+from headrace.ops.ingest.identity import (
+    Content,
+    Known,
+    Note,
+    Task,
+    known_inputs,
+    options_digest,
+    task_for,
+    task_for_pipe,
+)
+from headrace.ops.ingest.keys import KeyReader
+from headrace.ops.ingest.lines import Place
+from headrace.ops.ingest.pipe import FIRST_BYTES, piped
+from headrace.ops.ingest.report import FileReport, Format, IngestRefused, IngestReport
+from headrace.ops.ingest.streams import STDIN, file_blocks, open_input, pipe_blocks
+from headrace.storage.topics.log import LocalTopic
+from headrace.values.errors import InputRefused, UsageError
+
+# Told as an input is read: its name, raw bytes so far, raw bytes in all (None: a pipe).
+Progress = Callable[[str, float, float | None], None]
+
+
+def ingest(
+    topic: LocalTopic,
+    inputs: Sequence[Path],
+    *,
+    key: str | None,
+    reading: Reading | None = None,
+    again: bool = False,
+    stop: threading.Event | None = None,
+    progress: Progress | None = None,
+) -> IngestReport:
+    """Appends every line or row of `inputs` (`-`: standard input) as a record, durably.
+
+    `key` is the path of the topic's key in a record. What is in the topic already is not added
+    once more, unless `again`. Raises UsageError (nothing added) for options that mean nothing,
+    IngestRefused for inputs that cannot be read to their end, when all others were taken.
+    """
+    begun = time.monotonic()
+    if not inputs:
+        raise UsageError("There is nothing to ingest", remedy="Name files, or - for standard input")
+    for path in inputs:
+        if str(path) != STDIN:
+            open_input(path).close()
+    ingesting = _Ingesting(
+        topic, key, reading or Reading(), again, stop or threading.Event(), progress
+    )
+    files = []
+    for path in inputs:
+        if ingesting.stop.is_set():
+            break
+        files.append(ingesting.take(path))
+    report = IngestReport(
+        topic.name, tuple(files), time.monotonic() - begun, ingesting.stop.is_set()
+    )
+    if any(file.refused for file in files):
+        raise IngestRefused(
+            report,
+            remedy="Mend the file and run the same command again: only what is missing is added.",
+        )
+    return report
+
+
+@dataclass(frozen=True)
+class _Ingesting:
+    """One run over its inputs."""
+
+    topic: LocalTopic
+    key: str | None
+    reading: Reading
+    again: bool
+    stop: threading.Event
+    progress: Progress | None
+
+    def take(self, path: Path) -> FileReport:
+        """Takes one input to its end, or as far as it can be read."""
+        if str(path) == STDIN:
+            descriptor = sys.stdin.fileno()
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                # Redirected from a file: that has an identity, and may be read twice.
+                return self._take_file(Path("/dev/stdin").resolve())
+            return self._take_pipe("standard input", descriptor)
+        if path.is_file():
+            return self._take_file(path)
+        with open_input(path) as file:
+            return self._take_pipe(str(path), file.fileno())
+
+    def _take_file(self, path: Path) -> FileReport:
+        name = str(path)
+        format_ = format_of(name, self.reading.format)
+        with open_input(path) as file:
+            task = task_for(path, file, *self._known(format_), again=self.again)
+            size = task.note.content.bytes
+            if task.known == "all":
+                place = task.note.place
+                return FileReport(name, format_, 0, task.records, place.empty, size, "all")
+            source = Input(name, format_, self.reading)
+            seen = self._seen(name, size)
+            if format_ == "parquet":
+                return self._append(source, task, source.parquet(path))
+            if format_ == "csv":
+                return self._append(source, task, source.csv(file_blocks(file, size, 0, seen)))
+            blocks, place = _behind(file, size, task.note.place, seen)
+            return self._append(source, task, source.lines(blocks, place))
+
+    def _take_pipe(self, name: str, descriptor: int) -> FileReport:
+        format_ = format_of(name, self.reading.format)
+        if format_ == "parquet":
+            raise UsageError(
+                "Parquet is read from its end, so it cannot come through a pipe",
+                remedy="Write it to a file and name that.",
+            )
+        source = Input(name, format_, self.reading)
+        options, known = self._known(format_)
+        blocks = pipe_blocks(descriptor, self.stop, self._seen(name, None))
+        if format_ == "csv":
+            rows = _Beginning(blocks)
+            return self._append(source, task_for_pipe(options), source.csv(iter(rows)), rows)
+        came = piped(blocks, options, known, again=self.again)
+        beginning = _Beginning(came.blocks)
+        parts = source.lines(iter(beginning), came.task.note.place, came.hasher)
+        return self._append(source, came.task, parts, beginning)
+
+    def _known(self, format_: Format) -> tuple[str, Known]:
+        options = options_digest(format_, dict(self.reading.expressions))
+        return options, known_inputs(self.topic.producers(), options)
+
+    def _seen(self, name: str, total: int | None) -> Callable[[int], None]:
+        def seen(done: int) -> None:
+            if self.progress is not None:
+                self.progress(name, done, total)
+
+        return seen
+
+    def _append(
+        self, source: Input, task: Task, parts: Iterator[Part], pipe: _Beginning | None = None
+    ) -> FileReport:
+        """Appends what is missing of `parts`, and notes how far the input was taken."""
+        note, added, refused = task.note, 0, None
+        number = task.records if source.by_lines else 0
+        try:
+            with closing(ahead(self._keyed(parts))) as keyed:
+                for part, keys in keyed:
+                    note = _noted(note, part, pipe)
+                    if len(part.values):
+                        added += self.topic.append_numbered(
+                            part.values,
+                            keys,
+                            producer=task.producer,
+                            first_sequence=number,
+                            note=note.to_json(),
+                        ).rows
+                    number += len(part.values)
+                    # What was read from a pipe cannot be read again: it ends by itself.
+                    if self.stop.is_set() and pipe is None:
+                        break
+            if source.torn is not None:
+                refused = f"{source.name} is torn behind {_where(note, number)}: {source.torn}"
+        except InputRefused as error:
+            refused = error.what
+        # What a pipe gave until it was stopped is all of it; a file stopped half-way is not.
+        if refused is None and (pipe is not None or not self.stop.is_set()):
+            none = pa.array([], pa.binary())
+            done = replace(note, complete=True).to_json()
+            self.topic.append_numbered(
+                none, producer=task.producer, first_sequence=number, note=done
+            )
+        return FileReport(
+            input=source.name,
+            format=source.format,
+            added=added,
+            already_there=number - added if not source.by_lines else task.records,
+            empty=note.place.empty,
+            bytes=note.content.bytes,
+            known=task.known,
+            refused=refused,
+        )
+
+    def _keyed(self, parts: Iterator[Part]) -> Iterator[tuple[Part, pa.Array | None]]:
+        reader = None if self.key is None else KeyReader(self.key)
+        for part in parts:
+            yield part, None if reader is None else reader(part.values)
+
+
+class _Beginning:
+    """Blocks as they pass, and the first bytes of them."""
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks = blocks
+        self._first = b""
+
+    def __iter__(self) -> Iterator[bytes]:
+        for block in self._blocks:
+            if len(self._first) < FIRST_BYTES:
+                self._first += block[: FIRST_BYTES - len(self._first)]
+            yield block
+
+    def content(self, bytes_max: int) -> Content:
+        """The content of the first bytes, at most so many."""
+        first = self._first[:bytes_max]
+        return Content(len(first), xxhash.xxh3_128_hexdigest(first))
+
+
+def _behind(
+    file: BinaryIO, size: int, place: Place, seen: Callable[[int], None]
+) -> tuple[Iterator[bytes], Place]:
+    """The blocks of a file behind `place`, and where they begin.
+
+    A last line that had no end when it was taken may have one now, or may have grown: then all of
+    it is taken once more, as the record that it has become.
+    """
+    blocks = file_blocks(file, size, place.bytes, seen)
+    if not place.last_line_bytes:
+        return blocks, place
+    first = next(blocks, b"")
+    if not first:
+        return iter(()), place
+    for end in (b"\n", b"\r\n"):
+        if first.startswith(end):
+            behind = replace(place, bytes=place.bytes + len(end), last_line_bytes=0)
+            return chain((first[len(end) :],), blocks), behind
+    start = Place(place.bytes - place.last_line_bytes, place.lines - 1, place.empty)
+    return file_blocks(file, size, start.bytes, seen), start
+
+
+def _noted(note: Note, part: Part, pipe: _Beginning | None) -> Note:
+    """`note` as it is behind `part`."""
+    if part.place is None:
+        return note
+    note = replace(note, place=part.place)
+    if pipe is None or part.digest is None:
+        return note
+    earlier = note.earlier or (pipe.content(part.place.bytes),)
+    return replace(note, content=Content(part.place.bytes, part.digest), earlier=earlier)
+
+
+def _where(note: Note, records: int) -> str:
+    return f"line {note.place.lines:,}" if note.place.lines else f"row {records:,}"

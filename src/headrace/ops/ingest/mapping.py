@@ -1,0 +1,171 @@
+"""Rows of a file to JSON records: columns by name, or by the user's SQL expressions.
+
+A row that cannot be mapped (an expression fails on it, or uses a value that does not fit its
+column) stays as it was read, so that the reader makes a dead letter of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import duckdb
+import pyarrow as pa
+
+from headrace.ops.ingest.fields import json_of_text, json_of_value
+from headrace.values.errors import UsageError, did_you_mean
+from headrace.values.schema import Field, Schema, literal, quote
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the file: its name, the DuckDB type that expressions see, SQL for the value.
+
+    `text` is SQL for the text that it was read from (None: it came with its type); `json` says
+    that this text is JSON already.
+    """
+
+    name: str
+    type: str
+    value: str
+    text: str | None = None
+    json: bool = False
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the tables of a file look like.
+
+    All SQL is over the table as read plus what `prepare` adds (a list of `… AS name`; internal
+    names hold a space, so that they are none of the file's). `raw` is the record of a row that
+    cannot be mapped (BLOB), `fits` whether it can be read at all. `defaults` are expressions for
+    fields that get none from the user.
+    """
+
+    columns: tuple[Column, ...]
+    raw: str
+    empty: pa.Table
+    prepare: str = ""
+    fits: str = "true"
+    defaults: Mapping[str, str] = field(default_factory=dict)
+
+
+class Mapper:
+    """Makes JSON records of tables of one shape.
+
+    `expressions` are SQL by field; fields of `schema` without one go by the column of their name
+    (without a schema, all columns do). Raises UsageError for what names no field or no column.
+    """
+
+    def __init__(self, shape: Shape, expressions: Mapping[str, str], schema: Schema | None) -> None:
+        self._connection = duckdb.connect(config={"threads": 1})
+        self._connection.execute("SET TimeZone = 'UTC'")
+        self._shape = shape
+        self._schema = schema
+        if schema is not None:
+            _check_fields(expressions, schema)
+        record, used = self._record(expressions)
+        fits = [f"({shape.fits})"]
+        for column in used:
+            if column.text is not None:
+                fits.append(f"({column.text} IS NULL OR {quote(column.name)} IS NOT NULL)")
+        self._value = (
+            f"coalesce(CASE WHEN {' AND '.join(fits)} THEN try(encode({record})) END, "
+            f"{shape.raw}) AS value"
+        )
+
+    def __call__(self, table: pa.Table) -> pa.Array:
+        """One record (binary) per row of `table`, in order."""
+        rows = self._typed(table, self._shape.columns).project(self._value)
+        return rows.to_arrow_table()["value"].combine_chunks().cast(pa.binary())
+
+    def _record(self, expressions: Mapping[str, str]) -> tuple[str, list[Column]]:
+        """SQL for the JSON text of a row, and the columns whose typed values it needs."""
+        names = {column.name: column for column in self._shape.columns}
+        asked = {**self._shape.defaults, **expressions}
+        fields = list(names) if self._schema is None else [f.name for f in self._schema.fields]
+        if self._schema is None:
+            fields = list(dict.fromkeys([*fields, *asked]))
+        members, used = [], []
+        for name in fields:
+            # An expression that only names a column takes the column as it was written.
+            column = names.get(asked.get(name, name).strip().removeprefix('"').removesuffix('"'))
+            if column is not None:
+                sql = self._by_name(column, name)
+            elif name in asked:
+                type_, needed = self._bind(name, asked[name])
+                sql = json_of_value(f"({asked[name]})", type_, self._field(name))
+                used += needed
+            else:
+                continue
+            key = literal(f"{_json_text(name)}:")
+            members.append(f"{key} || coalesce({sql}, 'null')")
+        if not members:
+            raise UsageError(
+                f"No column of the file is a field of {self._schema.name if self._schema else ''}",
+                remedy="Say which is which with --map FIELD=EXPRESSION. Columns of the file: "
+                + ", ".join(names),
+            )
+        return "'{' || " + " || ',' || ".join(members) + " || '}'", used
+
+    def _by_name(self, column: Column, name: str) -> str:
+        if column.text is None:
+            return json_of_value(quote(column.name), column.type, self._field(name))
+        return column.text if column.json else json_of_text(column.text, self._field(name))
+
+    def _field(self, name: str) -> Field | None:
+        return None if self._schema is None else self._schema.field(name)
+
+    def _bind(self, name: str, expression: str) -> tuple[str, list[Column]]:
+        """The type of an expression and the columns it uses; UsageError when it has none."""
+        columns = self._shape.columns
+        try:
+            type_ = self._type_of(expression, columns)
+        except duckdb.Error as error:
+            reason = str(error).splitlines()[0]
+            raise UsageError(
+                f"--map {name}={expression}: {reason}",
+                remedy="Columns of the file: " + ", ".join(c.name for c in columns),
+            ) from None
+        near = [c for c in columns if c.name.lower() in expression.lower()]
+        return type_, [column for column in near if self._needs(expression, column)]
+
+    def _needs(self, expression: str, column: Column) -> bool:
+        others = tuple(other for other in self._shape.columns if other is not column)
+        try:
+            self._type_of(expression, others)
+        except duckdb.Error:
+            return True
+        return False
+
+    def _type_of(self, expression: str, columns: Sequence[Column]) -> str:
+        rows = self._typed(self._shape.empty, columns).project(f"({expression}) AS value")
+        if rows.to_arrow_table().num_rows:
+            raise UsageError(
+                f"{expression} makes one value of many rows",
+                remedy="An expression of --map must be about one row; aggregate in a view.",
+            )
+        return str(rows.types[0])
+
+    def _typed(self, table: pa.Table, columns: Sequence[Column]) -> duckdb.DuckDBPyRelation:
+        """`table` with the prepared columns and those that expressions see."""
+        rows = self._connection.from_arrow(table)
+        if self._shape.prepare:
+            rows = rows.project(f"*, {self._shape.prepare}")
+        typed = (f"{column.value} AS {quote(column.name)}" for column in columns)
+        return rows.project(", ".join(("*", *typed)))
+
+
+def _check_fields(expressions: Mapping[str, str], schema: Schema) -> None:
+    names = [f.name for f in schema.fields]
+    for name in expressions:
+        if name not in names:
+            raise UsageError(
+                f"--map {name}=…: {schema.name} has no field {name!r}",
+                remedy=did_you_mean(name, names),
+            )
+
+
+def _json_text(name: str) -> str:
+    return json.dumps(name, ensure_ascii=False)
