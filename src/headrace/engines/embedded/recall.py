@@ -49,9 +49,7 @@ def ranges(engine: JobEngine, topic: str, epoch: int) -> list[tuple[int, int, in
     ]
 
 
-def _source_epoch(
-    engine: JobEngine, reader: SourceReader, epoch: int, time_us: int
-) -> SourceEpoch:
+def _source_epoch(engine: JobEngine, reader: SourceReader, epoch: int, time_us: int) -> SourceEpoch:
     topic = reader.topic
     found = ranges(engine, topic.name, epoch)
     watermark = engine.store.rows(

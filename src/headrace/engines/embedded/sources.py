@@ -173,15 +173,15 @@ def placed_in_time(
         seen = closed = np.full(len(events), NEVER_US, np.int64)
     else:
         times = events.column("_time").cast(pa.int64()).to_numpy()
-        seen, after.greatest_us = seen_us(
-            partitions, times, before.greatest_us, source.lateness_us
-        )
+        seen, after.greatest_us = seen_us(partitions, times, before.greatest_us, source.lateness_us)
         closed = np.maximum(seen, before.watermark_us)
         late_possible = bool((times < closed).any())
         after.watermark_us = source_watermark_us(
             before.watermark_us, after.greatest_us, exempt, topic.partitions, source.lateness_us
         )
-    events = events.append_column("_seen", pa.array(seen)).append_column("_closed", pa.array(closed))
+    events = events.append_column("_seen", pa.array(seen)).append_column(
+        "_closed", pa.array(closed)
+    )
     events = events.append_column("_replay", pa.nulls(len(events), pa.int64()))
     name = f"_events_{source.topic}"
     connection.register(name, events)
