@@ -40,7 +40,8 @@ from headrace.storage.topics.writer import (
 )
 from headrace.values.errors import DiskRefused, TopicRefused, UsageError
 
-_POLL_SECONDS = 0.001
+# A look at the head costs some ten microseconds; the longer nothing comes, the fewer there are.
+_POLL_SECONDS_MIN, _POLL_SECONDS_MAX, _POLL_GROWTH = 0.0005, 0.003, 1.2
 _TRIES = 3
 
 
@@ -230,14 +231,15 @@ class LocalTopic:
 
     def wait(self, offsets: Sequence[int], timeout_seconds: float) -> bool:
         """Blocks until a partition has a record at or after its offset; False on timeout."""
-        deadline = time.monotonic() + timeout_seconds
+        deadline, pause = time.monotonic() + timeout_seconds, _POLL_SECONDS_MIN
         while True:
             if any(end > offset for end, offset in zip(self._head().end, offsets, strict=True)):
                 return True
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
-            time.sleep(min(_POLL_SECONDS, left))
+            time.sleep(min(pause, left))
+            pause = min(pause * _POLL_GROWTH, _POLL_SECONDS_MAX)
 
     def offset_at(self, time_us: int) -> list[int]:
         """The first offsets, by partition, of what arrived at `time_us` or later."""
