@@ -102,6 +102,7 @@ EXPRESSIONS: dict[str, Case] = {
     "unknown function, nothing near": _where("frobnicate(page_url)"),
     "syntax": _where("amount >"),
     "syntax inside": _where("amount > ) 3"),
+    "a word of SQL as a column": lambda: _words_of_sql("group = 'a'"),
     "two statements": _where("true; drop table x"),
     "two expressions": _where("paid, paid"),
     "alias": _where("paid as p"),
@@ -365,6 +366,16 @@ CLASSES: dict[str, Case] = {
 def _untimed(make: Callable[[hr.Stream], hr.View]) -> hr.Definition:
     app, stream = clicks(time=None, lateness="0")
     app.table("t", make(stream))
+    return app
+
+
+class Worded(hr.Event):
+    group: str
+
+
+def _words_of_sql(condition: str) -> hr.Definition:
+    app = hr.Definition("shop")
+    app.lake("all", app.source(Worded, topic="words").where(condition))
     return app
 
 

@@ -43,6 +43,8 @@ def bound(text: str) -> Expression:
         ("s.lower()", "lower(s)"),
         ("info.p.n.upper()", "upper(((info).p).n)"),
         ("LOWER(s)", "lower(s)"),
+        ("order", '"order"'),
+        (" ORDER ", '"order"'),
         ("s -> '$.a'", "CAST(json_extract(s, '$.a') AS VARCHAR)"),
         ("list_transform(l, x -> x.x)", "list_transform(l, (lambda __x: __x.x))"),
         ("list_transform(l, (s, i) -> i)", "list_transform(l, (lambda __s, __i: __i))"),

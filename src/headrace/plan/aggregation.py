@@ -33,7 +33,7 @@ class Aggregation:
 
     def result(self, name: str, text: Text) -> Named:
         """One result of `agg`, over the ids of the calls."""
-        rest = self._extract(parse(text), text, frozenset())
+        rest = self._extract(parse(text, self.rows.names), text, frozenset())
         values = Scope(tuple((c.id, c.type) for c in self.calls), "agg")
         return Named(name, settle(bind_tree(rest, text, values)).expression)
 

@@ -28,7 +28,7 @@ class Bound:
 
 def bind(text: Text, scope: Scope) -> Bound:
     """One expression over the columns of `scope`, with the type that DuckDB gives it."""
-    return bind_tree(parse(text), text, scope)
+    return bind_tree(parse(text, scope.names), text, scope)
 
 
 def bind_tree(tree: Tree, text: Text, scope: Scope, shown: str | None = None) -> Bound:

@@ -7,6 +7,7 @@ A tree is what `json_serialize_sql` gives: nested dicts, every expression node w
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -100,8 +101,14 @@ def execute(sql: str) -> None:
         duck().execute(sql)
 
 
-def parse(text: Text) -> Tree:
-    """The tree of exactly one expression; DefinitionError for anything else."""
+def parse(text: Text, columns: Sequence[str] = ()) -> Tree:
+    """The tree of exactly one expression; DefinitionError for anything else.
+
+    A column (or a path into one) alone needs no quotes, whatever words of SQL are in it.
+    """
+    alone = text.sql.strip().split(".")
+    if all(p.isidentifier() for p in alone) and alone[0].lower() in (c.lower() for c in columns):
+        return {**column(alone[0]), "column_names": alone, "query_location": len(_PREFIX)}
     tree = json.loads(one_value("select json_serialize_sql(?)", [_PREFIX + text.sql]))
     if tree["error"] and tree["error_type"] != "parser":  # it parses, but not as one select
         raise text.refused("an expression is one value, not a statement")
@@ -110,7 +117,8 @@ def parse(text: Text) -> Tree:
         position = (
             None if at is None else len(text.sql.encode()[: int(at) - 7].decode("utf-8", "ignore"))
         )
-        raise text.refused_at(_syntax_words(tree["error_message"]), position)
+        remedy = _quotes_missing(text, columns)
+        raise text.refused_at(_syntax_words(tree["error_message"]), position, remedy=remedy)
     statements = tree["statements"]
     if len(statements) != 1:
         raise text.refused("an expression is one value, not a statement")
@@ -230,6 +238,24 @@ def _is_bare(node: Tree) -> bool:
         and not any(node[part] for part in ("where_clause", "having", "sample", "qualify"))
         and node["aggregate_handling"] == "STANDARD_HANDLING"
     )
+
+
+@cache
+def _words_of_sql() -> frozenset[str]:
+    """Words that cannot be a column's name without quotes."""
+    with _LOCK:
+        found = duck().execute(
+            "select keyword_name from duckdb_keywords() where keyword_category <> 'unreserved'"
+        )
+        return frozenset(str(row[0]) for row in found.fetchall())
+
+
+def _quotes_missing(text: Text, columns: Sequence[str]) -> str | None:
+    used = [c for c in columns if re.search(rf'(?<!")\b{re.escape(c)}\b(?!")', text.sql, re.I)]
+    for name in used:
+        if name.lower() in _words_of_sql():
+            return f'"{name}" is also a word of SQL: write the column in double quotes.'
+    return None
 
 
 def _syntax_words(message: str) -> str:
