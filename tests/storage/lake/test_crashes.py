@@ -12,7 +12,7 @@ from deltalake import DeltaTable
 
 from headrace.storage.lake.log import load_mended
 from headrace.storage.lake.reading import read_mark
-from headrace.values.errors import DiskRefused
+from headrace.values.errors import DiskRefused, StateRefused
 from tests.storage.deliverer import run
 from tests.storage.lake.lakes import (
     JOB,
@@ -148,3 +148,13 @@ def test_no_permission_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DiskRefused, match="Not a directory"):
         lake(tmp_path / "file" / "lake").open(JOB, 1)
+
+
+def test_a_lake_that_is_deleted_meanwhile_is_not_begun_anew(tmp_path: Path) -> None:
+    target = lake(tmp_path / "lake")
+    target.open(JOB, 1)
+    target.deliver(events(0, 10), mark(1))
+    shutil.rmtree(target.directory)
+    with pytest.raises(StateRefused, match="deleted while it was in use"):
+        target.deliver(events(10, 10), mark(2))
+    assert not target.directory.exists()

@@ -185,3 +185,21 @@ def test_a_mark_keeps_its_content(tmp_path: Path) -> None:
     kept = Mark(JOB, 3, 2**40 - 1, {"a/b": [2**62, 0], "é": []}, {"a/b": None, "é": -(2**62)})
     target.deliver(events(0, 1), kept)
     assert read_mark(target.directory, JOB) == kept
+
+
+def test_types_that_delta_lacks(tmp_path: Path) -> None:
+    with duckdb.connect() as connection:
+        made = connection.sql(
+            "select 250::utinyint a, 18446744073709551615::ubigint b, 'x'::enum('x', 'y') c, "
+            "10::hugeint d, 1.5::float e, {'n': 7::uinteger} f"
+        ).to_arrow_table()
+    target = DeltaLake(tmp_path / "lake", made.schema)
+    target.open(JOB, 1)
+    target.deliver(made, mark(1))
+    with duckdb.connect() as connection:
+        found = connection.sql(relation_sql(target.directory)).fetchall()
+    assert [tuple(map(str, row)) for row in found] == [
+        ("250", "18446744073709551615", "x", "10", "1.5", "{'n': 7}")
+    ]
+    with pytest.raises(DefinitionError, match="cannot hold the column 'i'"):
+        DeltaLake(tmp_path / "other", pa.schema([("i", pa.list_(pa.duration("us")))]))

@@ -117,3 +117,14 @@ def test_what_is_compacted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert compaction.choose(halves, now) == [halves[:3]]
     many = [file(100_000, now + n, str(p)) for p in range(9) for n in range(8)]
     assert len(compaction.choose(many, now)) == 2
+
+
+def test_drafts_of_killed_writers_go_too(tmp_path: Path) -> None:
+    target = lake(tmp_path / "lake", grace_seconds=0)
+    target.open(JOB, 1)
+    (target.directory / "_delta_log" / f"{7:020}.json#1").write_text("{")
+    (target.directory / "_delta_log" / "_commit_x.json").write_text("{")
+    for epoch in range(1, 120):
+        target.deliver(events(epoch * 2, 2), mark(epoch))
+    assert not any("#" in name for name in log_files(target.directory))
+    assert len(rows(target.directory)) == 238

@@ -7,6 +7,7 @@ covers all stay for the grace period, so that whoever reads an older version can
 from __future__ import annotations
 
 import json
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 _CHECKPOINT_COMMITS = 50
-_JSON = ".json"
 _CHECKPOINT = ".checkpoint.parquet"
 
 
@@ -70,23 +70,25 @@ def remove_old_log(directory: Path, keep_from: int, grace_seconds: float) -> int
     The newest checkpoint that is itself older than the grace period stays, and all after it.
     """
     log, before = directory / LOG, time.time() - grace_seconds
+    aged = [path for path in sorted(log.iterdir()) if path.stat().st_mtime <= before]
     covering = [
         version
-        for path in log.glob(f"*{_CHECKPOINT}")
-        if path.stat().st_mtime <= before and (version := _version(path)) <= keep_from
+        for path in aged
+        if path.name.endswith(_CHECKPOINT) and (version := _version(path)) <= keep_from
     ]
     if not covering:
         return 0
-    oldest = max(covering)
     removed = 0
-    for path in sorted([*log.glob(f"*{_JSON}"), *log.glob(f"*{_CHECKPOINT}")]):
-        if _version(path) < oldest and path.stat().st_mtime <= before:
+    for path in aged:
+        # A writer that was killed while it made a commit leaves its draft: `…json#1`.
+        if _version(path) < max(covering) or "#" in path.name:
             path.unlink(missing_ok=True)
             reach("lake.log.removed")
             removed += 1
     return removed
 
 
-def _version(path: Path) -> int:
-    """The version that a log file's name begins with."""
-    return int(path.name.partition(".")[0])
+def _version(path: Path) -> float:
+    """The version that a log file's name begins with; infinity when it has none."""
+    number = path.name.partition(".")[0]
+    return int(number) if number.isdigit() else math.inf

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
+from headrace.values.errors import DefinitionError
 from headrace.values.schema import quote
 
 METADATA = pa.schema(
@@ -30,22 +31,38 @@ UTC = pa.timestamp("us", tz="UTC")
 
 
 def in_lake(schema: pa.Schema) -> pa.Schema:
-    """`schema` as the lake's files hold it: every time marked as UTC, every column nullable."""
-    return pa.schema([pa.field(f.name, _stored(f.type)) for f in schema])
+    """`schema` as the lake's files hold it: every time marked as UTC, every column nullable.
+
+    Delta has no unsigned numbers: they become the next wider signed ones. Raises DefinitionError
+    for a type that a lake cannot hold.
+    """
+    stored = []
+    for field in schema:
+        type_ = _stored(field.type)
+        if type_ is None:
+            raise DefinitionError(
+                f"A lake cannot hold the column {field.name!r}, which is {field.type}",
+                remedy="Cast it: to VARCHAR, a number, a TIMESTAMP, a DATE, or a list or struct "
+                "of them.",
+            )
+        stored.append(pa.field(field.name, type_))
+    return pa.schema(stored)
 
 
-def _stored(type_: pa.DataType) -> pa.DataType:
+def _stored(type_: pa.DataType) -> pa.DataType | None:
+    if _is_list(type_):
+        item = _stored(type_.value_type)
+        return None if item is None else pa.list_(item)
+    if pa.types.is_struct(type_):
+        fields = [(f.name, _stored(f.type)) for f in type_]
+        return None if any(t is None for _, t in fields) else pa.struct(fields)
     if pa.types.is_timestamp(type_):
         return UTC
-    if _is_list(type_):
-        return pa.list_(_stored(type_.value_type))
-    if pa.types.is_struct(type_):
-        return pa.struct([pa.field(f.name, _stored(f.type)) for f in type_])
-    if pa.types.is_large_string(type_) or pa.types.is_string_view(type_):
-        return pa.string()
-    if pa.types.is_large_binary(type_) or pa.types.is_binary_view(type_):
-        return pa.binary()
-    return type_
+    if pa.types.is_decimal128(type_):
+        return type_
+    if pa.types.is_dictionary(type_):
+        return _stored(type_.value_type)
+    return _STORED.get(str(type_), type_ if str(type_) in _PLAIN else None)
 
 
 def _is_list(type_: pa.DataType) -> bool:
@@ -95,6 +112,18 @@ _PLAIN = {
     "float": "FLOAT",
     "double": "DOUBLE",
     "date32[day]": "DATE",
+}
+
+
+_STORED = {
+    "large_string": pa.string(),
+    "string_view": pa.string(),
+    "large_binary": pa.binary(),
+    "binary_view": pa.binary(),
+    "uint8": pa.int16(),
+    "uint16": pa.int32(),
+    "uint32": pa.int64(),
+    "uint64": pa.decimal128(20, 0),
 }
 
 

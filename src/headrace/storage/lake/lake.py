@@ -20,7 +20,7 @@ from headrace.storage.lake.compaction import FILES_MIN, compact
 from headrace.storage.lake.disk import writing
 from headrace.storage.lake.entries import Entry, transactions
 from headrace.storage.lake.files import remove_files, write_files
-from headrace.storage.lake.log import Log, sync_commits
+from headrace.storage.lake.log import LOG, Log, sync_commits
 from headrace.storage.lake.merge import widened
 from headrace.storage.lake.opening import fenced, take
 from headrace.values.errors import DefinitionError, StateRefused, did_you_mean
@@ -92,6 +92,7 @@ class DeltaLake:
             return landed
         entry = Entry(last.job, last.incarnation, mark)
         with writing(self.directory):
+            self._check_present()
             version = log.table.version()
             log.table.update_incremental()
             if self._landed(log, last, entry):
@@ -117,6 +118,13 @@ class DeltaLake:
                 f'the delivery is of "{mark.job}"'
             )
         return self._taken
+
+    def _check_present(self) -> None:
+        if not (self.directory / LOG).is_dir():
+            raise StateRefused(
+                f"The lake {self.directory} is gone: it was deleted while it was in use",
+                remedy="Restore its directory from a backup, or begin a new generation.",
+            )
 
     def _landed(self, log: Log, last: Entry, entry: Entry) -> bool:
         """Whether `entry` is in the log already; raises when a rival's is instead of ours."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 LOG = "_delta_log"
 LAST_CHECKPOINT = "_last_checkpoint"
+_COMMIT = "[0-9]" * 20 + ".json"
 
 
 def load(directory: Path, version: int | None = None) -> DeltaTable | None:
@@ -71,7 +72,7 @@ def _mend(log: Path) -> bool:
     Older commits are kept until a checkpoint that covers them is on disk, so nothing is lost.
     """
     torn = [path for path in log.glob("*.checkpoint.parquet") if not _whole_parquet(path)]
-    torn += [path for path in sorted(log.glob("*.json"))[-1:] if not _whole_json(path)]
+    torn += [path for path in sorted(log.glob(_COMMIT))[-1:] if not _whole_json(path)]
     if torn:
         (log / LAST_CHECKPOINT).unlink(missing_ok=True)
     for path in torn:
