@@ -12,7 +12,7 @@ import pytest
 import typer
 
 from headrace.cli import main as main_module
-from headrace.cli.main import cli, run
+from headrace.cli.main import call, cli
 from headrace.values import errors
 
 
@@ -39,21 +39,21 @@ def commands() -> dict[str, typer.core.TyperGroup]:
 
 @pytest.mark.parametrize("words", commands())
 def test_every_command_has_help_with_examples(words: str, capsys) -> None:
-    assert run([*words.split(), "--help"]) == 0
+    assert call([*words.split(), "--help"]) == 0
     shown = capsys.readouterr().out
     assert f"\n    headrace {words}" in shown.split("Examples:")[1]
     assert "--json" in shown and "--debug" in shown
 
 
 def test_no_argument_shows_help(capsys) -> None:
-    assert run([]) == 0
+    assert call([]) == 0
     assert "Exit codes:" in capsys.readouterr().out
 
 
 def test_a_wrong_command_line_ends_with_2(capsys) -> None:
-    assert run(["setings"]) == 2
-    assert "error: No such command 'setings'. Did you mean 'settings'?" in capsys.readouterr().err
-    assert run(["settings", "--sjon"]) == 2
+    assert call(["setings"]) == 2
+    assert "error: No such command 'setings'. Did you mean 'settings'" in capsys.readouterr().err
+    assert call(["settings", "--sjon"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -69,28 +69,28 @@ def test_a_wrong_command_line_ends_with_2(capsys) -> None:
 )
 def test_errors_become_words_and_exit_codes(error, capsys, monkeypatch) -> None:
     fail_with(error, monkeypatch)
-    assert run(["settings"]) == error.exit_code
+    assert call(["settings"]) == error.exit_code
     assert capsys.readouterr().err == "error: w\nr\n"
-    assert run(["settings", "--json"]) == error.exit_code
+    assert call(["settings", "--json"]) == error.exit_code
     told = json.loads(capsys.readouterr().err)["error"]
     assert told == {"kind": type(error).__name__, "text": "w\nr", "exit_code": error.exit_code}
-    assert run(["settings", "--debug"]) == error.exit_code
+    assert call(["settings", "--debug"]) == error.exit_code
     assert "Traceback" in capsys.readouterr().err
 
 
 def test_the_unexpected_is_called_a_bug(capsys, monkeypatch) -> None:
     fail_with(ZeroDivisionError("oh"), monkeypatch)
-    assert run(["settings"]) == 70
+    assert call(["settings"]) == 70
     told = capsys.readouterr().err
     assert told.startswith("error: ZeroDivisionError: oh\nThis is a bug in Headrace")
     assert "--debug" in told and "Traceback" not in told
-    assert run(["settings", "--debug"]) == 70
+    assert call(["settings", "--debug"]) == 70
     assert "Traceback" in capsys.readouterr().err
 
 
 def test_an_interrupt_ends_with_130(monkeypatch) -> None:
     fail_with(KeyboardInterrupt(), monkeypatch)
-    assert run(["settings"]) == 130
+    assert call(["settings"]) == 130
 
 
 def fail_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:

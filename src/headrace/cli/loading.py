@@ -10,7 +10,7 @@ import traceback
 from pathlib import Path
 from types import ModuleType
 
-from headrace.language.definition import Definition as App
+from headrace.app import App
 from headrace.values.errors import DefinitionError, HeadraceError, UsageError, did_you_mean
 
 BUILT_IN = ("activity",)

@@ -10,7 +10,21 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli.commands import new, settings
+from headrace.cli.commands import (
+    check,
+    ingest,
+    new,
+    plan,
+    query,
+    recompute,
+    run,
+    settings,
+    simulate,
+    status,
+    verify,
+)
+from headrace.cli.commands.dead_letters import dead_letters
+from headrace.cli.commands.state import state
 from headrace.cli.failures import INTERRUPTED_EXIT_CODE, report, report_usage
 
 cli = typer.Typer(
@@ -24,10 +38,21 @@ cli = typer.Typer(
     "130 interrupted.",
 )
 for name, module in {
-    "new": new,
+    "run": run,
+    "ingest": ingest,
+    "simulate": simulate,
+    "query": query,
+    "plan": plan,
+    "check": check,
+    "recompute": recompute,
+    "verify": verify,
+    "status": status,
     "settings": settings,
+    "new": new,
 }.items():
     cli.command(name, epilog=module.EXAMPLES)(module.command)
+cli.add_typer(state, name="state")
+cli.add_typer(dead_letters, name="dead-letters")
 
 
 def _version(wanted: bool) -> None:
@@ -48,10 +73,10 @@ def _headrace(
 
 def main() -> None:
     """Runs the command line and ends the process with its exit code."""
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(call(sys.argv[1:]))
 
 
-def run(arguments: list[str]) -> int:
+def call(arguments: list[str]) -> int:
     """Runs one command line; returns the exit code."""
     try:
         code = cli(arguments or ["--help"], prog_name="headrace", standalone_mode=False)

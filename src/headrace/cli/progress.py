@@ -13,7 +13,7 @@ Report = Callable[[str, float, float | None], None]
 
 @contextmanager
 def progress_bars(unit: str = "") -> Iterator[Report]:
-    """Gives `report(name, done, total)`: one bar per name; `total` None is not known yet.
+    """Gives `report(name, done, total)`: a new name replaces the bar; `total` None is not known.
 
     `unit` "bytes" shows amounts as MB. Off a terminal, and with --json, nothing is shown.
     """
@@ -40,6 +40,9 @@ def progress_bars(unit: str = "") -> Iterator[Report]:
 
     def report(name: str, done: float, total: float | None) -> None:
         if name not in tasks:
+            for task in tasks.values():  # one line: what came before is done
+                shown.remove_task(task)
+            tasks.clear()
             tasks[name] = shown.add_task(name, total=total)
         shown.update(tasks[name], completed=done, total=total)
 

@@ -24,6 +24,11 @@ def text_table(
     return "\n".join([line(names), "  ".join("-" * width for width in widths), *map(line, body)])
 
 
+def plural(count: int, noun: str) -> str:
+    """ "1 row", "2,000 rows"."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
 def _one_line(cell: str) -> str:
     return (
         cell if cell.isprintable() else "".join(c if c.isprintable() else _escape(c) for c in cell)

@@ -43,6 +43,16 @@ class JobStarted(Event):
 
 
 @dataclass(frozen=True)
+class JobProgress(Event):
+    """How far a running job is; told every few seconds."""
+
+    epoch: int
+    lag_records: int
+    watermarks: dict[str, str | None]
+    events_per_second: dict[str, float]
+
+
+@dataclass(frozen=True)
 class EpochCommitted(Event):
     """An epoch is on disk: `records` were read in it, `seconds` it took."""
 

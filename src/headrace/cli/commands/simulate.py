@@ -7,17 +7,16 @@ from typing import Annotated
 
 import typer
 
+from headrace.cli.asking import settings_for, source_topic
+from headrace.cli.feeding import generator_of
 from headrace.cli.interrupts import stop_on_signals
 from headrace.cli.loading import load_app
 from headrace.cli.options import AppName, DataDirectory, Debug, Json, Profile, examples
-from headrace.cli.places import source_topic
 from headrace.cli.progress import progress_bars
 from headrace.cli.session import session
 from headrace.ops.ingest.generator import Simulation
 from headrace.ops.ingest.simulate import SimulateReport, simulate
 from headrace.values.clock import SystemClock, instant_us
-from headrace.values.errors import UsageError
-from headrace.values.settings import load_settings
 
 EXAMPLES = examples(
     "headrace simulate activity --count 1000000 --seed 7 --late-every 50",
@@ -64,11 +63,7 @@ def command(
 ) -> None:
     """Writes made-up records into the app's topic, and says what must come of them."""
     loaded = load_app(app)
-    factory = loaded.generator
-    if factory is None:
-        raise UsageError(
-            f"{app} has no generator", remedy="Set app.generator, or feed it with headrace ingest."
-        )
+    factory = generator_of(loaded)
     live = count is None
     first = SystemClock().now_us() if live else instant_us(START)
     simulation = Simulation(
@@ -80,8 +75,7 @@ def command(
         malformed_every=malformed_every,
         live=live,
     )
-    settings = load_settings(profile=profile, overrides={"data": data})
-    topic = source_topic(loaded, factory.topic, settings)
+    topic, _ = source_topic(loaded, factory.topic, settings_for(profile, data))
     with progress_bars("records") as bar, stop_on_signals() as stop:
         report = simulate(
             topic,

@@ -1,0 +1,64 @@
+"""Asks the jobs of an app, whoever owns them, with progress on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from headrace.app import App
+from headrace.cli.progress import progress_bars
+from headrace.language.steps import SourceSpec
+from headrace.ops.jobs.ask import ask, jobs_of
+from headrace.ops.owner import Reply
+from headrace.plan.operators import Job
+from headrace.storage.layout import DataDirectory
+from headrace.storage.topics.log import LocalTopic
+from headrace.values.errors import UsageError, did_you_mean
+from headrace.values.settings import Settings, load_settings
+
+
+def settings_for(profile: str | None, data: Path | None) -> Settings:
+    """The settings of a command, from its options."""
+    return load_settings(profile=profile, overrides={"data": data})
+
+
+def ask_jobs(
+    app: App,
+    settings: Settings,
+    name: str,
+    request: Mapping[str, Any] | None = None,
+    only: str | None = None,
+) -> list[tuple[Job, Reply]]:
+    """The replies of all jobs of `app`, or of `only` that one, to the request `name`."""
+    replies = []
+    with progress_bars() as bar:
+        for job in jobs_of(app.plan, only):
+
+            def tell(content: Mapping[str, Any], job: Job = job) -> None:
+                bar(f"{name} {job.id}: {content['what']}", content["done"], content["of"])
+
+            replies.append((job, ask(job, settings, name, request, tell)))
+    return replies
+
+
+def one_job(app: App, only: str | None) -> Job:
+    """The job that `--job` names, which may be left out where there is but one."""
+    jobs = jobs_of(app.plan, only)
+    if len(jobs) > 1:
+        names = ", ".join(job.id.rpartition(".")[2] for job in jobs)
+        raise UsageError(f"{app.name} has several jobs: {names}", remedy="Choose one: --job NAME.")
+    return jobs[0]
+
+
+def source_topic(app: App, topic: str, settings: Settings) -> tuple[LocalTopic, SourceSpec]:
+    """The local topic of a source, made if it is missing, and how the app reads it."""
+    specs = {spec.topic: spec for job in app.jobs for spec in job.sources}
+    if topic not in specs:
+        raise UsageError(
+            f"{app.name} has no source that reads topic {topic!r}",
+            remedy=did_you_mean(topic, specs),
+        )
+    spec = specs[topic]
+    directory = DataDirectory(settings.data).topics
+    return LocalTopic.ensure(directory, topic, spec.partitions), spec

@@ -1,0 +1,119 @@
+"""`headrace ingest`: files and standard input into a topic."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from headrace.cli.asking import settings_for, source_topic
+from headrace.cli.interrupts import stop_on_signals
+from headrace.cli.loading import load_app
+from headrace.cli.options import AppName, DataDirectory, Debug, Json, Profile, examples
+from headrace.cli.progress import progress_bars
+from headrace.cli.session import session
+from headrace.cli.tables import plural
+from headrace.ops.ingest.formats import Reading
+from headrace.ops.ingest.ingest import ingest
+from headrace.ops.ingest.report import FileReport, Format, IngestRefused, IngestReport
+from headrace.values.errors import UsageError
+
+EXAMPLES = examples(
+    "headrace ingest activity user_activity events.jsonl.gz",
+    "headrace ingest activity user_activity access.log.gz --format combined",
+    "headrace ingest shop.py orders orders.csv --map 'amount=price * quantity'",
+    "tail -F events.jsonl | headrace ingest activity user_activity -",
+)
+
+
+def command(
+    app: AppName,
+    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="A topic that the app reads.")],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="FILE",
+            help="NDJSON, CSV, Parquet or web logs; plain, gzip or zstd; - is standard input.",
+            show_default=False,
+        ),
+    ] = None,
+    format: Annotated[
+        Format | None,
+        typer.Option(
+            "--format", help="What the files hold.  [default: by their names]", show_default=False
+        ),
+    ] = None,
+    mappings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="FIELD=EXPRESSION",
+            help="A field by SQL over the file's columns; may be given more than once.",
+            show_default=False,
+        ),
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Append what was taken before once more.")
+    ] = False,
+    profile: Profile = None,
+    data: DataDirectory = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Appends every line or row to a topic, once; run again, it adds only what is missing."""
+    there, spec = source_topic(load_app(app), topic, settings_for(profile, data))
+    reading = Reading(format, _expressions(mappings or []), spec.schema, spec.value_bytes_max)
+    refused: IngestRefused | None = None
+    with progress_bars("bytes") as bar, stop_on_signals() as stop:
+        try:
+            report = ingest(
+                there,
+                files or [Path("-")],
+                key=spec.key,
+                reading=reading,
+                again=again,
+                stop=stop,
+                progress=bar,
+            )
+        except IngestRefused as error:
+            refused, report = error, error.report
+    session.show(report.to_json(), _text(report))
+    if refused is not None:
+        raise refused
+
+
+def _expressions(mappings: list[str]) -> dict[str, str]:
+    found = {}
+    for mapping in mappings:
+        field, separator, expression = mapping.partition("=")
+        if not separator or not field.strip() or not expression.strip():
+            raise UsageError(
+                f"--map {mapping!r} is not FIELD=EXPRESSION",
+                remedy="Write --map 'amount=price * quantity'.",
+            )
+        found[field.strip()] = expression
+    return found
+
+
+def _text(report: IngestReport) -> str:
+    lines = [_line(file) for file in report.files]
+    rate = report.added / report.seconds if report.seconds else 0
+    lines.append(
+        f"{plural(report.added, 'record')} added to topic {report.topic} "
+        f"({report.seconds:.1f} s, {rate:,.0f} records/s)"
+    )
+    if report.stopped:
+        lines.append("stopped before the end; run the same command again to go on")
+    return "\n".join(lines)
+
+
+def _line(file: FileReport) -> str:
+    parts = [f"{plural(file.added, 'record')} added"]
+    if file.already_there:
+        parts.append(f"{file.already_there:,} were already there")
+    if file.empty:
+        parts.append(f"{plural(file.empty, 'empty line')} left out")
+    if file.known == "all":
+        parts.append("nothing new in it; --again appends it once more")
+    return f"{file.input} ({file.format}): {', '.join(parts)}"

@@ -1,0 +1,86 @@
+"""`headrace run`: the app, live."""
+
+from __future__ import annotations
+
+import time
+from contextlib import nullcontext
+from typing import Annotated, Literal
+
+import typer
+
+from headrace.cli.asking import settings_for
+from headrace.cli.feeding import feeding
+from headrace.cli.interrupts import stop_on_signals
+from headrace.cli.live import Watch
+from headrace.cli.loading import load_app
+from headrace.cli.options import AppName, DataDirectory, Debug, JobName, Json, Profile, examples
+from headrace.cli.session import session
+from headrace.ops.jobs.running import start_app
+from headrace.ops.owner import Holder
+from headrace.values.errors import UsageError
+
+EXAMPLES = examples(
+    "headrace run activity --simulate 10000",
+    "headrace run my_app.py --until caught-up",
+    "headrace run my_app.py --job matches --data d",
+)
+
+
+def command(
+    app: AppName,
+    until: Annotated[
+        Literal["caught-up"] | None,
+        typer.Option(
+            "--until",
+            help="End when all that is there now is read and delivered.",
+            show_default=False,
+        ),
+    ] = None,
+    simulate: Annotated[
+        float | None,
+        typer.Option(
+            "--simulate",
+            metavar="RATE",
+            help="Feed itself: so many made-up records a second.",
+            show_default=False,
+        ),
+    ] = None,
+    job: JobName = None,
+    profile: Profile = None,
+    data: DataDirectory = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Runs an app live, until Ctrl-C or until it has caught up.
+
+    The first Ctrl-C finishes the epoch in flight; a second one ends at once. Nothing is lost.
+    """
+    if simulate is not None and until is not None:
+        raise UsageError(
+            "what feeds itself never catches up", remedy="Give --simulate or --until, not both."
+        )
+    loaded = load_app(app)
+    settings = settings_for(profile, data)
+    begun = time.monotonic()
+    feed = nullcontext() if simulate is None else feeding(loaded, settings, simulate)
+    with stop_on_signals() as stop, Watch() as watch:
+        with start_app(
+            loaded.plan,
+            settings,
+            until=until,
+            only=job,
+            listener=watch.tell,
+            on_wait=_waiting,
+        ) as running:
+            with feed:
+                while not running.wait(0.1):
+                    watch.look(running)
+                    if stop.is_set():
+                        running.stop()
+            found = running.status()
+        seconds = time.monotonic() - begun
+    session.show({"seconds": seconds, "jobs": found}, watch.summary(found, seconds))
+
+
+def _waiting(holder: Holder) -> None:
+    session.note(f"waiting for {holder}")

@@ -1,0 +1,142 @@
+"""What `run` shows while it runs: a line per view on a terminal, else structured log lines."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from headrace.cli.session import session
+from headrace.cli.tables import plural, text_table
+from headrace.ops.jobs.running import RunningApp
+from headrace.values.telemetry import DestinationDown, Event, JobProgress, JsonLines, log_event
+
+if TYPE_CHECKING:
+    from rich.live import Live
+
+_LOOK_SECONDS = 0.5
+_LOG_SECONDS = 10.0
+_HEAD = ("view", "events/s", "applied", "late", "lag", "dead letters", "watermark")
+
+
+class Watch:
+    """Follows running jobs; a context manager around all of the run."""
+
+    def __init__(self) -> None:
+        self._on_terminal = sys.stderr.isatty() and not session.debug and not session.as_json
+        self._display: Live | None = None
+        self._looked_at = self._logged_at = time.monotonic()
+        self._accepted: dict[tuple[str, str], int] = {}
+        self._down: dict[str, str] = {}
+
+    def __enter__(self) -> Watch:
+        if self._on_terminal:
+            from rich.console import Console
+            from rich.live import Live
+
+            self._display = Live(
+                console=Console(stderr=True), auto_refresh=False, transient=True
+            ).__enter__()
+        else:
+            _log_as_json()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._display is not None:
+            self._display.__exit__(kind, error, trace)
+
+    def tell(self, event: Event) -> None:
+        """Takes the telemetry of the jobs."""
+        if isinstance(event, DestinationDown):
+            self._down[event.destination] = event.problem
+        if not self._on_terminal:
+            log_event(event)
+
+    def look(self, running: RunningApp) -> None:
+        """Looks at the jobs, when it is time to, and shows or logs what is there."""
+        now = time.monotonic()
+        seconds = now - (self._looked_at if self._on_terminal else self._logged_at)
+        if seconds < (_LOOK_SECONDS if self._on_terminal else _LOG_SECONDS):
+            return
+        found = running.status()
+        rates = self._rates(found, seconds)
+        if self._display is None:
+            self._logged_at = now
+            for job in found:
+                log_event(_progress(job, rates))
+            return
+        self._looked_at = now
+        from rich.text import Text
+
+        lines = [_table(job, rates) for job in found]
+        lines += [f"{name} is down: {problem}" for name, problem in self._down.items()]
+        self._display.update(Text("\n".join([*lines, "Ctrl-C stops in order"])), refresh=True)
+
+    def summary(self, found: list[dict[str, Any]], seconds: float) -> str:
+        """What the run did, for a person, when it is over."""
+        return "\n\n".join(_table(job, {}) + "\n" + _done(job, seconds) for job in found)
+
+    def _rates(self, found: list[dict[str, Any]], seconds: float) -> dict[tuple[str, str], float]:
+        rates = {}
+        for job in found:
+            for view in job["views"]:
+                key, count = (job["job"], view["name"]), view.get("accepted", 0)
+                rates[key] = max(0.0, (count - self._accepted.get(key, count)) / seconds)
+                self._accepted[key] = count
+        return rates
+
+
+def _table(job: dict[str, Any], rates: dict[tuple[str, str], float]) -> str:
+    rows = []
+    sources = {s["topic"]: s for s in job["sources"]}
+    for view in job["views"]:
+        source = sources.get(view.get("topic", ""), next(iter(sources.values())))
+        rate = rates.get((job["job"], view["name"]))
+        rows.append(
+            (
+                view["name"],
+                "" if rate is None else f"{rate:,.0f}",
+                f"{view.get('applied', 0):,}",
+                f"{view.get('late', 0):,}",
+                f"{source['lag_records']:,}",
+                f"{source.get('dead_lettered', 0):,}",
+                source["watermark"] or "-",
+            )
+        )
+    return text_table(_HEAD, rows, right=range(1, 6))
+
+
+def _done(job: dict[str, Any], seconds: float) -> str:
+    read = sum(s.get("read", 0) for s in job["sources"])
+    behind = [d["name"] for d in job["destinations"] if d["epochs_behind"]]
+    text = f"job {job['job']}: {plural(read, 'record')} read in all, epoch {job['epoch']}"
+    text += f", {seconds:.1f} s"
+    return text + (f"; not delivered yet: {', '.join(behind)}" if behind else "")
+
+
+def _progress(job: dict[str, Any], rates: dict[tuple[str, str], float]) -> JobProgress:
+    return JobProgress(
+        job=job["job"],
+        epoch=job["epoch"],
+        lag_records=sum(s["lag_records"] for s in job["sources"]),
+        watermarks={s["topic"]: s["watermark"] for s in job["sources"]},
+        events_per_second={
+            view: rate for (name, view), rate in rates.items() if name == job["job"]
+        },
+    )
+
+
+def _log_as_json() -> None:
+    """Structured lines on standard error; all of them with --debug."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines())
+    logger = logging.getLogger("headrace")
+    logger.handlers, logger.propagate = [handler], False
+    logger.setLevel(logging.DEBUG if session.debug else logging.INFO)
