@@ -116,7 +116,7 @@ def _sessions(
 ) -> tuple[Sessions, Ints]:
     """The sessions that segments open, and each segment's number among them (or -1)."""
     count, heads = len(s.time), s.heads
-    tails = np.append(heads[1:], count) - 1
+    tails = np.append(heads[1:], count)[: len(heads)] - 1
     end_us = np.full(len(heads), NEVER_US, np.int64)
     closing = np.flatnonzero(s.closing)
     end_us[s.segment[closing]] = s.time[closing]

@@ -200,7 +200,9 @@ def _sequence_rows(
     whole = len(applied) == len(pool)
     picked = pool if whole else pool.select(keys).take(pa.array(applied))
     keyed = {
-        k: pa.chunked_array(held.column(k).chunks + picked.column(k).chunks).combine_chunks()
+        k: pa.chunked_array(
+            held.column(k).chunks + picked.column(k).chunks, picked.column(k).type
+        ).combine_chunks()
         for k in keys
     }
     count, first = len(held) + len(applied), len(held)
