@@ -215,6 +215,7 @@ WINDOWS: dict[str, Case] = {
     "key named as the window's": _view(
         lambda s: s.session(gap="1 hour").by(ended_by="kind").agg(n="count(*)")
     ),
+    "agg without a name": _view(lambda s: s.by("user_id").agg("count(*)")),
     "agg of nothing": _view(lambda s: s.by("user_id").agg()),
     "result named as a key": _view(lambda s: s.by("user_id").agg(user_id="count(*)")),
 }

@@ -125,6 +125,8 @@ def test_processing_time_is_marked() -> None:
         ("1 / 0", None),
         ("1.5 / 0", None),
         ("1 // 0", None),
+        ("1 / 0e5", None),
+        ("1 / 1_0", 0.1),
         ("mod(1, 0)", None),
         ("1 % (1 - 1)", None),
         ("2 / (3 - 1)", 1.0),

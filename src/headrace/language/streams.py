@@ -61,9 +61,9 @@ class Stream:
         """Replaces the row by columns (or paths, named by their last part) and expressions."""
         return self._then(SelectStep(pairs(columns, expressions, "select"), False, caller()))
 
-    def with_columns(self, **expressions: str) -> Stream:
-        """Adds columns to the row, or replaces those of the same name."""
-        return self._then(SelectStep(pairs((), expressions, "with_columns"), True, caller()))
+    def with_columns(self, *columns: str, **expressions: str) -> Stream:
+        """Adds columns (or paths, named by their last part), or replaces those of the name."""
+        return self._then(SelectStep(pairs(columns, expressions, "with_columns"), True, caller()))
 
     def explode(self, values: str, name: str | None = None) -> Stream:
         """One row per element of the list `values`; the element is the column `name`.
@@ -117,9 +117,9 @@ class Stream:
         """The key: columns (or paths, named by their last part) and named expressions."""
         return Grouped(self).by(*columns, **expressions)
 
-    def agg(self, **expressions: str) -> View:
-        """One running total over all events."""
-        return Grouped(self).agg(**expressions)
+    def agg(self, *unnamed: str, **expressions: str) -> View:
+        """One running total over all events: aggregates by name."""
+        return Grouped(self).agg(*unnamed, **expressions)
 
     def _then(self, step: StepSpec) -> Stream:
         return replace(self, steps=(*self.steps, step))
@@ -207,9 +207,9 @@ class Grouped:
             )
         return replace(self, keys=pairs(columns, expressions, "by"))
 
-    def agg(self, **expressions: str) -> View:
+    def agg(self, *unnamed: str, **expressions: str) -> View:
         """The view: aggregates by name, in SQL, such as view_count="count(*)"."""
-        made = pairs((), expressions, "agg")
+        made = pairs(unnamed, expressions, "agg")
         stream = self.stream
         return View(stream.source, stream.job, stream.steps, self.window, self.keys, made, caller())
 

@@ -223,6 +223,13 @@ def _parameters(lhs: Tree) -> list[str]:
     return [n for a in lhs.get("arguments", ()) for n in _parameters(a["expression"])]
 
 
+def _is_zero(number: str) -> bool:
+    try:
+        return float(number) == 0
+    except ValueError:  # no number, so nobody knows yet
+        return True
+
+
 def _named_apart(lhs: Tree) -> Tree:
     """Parameters under names that no column has: DuckDB would take the column for `x.field`."""
     if lhs["class"] == "COLUMN_REF":
@@ -236,7 +243,7 @@ def _own_name(parameter: str) -> str:
 
 
 def _null_if_zero(divisor: Tree) -> Tree:
-    if divisor["class"] == "CONSTANT" and divisor["literal"]["text"].strip("0._xXbB"):
+    if divisor["class"] == "CONSTANT" and not _is_zero(divisor["literal"]["text"]):
         return divisor
     return _at(divisor, call("nullif", divisor, constant("INTEGER", "0")))
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 from headrace.plan.functions import PROCESSING_TIME_COLUMN
-from headrace.plan.parse import execute, one_value, types_of
+from headrace.plan.parse import execute, types_of
 from headrace.values.schema import quote
+
+_NUMBERS = itertools.count()
 
 Columns = tuple[tuple[str, str], ...]  # names with DuckDB types, in order
 
@@ -45,8 +48,7 @@ class Scope:
 
 @lru_cache(maxsize=1024)
 def _table(columns: Columns) -> str:
-    held = "(select count(*) from duckdb_tables())"
-    name = f"_scope_{one_value('select ' + held)}"
+    name = f"_scope_{next(_NUMBERS)}"
     made = [f"{quote(n)} {t}" for n, t in columns]
     execute(f"create table {name} ({', '.join([*made, f'{PROCESSING_TIME_COLUMN} TIMESTAMP'])})")
     return name
