@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from headrace.engines.kernel.decode_plain import has_plain_tier, plain_sql
+from headrace.engines.kernel.decode_plain import match, shape_of
 from headrace.engines.kernel.decode_strict import strict_sql
 from headrace.plan.operators import Source
 from headrace.plan.times import time_sql
@@ -56,33 +56,50 @@ def decode(connection: duckdb.DuckDBPyConnection, source: Source, records: pa.Ta
     """
     rows = np.arange(len(records), dtype=np.int64)
     values, unreadable = _as_text(records.column("value"), source.value_bytes_max)
-    texts = pa.table(
-        {
-            "_row": pa.array(rows),
-            "value": values,
-            "_partition": records.column("partition"),
-            "_offset": records.column("offset"),
-            "_arrival_time": records.column("arrival_time"),
-        }
-    )
-    connection.register("_records", texts)
     dead = [unreadable] if len(unreadable) else []
-    try:
-        parts = []
-        if has_plain_tier(source.schema):
-            parts.append(connection.sql(plain_sql(source, "_records")).to_arrow_table())
-        left = _rest(rows, parts, unreadable)
-        if len(left):
-            more, refused = _judge(connection, source, texts.take(pa.array(left)))
-            parts.append(more)
-            dead.append(refused)
-    finally:
-        connection.unregister("_records")
+    parts = [p for p in [_plain(source, values, records)] if p is not None]
+    left = _rest(rows, parts, unreadable)
+    if len(left) or not parts:
+        texts = pa.table(
+            {
+                "_row": pa.array(rows),
+                "value": values,
+                "_partition": records.column("partition"),
+                "_offset": records.column("offset"),
+                "_arrival_time": records.column("arrival_time"),
+            }
+        )
+        more, refused = _judge(connection, source, texts.take(pa.array(left)))
+        parts.append(more)
+        dead.append(refused)
     events = _in_order(parts)
     events, refused = _bounded(connection, source, events)
     if len(refused):
         dead.append(refused)
     return Decoded(events, _in_order(dead) if dead else _DEAD.empty_table())
+
+
+def _plain(source: Source, values: pa.ChunkedArray, records: pa.Table) -> pa.Table | None:
+    """The events among the records that are written like the first one."""
+    sample = next((v.as_py() for c in values.chunks for v in c[:1] if v.is_valid), None)
+    shape = None if sample is None else shape_of(source, sample)
+    if shape is None:
+        return None
+    names = [f.name for f in source.schema.fields]
+    own = {"_partition": "partition", "_offset": "offset", "_arrival_time": "arrival_time"}
+    tables, start = [], 0
+    for chunk in values.chunks:
+        plain = match(source, shape, chunk)
+        if plain is not None and len(plain.rows):
+            rows = plain.rows + start
+            part = records.select(list(own.values())).slice(start, len(chunk))
+            if len(rows) < len(chunk):
+                part = part.take(pa.array(plain.rows))
+            columns = {"_row": pa.array(rows)} | {n: plain.columns[n] for n in names}
+            columns |= {mine: part.column(theirs) for mine, theirs in own.items()}
+            tables.append(pa.table(columns))
+        start += len(chunk)
+    return pa.concat_tables(tables) if tables else None
 
 
 def _as_text(values: pa.ChunkedArray, bytes_max: int) -> tuple[pa.ChunkedArray, pa.Table]:
@@ -194,57 +211,66 @@ def _bounded(
     connection: duckdb.DuckDBPyConnection, source: Source, events: pa.Table
 ) -> tuple[pa.Table, pa.Table]:
     """Adds `_time`; refuses times too far ahead of the arrival and failed declared checks."""
-    time = time_sql(source)
-    tests = []
-    if source.time is not None:
-        tests.append(
-            (
-                source.time,
-                "cannot be read as a time",
-                "_time is not null",
-            )
-        )
-        ahead = f"_time <= _arrival_time + to_microseconds({source.ahead_us_max})"
-        tests.append((source.time, "lies too far ahead of the arrival", ahead))
-    for check in source.checks:
-        text = f"fails the check {check.name}: {check.condition.text}"
-        tests.append((None, text, f"try({check.condition.sql}) is not false"))
-    if source.time is not None and "." not in source.time and source.time_unit is None:
-        index = events.schema.get_field_index(source.time)
-        events = events.append_column("_time", events.column(index))
-    else:
-        connection.register("_timed", events)
-        events = connection.sql(f"select *, {time} as _time from _timed").to_arrow_table()
-        connection.unregister("_timed")
-    if not tests or not len(events):
+    events = _timed(connection, source, events)
+    refused: list[tuple[int, str | None, str]] = []
+    if source.time is not None and len(events):
+        time = events.column("_time")
+        arrival = events.column("_arrival_time").cast(pa.int64()).to_numpy()
+        unread = np.flatnonzero(time.is_null().to_numpy())
+        micros = pc.fill_null(time.cast(pa.int64()), 0).to_numpy()
+        ahead = np.flatnonzero(micros > arrival + source.ahead_us_max)
+        refused += [(int(i), source.time, "cannot be read as a time") for i in unread]
+        refused += [(int(i), source.time, "lies too far ahead of the arrival") for i in ahead]
+    if source.checks and len(events):
+        refused += _unchecked(connection, source, events, {i for i, *_ in refused})
+    if not refused:
         return events, _DEAD.empty_table()
-    return _tested(connection, events, tests)
-
-
-def _tested(
-    connection: duckdb.DuckDBPyConnection,
-    events: pa.Table,
-    tests: list[tuple[str | None, str, str]],
-) -> tuple[pa.Table, pa.Table]:
-    connection.register("_timed", events)
-    try:
-        failed = " ".join(
-            f"when not coalesce({sql}, false) then {i}" for i, (_, _, sql) in enumerate(tests)
-        )
-        found = connection.sql(
-            f"select _row, (case {failed} end) as t from _timed where t is not null"
-        ).fetchall()
-    finally:
-        connection.unregister("_timed")
-    if not found:
-        return events, _DEAD.empty_table()
-    keep = ~np.isin(events.column("_row").to_numpy(), [row for row, _ in found])
-    refused = pa.table(
+    refused.sort()
+    keep = np.ones(len(events), bool)
+    keep[[i for i, *_ in refused]] = False
+    rows = events.column("_row").take(pa.array([i for i, *_ in refused], pa.int64()))
+    dead = pa.table(
         [
-            pa.array([row for row, _ in found], pa.int64()),
-            pa.array([tests[t][0] for _, t in found], pa.string()),
-            pa.array([tests[t][1] for _, t in found], pa.string()),
+            rows,
+            pa.array([f for _, f, _ in refused], pa.string()),
+            pa.array([why for *_, why in refused], pa.string()),
         ],
         schema=_DEAD,
     )
-    return events.filter(pa.array(keep)), refused
+    return events.filter(pa.array(keep)), dead
+
+
+def _timed(connection: duckdb.DuckDBPyConnection, source: Source, events: pa.Table) -> pa.Table:
+    """`events` with `_time`, the event time as a timestamp."""
+    if source.time is not None and "." not in source.time:
+        column = events.column(source.time)
+        if pa.types.is_timestamp(column.type):
+            return events.append_column("_time", column)
+    connection.register("_timed", events)
+    try:
+        return connection.sql(f"select *, {time_sql(source)} as _time from _timed").to_arrow_table()
+    finally:
+        connection.unregister("_timed")
+
+
+def _unchecked(
+    connection: duckdb.DuckDBPyConnection, source: Source, events: pa.Table, without: set[int]
+) -> list[tuple[int, str | None, str]]:
+    """(position, field, reason) of events that fail a declared check; null passes, as in SQL."""
+    fails = " ".join(
+        f"when try({check.condition.sql}) is not distinct from false then {n}"
+        for n, check in enumerate(source.checks)
+    )
+    numbered = events.append_column("_at", pa.array(np.arange(len(events))))
+    connection.register("_timed", numbered)
+    try:
+        found = connection.sql(
+            f"select _at, (case {fails} end) as t from _timed where t is not null"
+        ).fetchall()
+    finally:
+        connection.unregister("_timed")
+    return [
+        (at, None, f"fails the check {source.checks[t].name}: {source.checks[t].condition.text}")
+        for at, t in found
+        if at not in without
+    ]

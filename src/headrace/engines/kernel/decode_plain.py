@@ -1,92 +1,139 @@
-"""Tier 1 of decoding: records that are exactly the declared fields, judged in one pass.
+r"""Tier 1 of decoding: records written like the first one, judged by one regular expression.
 
-The invariant: what this tier passes, the strict tier would pass with the same values. A record
-whose length is that of its declared keys and tokens plus punctuation has no room for anything
-else (docs/decisions/0004-decoding.md), so only tokens that DuckDB repeats byte for byte count.
+A program writes its records alike: the same keys in the same order, text without escapes. The
+expression is made from the keys of the first record and the declared types, so a record that it
+matches is whole JSON, has each key once and every value in the accepted form; the captured groups
+are the values. What it does not match is left to the strict tier, which gives the same answer
+where both apply (docs/decisions/0004-decoding.md).
 """
 
 from __future__ import annotations
 
+import json
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
 from headrace.plan.operators import Source
-from headrace.values.schema import Field, LiteralType, Scalar, Schema, literal, quote
+from headrace.values.schema import Field, LiteralType, Scalar
 
-_TIME_SHAPES = ("____-__-__T__:__:__Z", "____-__-__T__:__:__.___Z", "____-__-__T__:__:__.______Z")
-_PLAIN = {"str", "int", "bool", "datetime", "date"}
+_TEXT = r'[^"\\\x00-\x1f\x7f]*'
+_INT = r"-?(?:0|[1-9]\d{0,17})"
+_FLOAT = r"-?(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?"
+_DATE = r"[1-9]\d{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])"
+_TIME = _DATE + r"T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?"
+_ANY = rf'(?:"{_TEXT}"|{_FLOAT}|true|false|null)'
+_SCALE = {"s": 1_000_000, "ms": 1_000, "us": 1}
 
 
-def has_plain_tier(schema: Schema) -> bool:
-    """Whether every field is of a type whose tokens keep their length."""
-    return all(
-        isinstance(f.type, LiteralType) or (isinstance(f.type, Scalar) and f.type.name in _PLAIN)
-        for f in schema.fields
+@dataclass(frozen=True)
+class Shape:
+    """A pattern for records of one form, and the fields whose values it captures."""
+
+    pattern: str
+    fields: tuple[Field, ...]
+
+
+@dataclass(frozen=True)
+class Plain:
+    """`rows` are the positions of the records that matched; `columns` their values by field."""
+
+    rows: NDArray[np.int64]
+    columns: dict[str, pa.Array]
+
+
+def shape_of(source: Source, sample: str) -> Shape | None:
+    """The form of `sample`; None where its keys or the declared types do not allow one."""
+    try:
+        pairs: list[tuple[str, object]] = json.loads(sample, object_pairs_hook=list)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(pairs, list) or not all(isinstance(p, tuple) for p in pairs):
+        return None
+    keys = [key for key, _ in pairs]
+    fields = {f.name: f for f in source.schema.fields}
+    if len(set(keys)) != len(keys) or not set(fields) <= set(keys):
+        return None
+    parts = []
+    for key in keys:
+        if not re.fullmatch(_TEXT, key):
+            return None
+        value = _ANY
+        if key in fields:
+            unit = source.time_unit if source.time == key else None
+            value = _pattern(fields[key], unit)
+            if value is None:
+                return None
+        parts.append(f'"{re.escape(key)}": ?{value}')
+    return Shape(
+        r"\A\{" + ", ?".join(parts) + r"\}\z", tuple(fields[k] for k in keys if k in fields)
     )
 
 
-def plain_sql(source: Source, records: str) -> str:
-    """SELECT of the events among `records` that are plain; every other record is left out.
-
-    `records` has `_row`, `value` (text) and the record's own columns; the result has `_row`, the
-    event's columns in order, and `_partition`, `_offset`, `_arrival_time`.
-    """
-    fields = source.schema.fields
-    spec = "{" + ",".join(f'"{f.name}":"JSON"' for f in fields) + "}"
-    tokens = ", ".join(f"j.{quote(f.name)}::varchar as t{i}" for i, f in enumerate(fields))
-    checks = [_length_check(fields)]
-    values = []
-    for i, field in enumerate(fields):
-        check, value = _plain_field(field, f"t{i}", source.time == field.name and source.time_unit)
-        checks.append(check)
-        values.append(f"{value} as v{i}")
-    nulls = [f"v{i} is not null" for i in range(len(fields))]
-    columns = ", ".join(f"v{i} as {quote(f.name)}" for i, f in enumerate(fields))
-    own = "_partition, _offset, _arrival_time"
-    return f"""
-        select _row, {columns}, {own} from (
-          select _row, {own}, {", ".join(values)} from (
-            select _row, {own}, strlen(value) as n, {tokens} from (
-              select *, json_transform(case when json_valid(value) then value end, {literal(spec)})
-                as j from {records}))
-          where {" and ".join(checks)})
-        where {" and ".join(nulls)}"""
+def _pattern(field: Field, unit: str | None) -> str | None:
+    """The value of a field, captured; None for types that have no plain form."""
+    group = f"(?P<f_{field.name}>{{}})"
+    type_ = field.type
+    if isinstance(type_, LiteralType):
+        written = [json.dumps(v, ensure_ascii=False) for v in type_.values]
+        inner = "|".join(re.escape(w) for w in written)
+        return group.format(inner + ("|null" if field.nullable else ""))
+    if not isinstance(type_, Scalar):
+        return None
+    forms = {"int": _INT, "float": _FLOAT, "bool": "true|false", "str": f'"{_TEXT}"'}
+    if type_.name in forms or unit is not None:
+        inner = forms.get(type_.name, _INT)
+        if type_.name == "str" and not field.nullable:
+            return f'"{group.format(_TEXT)}"'
+        return group.format(inner + ("|null" if field.nullable else ""))
+    inner, tail = (_DATE, "") if type_.name == "date" else (_TIME, "Z")
+    quoted = f'"{group.format(inner)}{tail}"'
+    return f"(?:{quoted}|null)" if field.nullable else quoted
 
 
-def _length_check(fields: tuple[Field, ...]) -> str:
-    tokens = " + ".join(f"strlen(t{i})" for i in range(len(fields)))
-    keys = sum(len(f.name.encode()) + 3 for f in fields) + len(fields) - 1 + 2
-    return f"(n - ({tokens}) in ({keys}, {keys + 2 * len(fields) - 1}))"
+def match(source: Source, shape: Shape, values: pa.StringArray) -> Plain | None:
+    """The records of `values` that have the form; None where a value has no calendar date."""
+    found = pc.extract_regex(values, shape.pattern)
+    rows = np.flatnonzero(found.is_valid())
+    groups = found.flatten()
+    if len(rows) < len(values):
+        chosen = pa.array(rows)
+        groups = [g.take(chosen) for g in groups]
+    columns = {}
+    try:
+        for field, text in zip(shape.fields, groups, strict=True):
+            unit = source.time_unit if source.time == field.name else None
+            columns[field.name] = _value(field, text, unit)
+    except pa.ArrowInvalid:
+        # 30 February: rare, and only the strict tier can say which record it was.
+        return None
+    return Plain(rows, columns)
 
 
-def _plain_field(field: Field, t: str, time_unit: object) -> tuple[str, str]:
-    """(condition on the token, value) of one field; the value is null where it does not fit."""
-    text = f"substring({t}, 2, length({t}) - 2)"
-    whole = f"(not contains({t}, '.') and not contains({t}, 'e'))"
-    if isinstance(field.type, LiteralType):
-        first = field.type.values[0]
-        if isinstance(first, int):
-            allowed = ", ".join(str(v) for v in field.type.values)
-            return (
-                f"({whole} and try_cast({t} as bigint) in ({allowed}))",
-                f"try_cast({t} as bigint)",
-            )
-        allowed = ", ".join(literal(f'"{v}"') for v in field.type.values)
-        return f"({t} in ({allowed}) and not contains({t}, '\\'))", text
-    assert isinstance(field.type, Scalar)
-    match field.type.name:
-        case "str":
-            return f"(starts_with({t}, '\"') and not contains({t}, '\\'))", text
-        case "int":
-            return whole, f"try_cast({t} as bigint)"
-        case "bool":
-            return f"{t} in ('true', 'false')", f"({t} = 'true')"
-        case "date":
-            shape = f"{t} like '\"____-__-__\"' and not contains({t}, ' ')"
-            return f"({shape} and not starts_with({t}, '\"0000'))", f"try_cast({text} as date)"
-        case "datetime" if time_unit:
-            scale = {"s": 1_000_000, "ms": 1_000, "us": 1}[str(time_unit)]
-            micros = f"try(try_cast({t} as bigint) * {scale})"
-            return whole, f"try(make_timestamp({micros}))"
-        case _:
-            shapes = " or ".join(f"{t} like '\"{s}\"'" for s in _TIME_SHAPES)
-            strict = f"not contains({t}, ' ') and not contains({t}, 'T24')"
-            condition = f"(({shapes}) and {strict} and not starts_with({t}, '\"0000'))"
-            return condition, f"try_cast(substring({t}, 2, length({t}) - 3) as timestamp)"
+def _value(field: Field, text: pa.StringArray, unit: str | None) -> pa.Array:
+    """The captured text of a field as its type."""
+    type_ = field.type
+    if field.nullable:
+        text = pc.if_else(
+            pc.is_in(text, pa.array(["", "null"])), pa.scalar(None, pa.string()), text
+        )
+    name = "int" if unit is not None else getattr(type_, "name", "literal")
+    if name == "str":
+        return pc.utf8_slice_codeunits(text, 1, -1) if field.nullable else text
+    if isinstance(type_, LiteralType):
+        if isinstance(type_.values[0], int):
+            return pc.cast(text, pa.int64())
+        return pc.binary_slice(text.cast(pa.binary()), 1, -1).cast(pa.string())
+    if name == "bool":
+        return pc.equal(text, "true")
+    if name == "int":
+        number = pc.cast(text, pa.int64())
+        if unit is None or getattr(type_, "name", "") == "int":
+            return number
+        return pc.multiply_checked(number, _SCALE[unit]).cast(pa.timestamp("us"))
+    kinds = {"float": pa.float64(), "date": pa.date32(), "datetime": pa.timestamp("us")}
+    return pc.cast(text, kinds[name])

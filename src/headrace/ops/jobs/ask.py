@@ -54,9 +54,7 @@ def ask_query(plan: Plan, settings: Settings, sql: str, only: str | None = None)
     if len(jobs) > 1:
         named = [j for j in jobs if any(o.name in sql for o in j.outputs)]
         if len(named) != 1:
-            raise UsageError(
-                f"{plan.app} has several jobs", remedy="Say which to ask: --job NAME."
-            )
+            raise UsageError(f"{plan.app} has several jobs", remedy="Say which to ask: --job NAME.")
         job = named[0]
     table = ask(job, settings, "query", {"sql": sql}).table
     assert table is not None

@@ -40,7 +40,9 @@ def handlers(runner: JobRunner) -> Mapping[str, Handler]:
             ).to_json()
         ),
         "state-list": lambda request, tell: Reply(states.listed(runner)),
-        "state-inspect": lambda request, tell: Reply(table=states.inspected(runner, request["view"])),
+        "state-inspect": lambda request, tell: Reply(
+            table=states.inspected(runner, request["view"])
+        ),
         "letters-list": lambda request, tell: Reply(table=letters.listed(runner)),
         "letters-show": lambda request, tell: Reply(table=letters.shown(runner, request)),
         "letters-replay": lambda request, tell: Reply(letters.replayed(runner)),

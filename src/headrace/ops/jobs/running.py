@@ -77,9 +77,12 @@ def run_app(
 
     `beside` is called once the jobs are open. A second signal ends the process at once.
     """
-    with start_app(
-        plan, settings, until=until, only=only, listener=listener, on_wait=on_wait
-    ) as running, _signals(running):
+    with (
+        start_app(
+            plan, settings, until=until, only=only, listener=listener, on_wait=on_wait
+        ) as running,
+        _signals(running),
+    ):
         if beside is not None:
             beside(running)
         while not running.wait(0.2):
