@@ -138,7 +138,7 @@ def connection(run: Run) -> duckdb.DuckDBPyConnection:
         "_time": pa.array(moments, pa.timestamp("us")),
     }
     # Stored backwards, so that no answer can lean on the order of storage.
-    events = pa.table(columns).take(list(range(len(run.events)))[::-1])
+    events = pa.table(columns).take(pa.array(range(len(run.events))[::-1], pa.int64()))
     duck.register("given", events)
     duck.execute("create table events as select * from given")
     duck.execute("create table epochs_of_source (epoch bigint, watermark_start timestamp)")
