@@ -38,8 +38,7 @@ def _cli_page() -> str:
     parts = [
         "# The command line\n",
         NOTE,
-        "How results and errors look, and what the exit codes mean: "
-        "[output.md](output.md).\n",
+        "How results and errors look, and what the exit codes mean: [output.md](output.md).\n",
     ]
     for context in _commands(group, root):
         context.terminal_width = 88

@@ -26,6 +26,16 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
 
 
+def only_for_types(path: Path) -> set[int]:
+    """Lines of imports that stand under `if TYPE_CHECKING`: never run."""
+    return {
+        inner.lineno
+        for node in tree(path).body
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+        for inner in node.body
+    }
+
+
 def imports(path: Path) -> Iterator[tuple[str, int, bool]]:
     """Imported dotted names with their line and whether they stand inside a function.
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _LOOK_SECONDS = 0.5
 _LOG_SECONDS = 10.0
-_HEAD = ("view", "events/s", "applied", "late", "lag", "dead letters", "watermark")
+_HEAD = ("view", "events/s", "applied", "late", "lag", "dead", "watermark")
 
 
 class Watch:
@@ -27,7 +27,7 @@ class Watch:
     def __init__(self) -> None:
         self._on_terminal = sys.stderr.isatty() and not session.debug and not session.as_json
         self._display: Live | None = None
-        self._looked_at = self._logged_at = time.monotonic()
+        self._looked_at: float | None = None
         self._accepted: dict[tuple[str, str], int] = {}
         self._down: dict[str, str] = {}
 
@@ -62,22 +62,22 @@ class Watch:
     def look(self, running: RunningApp) -> None:
         """Looks at the jobs, when it is time to, and shows or logs what is there."""
         now = time.monotonic()
-        seconds = now - (self._looked_at if self._on_terminal else self._logged_at)
-        if seconds < (_LOOK_SECONDS if self._on_terminal else _LOG_SECONDS):
-            return
-        found = running.status()
-        rates = self._rates(found, seconds)
-        if self._display is None:
-            self._logged_at = now
-            for job in found:
-                log_event(_progress(job, rates))
+        seconds = None if self._looked_at is None else now - self._looked_at
+        if seconds is not None and seconds < (_LOOK_SECONDS if self._display else _LOG_SECONDS):
             return
         self._looked_at = now
+        found = running.status()
+        rates = self._rates(found, seconds or 1.0)
+        if self._display is None:
+            for job in found if seconds is not None else []:  # the first look is the beginning
+                log_event(_progress(job, rates))
+            return
         from rich.text import Text
 
         lines = [_table(job, rates) for job in found]
         lines += [f"{name} is down: {problem}" for name, problem in self._down.items()]
-        self._display.update(Text("\n".join([*lines, "Ctrl-C stops in order"])), refresh=True)
+        text = Text("\n".join([*lines, "Ctrl-C stops in order"]), no_wrap=True, overflow="ellipsis")
+        self._display.update(text, refresh=True)
 
     def summary(self, found: list[dict[str, Any]], seconds: float) -> str:
         """What the run did, for a person, when it is over."""
@@ -107,7 +107,7 @@ def _table(job: dict[str, Any], rates: dict[tuple[str, str], float]) -> str:
                 f"{view.get('late', 0):,}",
                 f"{source['lag_records']:,}",
                 f"{source.get('dead_lettered', 0):,}",
-                source["watermark"] or "-",
+                (source["watermark"] or "-").partition(".")[0].rstrip("Z"),
             )
         )
     return text_table(_HEAD, rows, right=range(1, 6))

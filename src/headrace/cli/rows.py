@@ -22,6 +22,7 @@ from headrace.values.schema import quote
 
 Format = Literal["table", "csv", "json", "parquet"]
 TABLE_ROWS_MAX = 1_000
+CELL_CHARS_MAX = 200
 _CHUNK_BYTES = 1 << 20
 
 
@@ -56,13 +57,17 @@ def _table(rows: pa.Table, file: BinaryIO) -> None:
     columns = [f"cast({_text(quote(f.name), f.type)} as varchar)" for f in rows.schema]
     cells = _select(shown, columns).fetchall()
     numbers = [i for i, f in enumerate(rows.schema) if _is_number(f.type)]
-    body = [["" if cell is None else str(cell) for cell in row] for row in cells]
+    body = [["" if cell is None else _short(str(cell)) for cell in row] for row in cells]
     text = text_table(rows.column_names, body, right=numbers)
     more = len(rows) - len(shown)
     end = f"({len(rows):,} row{'s' if len(rows) != 1 else ''})"
     if more:
         end = f"({more:,} more of {len(rows):,} rows; --format csv shows all)"
     file.write(f"{text}\n{end}\n".encode(errors="replace"))
+
+
+def _short(cell: str) -> str:
+    return cell if len(cell) <= CELL_CHARS_MAX else cell[: CELL_CHARS_MAX - 1] + "…"
 
 
 def _csv(rows: pa.Table, file: BinaryIO) -> None:

@@ -35,7 +35,8 @@ def command(app: AppName, as_json: Json = False, debug: Debug = False) -> None:
 
 
 def _columns(job: Job, name: str) -> list[dict[str, object]]:
-    made: dict[str, View | Stream] = {r.name: r for r in (*job.views, *job.streams)}
+    readers: tuple[View | Stream, ...] = (*job.views, *job.streams)
+    made = {r.name: r for r in readers}
     return [{"name": c.name, "type": c.type, "key": c.key} for c in made[name].columns]
 
 

@@ -1,0 +1,272 @@
+"""Every command on a small log, through the command line as a user types it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from headrace.cli.main import call
+
+COUNT = 20_000
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory in which the activity app has caught up with a simulated log."""
+    place = tmp_path_factory.mktemp("cli") / "d"
+    simulate = f"simulate activity --count {COUNT} --seed 7 --late-every 50 --malformed-every 1000"
+    for line in (simulate, "run activity --until caught-up"):
+        assert call([*line.split(), "--data", str(place), "--json"]) == 0
+    return place
+
+
+@pytest.fixture
+def run(data: Path, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Calls a command on `data`; gives exit code, output and errors."""
+    capfd.readouterr()
+
+    def go(*arguments: str) -> tuple[int, str, str]:
+        code = call([*arguments, "--data", str(data)])
+        return code, *capfd.readouterr()
+
+    return go
+
+
+def test_simulate_again_adds_nothing(run: Run) -> None:
+    code, out, _ = run(
+        *[
+            "simulate",
+            "activity",
+            "--seed",
+            "7",
+            "--late-every",
+            "50",
+            "--malformed-every",
+            "1000",
+            "--json",
+        ],
+        "--count",
+        str(COUNT),
+    )
+    report = json.loads(out)
+    assert (code, report["added"], report["already_there"]) == (0, 0, COUNT)
+    assert report["outcome"]["malformed"] == COUNT // 1000
+
+
+def test_query_in_every_format(run: Run, tmp_path: Path) -> None:
+    sql = "select kind, name, balanced from conservation order by kind, name"
+    as_json = json.loads(run("query", "activity", sql, "--json")[1])
+    as_csv = list(csv.DictReader(io.StringIO(run("query", "activity", sql, "--format", "csv")[1])))
+    assert [r["name"] for r in as_json] == [r["name"] for r in as_csv]
+    assert all(r["balanced"] for r in as_json)
+    assert f"({len(as_json)} rows)" in run("query", "activity", sql)[1]
+    out = tmp_path / "rows.parquet"
+    assert run("query", "activity", sql, "--out", str(out))[0] == 0
+    assert out.read_bytes()[:4] == b"PAR1"
+
+
+def test_query_reaches_everything_that_is_served(run: Run) -> None:
+    for table in ("page_view_counts", "user_sessions", "epochs", "dead_letters", "refused_rows"):
+        assert run("query", "activity", f"select count(*) from {table}")[0] == 0
+    for name in ("lake.activity", "topic.user_activity", "topic.enriched_activity"):
+        out = run("query", "activity", f"select count(*) as n from {name}", "--json")[1]
+        bad = COUNT // 1000 if name != "topic.user_activity" else 0
+        assert json.loads(out) == [{"n": COUNT - bad}]
+
+
+def test_a_wrong_query_is_the_users(run: Run) -> None:
+    code, out, err = run("query", "activity", "select * from page_view_count")
+    assert (code, out) == (2, "")
+    assert 'Did you mean "page_view_counts"?' in err
+    assert run("query", "activity", "drop table user_sessions")[0] == 2
+
+
+def test_verify_recompute_verify(run: Run) -> None:
+    code, out, _ = run("verify", "activity")
+    assert code == 0 and out.rstrip().endswith("it holds")
+    code, out, _ = run("recompute", "activity", "--dry-run", "--json")
+    dry = json.loads(out)["jobs"][0]
+    code, out, _ = run("recompute", "activity", "--json")
+    wet = json.loads(out)["jobs"][0]
+    assert dry["corrections"] == wet["corrections"] and dry["epoch"] is None
+    code, out, _ = run("verify", "activity", "--json")
+    assert code == 0 and json.loads(out)["holds"] is True
+
+
+def test_recompute_bounds_exclude_each_other(run: Run) -> None:
+    code, _, err = run("recompute", "activity", "--date", "2026-01-05", "--to", "2026-01-06")
+    assert code == 2 and "--date stands for --from and --to" in err
+
+
+@pytest.mark.parametrize("words", ["dead-letters activity", "dead-letters list activity"])
+def test_dead_letters_are_listed_by_reason(run: Run, words: str) -> None:
+    rows = json.loads(run(*words.split(), "--json")[1])
+    assert sum(r["letters"] for r in rows) == COUNT // 1000
+
+
+def test_dead_letters_are_shown_and_replayed(run: Run) -> None:
+    rows = json.loads(run(*["dead-letters", "show", "activity", "--limit", "3", "--json"])[1])
+    assert len(rows) == 3 and all(r["value"] and r["reason"] for r in rows)
+    found = json.loads(run(*["dead-letters", "activity", "replay", "--json"])[1])["jobs"][0]
+    assert (found["accepted"], found["refused"]) == (0, COUNT // 1000)
+
+
+def test_status_says_how_far_it_is(run: Run) -> None:
+    code, out, _ = run("status", "activity", "--json")
+    job = json.loads(out)["jobs"][0]
+    assert (code, job["running"], job["sources"][0]["lag_records"]) == (0, False, 0)
+    assert job["sources"][0]["read"] == COUNT
+    text = run("status", "activity")[1]
+    assert text.startswith("job activity: not running") and "page_view_counts" in text
+
+
+def test_state_is_listed_and_inspected(run: Run) -> None:
+    assert "page_view_counts" in run("state", "activity")[1]
+    assert run("state", "inspect", "activity", "page_view_counts")[0] == 0
+    code, _, err = run("state", "inspect", "activity", "page_views")
+    assert code == 2 and "page_view_counts" in err
+
+
+def test_reset_asks_and_begins_a_greater_generation(tmp_path: Path, capfd) -> None:
+    place = str(tmp_path / "d")
+    for line in ("simulate activity --count 1000", "run activity --until caught-up"):
+        assert call([*line.split(), "--data", place]) == 0
+    capfd.readouterr()
+    reset = ["state", "reset", "activity", "--data", place]
+    if not sys.stdin.isatty():
+        assert call(reset) == 2
+        err = capfd.readouterr().err
+        assert "This forgets, of job activity:" in err and "Add --yes." in err
+    assert call([*reset, "--yes", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["generation"] == 2
+    assert call(["run", "activity", "--until", "caught-up", "--data", place]) == 0
+    assert call(["verify", "activity", "--data", place]) == 0
+
+
+def test_check_and_plan(capfd) -> None:
+    assert call(["check", "activity"]) == 0
+    assert "job activity can run" in capfd.readouterr().out
+    for arguments in ([], ["--format", "mermaid"], ["--json"]):
+        assert call(["plan", "activity", *arguments]) == 0
+        assert "page_view_counts" in capfd.readouterr().out
+
+
+def test_ingest_from_a_file_once(tmp_path: Path, capfd) -> None:
+    line = {
+        "event_time": "2026-01-05T10:00:00Z",
+        "user_id": "a",
+        "page_url": "/",
+        "event_type": "click",
+    }
+    file = tmp_path / "events.jsonl"
+    file.write_text(json.dumps(line) + "\n\nnot json\n")
+    ingest = ["ingest", "activity", "user_activity", str(file), "--data", str(tmp_path), "--json"]
+    assert call(ingest) == 0
+    report = json.loads(capfd.readouterr().out)
+    assert (report["added"], report["empty"]) == (2, 1)
+    assert call(ingest) == 0
+    assert json.loads(capfd.readouterr().out)["added"] == 0
+    assert call([*ingest, "--again"]) == 0
+    assert json.loads(capfd.readouterr().out)["added"] == 2
+
+
+def test_ingest_names_what_is_wrong(tmp_path: Path, capfd) -> None:
+    common = ["--data", str(tmp_path)]
+    assert call(["ingest", "activity", "user_activty", "x", *common]) == 2
+    assert 'Did you mean "user_activity"?' in capfd.readouterr().err
+    assert call(["ingest", "activity", "user_activity", str(tmp_path / "no"), *common]) == 3
+    assert "does not exist" in capfd.readouterr().err
+    assert call(["ingest", "activity", "user_activity", "x", "--map", "y", *common]) == 2
+    assert "FIELD=EXPRESSION" in capfd.readouterr().err
+
+
+def live(place: Path, *arguments: str) -> subprocess.Popen[str]:
+    """A live run without a terminal, once it says that it runs."""
+    command = [sys.executable, "-m", "headrace.cli", "run", "activity", "--data", str(place)]
+    process = subprocess.Popen(
+        [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    assert json.loads(process.stderr.readline())["event"] == "job_started"
+    return process
+
+
+def test_a_running_job_answers_and_stops_in_order(tmp_path: Path, capfd) -> None:
+    place = tmp_path / "d"
+    process = live(place, "--simulate", "2000")
+    try:
+        asked = ["query", "activity", "select * from active_users", "--json", "--data", str(place)]
+        end = time.monotonic() + 30
+        while json.loads(_out(asked, capfd)) == []:
+            assert time.monotonic() < end
+            time.sleep(0.2)
+        status = json.loads(_out(["status", "activity", "--json", "--data", str(place)], capfd))
+        assert status["jobs"][0]["running"] is True
+        assert call(["verify", "activity", "--data", str(place)]) == 0
+        assert call(["run", "activity", "--until", "caught-up", "--data", str(place)]) == 5
+        assert f"process {process.pid}" in capfd.readouterr().err
+    finally:
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    assert "job activity:" in out
+    assert json.loads(err.splitlines()[-1])["event"] == "job_stopped"
+    assert call(["verify", "activity", "--data", str(place)]) == 0
+
+
+def _out(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> str:
+    capfd.readouterr()
+    assert call(arguments) == 0
+    return capfd.readouterr().out
+
+
+def test_a_terminal_shows_a_line_per_view(tmp_path: Path) -> None:
+    command = ["run", "activity", "--simulate", "1000", "--data", str(tmp_path / "d")]
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(sys.executable, [sys.executable, "-m", "headrace.cli", *command])
+    shown = b""
+    end = time.monotonic() + 30
+    while b"page_view_counts" not in shown and time.monotonic() < end:
+        shown += os.read(terminal, 4096)
+    os.kill(child, signal.SIGINT)
+    while True:
+        try:
+            part = os.read(terminal, 4096)
+        except OSError:
+            break
+        if not part:
+            break
+        shown += part
+    _, code = os.waitpid(child, 0)
+    text = shown.decode()
+    assert os.waitstatus_to_exitcode(code) == 0, text
+    assert "events/s" in text and "watermark" in text and '"event"' not in text
+
+
+def test_new_makes_an_app_that_runs(tmp_path: Path, monkeypatch, capfd) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert call(["new", "shop", "--json"]) == 0
+    steps = json.loads(capfd.readouterr().out)["next"]
+    assert steps[0] == "cd shop"
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environment["PYTHONPATH"] = "."
+    for step in steps[1:]:
+        done = subprocess.run(
+            step, shell=True, cwd="shop", capture_output=True, text=True, env=environment
+        )
+        assert done.returncode == 0, f"{step}\n{done.stdout}{done.stderr}"
+    assert call(["new", "shop"]) == 2
+    assert call(["new", "Shop!"]) == 2
