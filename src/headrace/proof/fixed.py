@@ -11,7 +11,6 @@ import duckdb
 from headrace.engines.batch.relations import AsOf, Region
 from headrace.engines.embedded.runner import JobRunner
 from headrace.plan.operators import Source
-from headrace.storage.lake.reading import version
 from headrace.storage.state.store import one_row
 
 _PATIENCE_SECONDS = 60.0
@@ -72,9 +71,7 @@ def _fix(runner: JobRunner) -> Fixed:
             )
         )
         watermarks[source.topic] = None if row is None else row[0]
-    lakes = {
-        o.name: version(runner.data.lake(o.name)) for o in runner.job.outputs if o.role == "lake"
-    }
+    lakes = runner.lake_versions()
     offsets = {t: list(r.position.offsets) for t, r in runner.engine.readers.items()}
     return Fixed(ledger.generation, ledger.epoch, cursor, watermarks, offsets, undelivered, lakes)
 

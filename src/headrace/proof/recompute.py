@@ -16,8 +16,9 @@ import pyarrow as pa
 from headrace.engines.batch.compare import compare_sql
 from headrace.engines.batch.relations import Region
 from headrace.engines.batch.tolerance import tolerance
-from headrace.engines.embedded.engine import EMBEDDED_ROLES, Committed
+from headrace.engines.embedded.engine import Committed
 from headrace.engines.embedded.runner import JobRunner
+from headrace.engines.embedded.tables import EMBEDDED_ROLES
 from headrace.plan.operators import Output, Slide, Tumble, View
 from headrace.proof.events import Events, events_of
 from headrace.proof.fixed import Fixed, fixed
@@ -46,11 +47,12 @@ def recompute(
     from_us: int | None = None,
     to_us: int | None = None,
     dry_run: bool = False,
+    only: frozenset[str] | None = None,
     progress: Progress | None = None,
 ) -> Recomputation:
     """Recomputes windows and sessions that end in (`from_us`, `to_us`] and are closed.
 
-    Writes the corrections unless `dry_run`. Raises StateRefused when neither lake nor log holds
+    Of the views named in `only`, or of all. Writes the corrections unless `dry_run`. Raises StateRefused when neither lake nor log holds
     all the events.
     """
     tell = progress or (lambda what, done, of: None)
@@ -60,7 +62,9 @@ def recompute(
     with fixed(runner) as fix:
         events = {s.topic: events_of(runner, fix, s) for s in runner.job.sources}
         _check_whole(runner, events)
-        views = [v for v in runner.job.views if v.window is not None]
+        views = [
+            v for v in runner.job.views if v.window is not None and (only is None or v.name in only)
+        ]
         for done, view in enumerate(views):
             tell(view.name, done, len(views))
             region = latest_region(fix, runner.job.source(view.topic), from_us, to_us)

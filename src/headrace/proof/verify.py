@@ -12,8 +12,8 @@ from headrace.engines.batch.compare import compare_sql
 from headrace.engines.batch.expected import expected, kept_by_key
 from headrace.engines.batch.relations import AsOf, Region, Relations
 from headrace.engines.batch.tolerance import tolerance
-from headrace.engines.embedded.engine import EMBEDDED_ROLES
 from headrace.engines.embedded.runner import JobRunner
+from headrace.engines.embedded.tables import EMBEDDED_ROLES
 from headrace.plan.operators import Output, Source, View
 from headrace.proof.delivered import check_lake, check_topic
 from headrace.proof.events import Events, events_of

@@ -7,9 +7,10 @@ from collections.abc import Callable
 import pyarrow as pa
 
 from headrace.engines.embedded.delivery import Delivery, Pace
-from headrace.engines.embedded.engine import EMBEDDED_ROLES, JobEngine
+from headrace.engines.embedded.engine import JobEngine
 from headrace.engines.embedded.outgoing import StreamRows
 from headrace.engines.embedded.recall import recall
+from headrace.engines.embedded.tables import EMBEDDED_ROLES
 from headrace.plan.operators import Output, Stream
 from headrace.storage.contract import Destination, Mark
 from headrace.storage.lake.lake import DeltaLake

@@ -17,17 +17,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from headrace.engines.embedded.definitions import note_views, refuse, views_to_rebuild
 from headrace.engines.embedded.ledger import Ledger
 from headrace.engines.embedded.sources import Position, SourceEpoch, SourceReader, empty_events
-from headrace.engines.embedded.tables import EmbeddedTable
+from headrace.engines.embedded.tables import EMBEDDED_ROLES, EmbeddedTable
 from headrace.engines.embedded.views.batch import Batch, Outcome
 from headrace.engines.embedded.views.make import ViewState, view_state
 from headrace.engines.embedded.views.placing import Placing, tally
-from headrace.plan.operators import Dedupe, Job, Output, Stream, View
+from headrace.plan.operators import Dedupe, Explode, Job, Output, Stream, View
 from headrace.storage.contract import Topic
 from headrace.storage.state.store import StateStore
-
-EMBEDDED_ROLES = ("table", "index", "ranking", "wide_table")
 
 
 @dataclass
@@ -87,13 +86,23 @@ class JobEngine:
     def _outputs(self, name: str) -> list[Output]:
         return [o for o in self.job.outputs if o.input == name]
 
-    def open(self) -> None:
-        """Checks the topics against what was read, and makes what is missing."""
+    def open(self, *, rebuilding: bool = False) -> tuple[View, ...]:
+        """Checks topics and definition against the state, and makes what is missing.
+
+        Returns the views that must be built again; raises StateRefused where there are any,
+        unless the caller is `rebuilding` them.
+        """
         for topic, reader in self.readers.items():
             reader.check(self.ledger.identity(topic))
+        stale = views_to_rebuild(self.store, self.job, self.ledger.epoch)
+        if stale and not rebuilding:
+            raise refuse(self.store, self.job, stale)
         with self.store.transaction() as connection:
             self.ledger.begin({t: r.topic.identity for t, r in self.readers.items()})
-            self.create(connection)
+            if not stale:
+                self.create(connection)
+                note_views(self.store, self.job, self.ledger.epoch)
+        return stale
 
     def create(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Makes the tables of views and destinations, unless they are there."""
@@ -253,19 +262,30 @@ class JobEngine:
         outcome: Outcome,
         counts: list[tuple[str, str, str, int]],
     ) -> None:
-        counts += [("view", reader.name, name, by) for name, by in outcome.counts.items()]
-        if outcome.counts != outcome.row_counts:
-            counts += [("view_rows", reader.name, n, by) for n, by in outcome.row_counts.items()]
-        counts.append(("view", reader.name, "accepted", len(part.events)))
-        counts += [("view", reader.name, f"filtered: {r}", n) for r, n in outcome.reasons.items()]
-        if outcome.failed_results:
-            counts.append(("view", reader.name, "failed_results", outcome.failed_results))
+        account(reader, outcome, len(part.events), counts)
         if len(outcome.late):
             committed.late[reader.name] = outcome.late
         if len(outcome.duplicate):
             committed.duplicate[reader.name] = outcome.duplicate
         if outcome.failed:
             self.ledger.failed_rows(part, reader.name, outcome.failed, committed.epoch)
+
+
+def account(
+    reader: View | Stream, outcome: Outcome, accepted: int, counts: list[tuple[str, str, str, int]]
+) -> None:
+    """Adds what became of a reader's records, and of their rows where they become several."""
+    name = reader.name
+    counts.append(("view", name, "accepted", accepted))
+    counts += [("view", name, counter, by) for counter, by in outcome.counts.items()]
+    counts += [("view", name, f"filtered: {r}", n) for r, n in outcome.reasons.items()]
+    counts.append(("view", name, "failed_results", outcome.failed_results))
+    if any(isinstance(step, Explode) for step in reader.steps):
+        rows = outcome.row_counts
+        counts.append(
+            ("view_rows", name, "accepted", sum(rows.values()) - rows.get("orphan_ends", 0))
+        )
+        counts += [("view_rows", name, counter, by) for counter, by in rows.items()]
 
 
 def batch_of(part: SourceEpoch, columns: tuple[str, ...], emit: bool) -> Batch:
@@ -289,10 +309,10 @@ def land(
     tables: dict[str, list[EmbeddedTable]],
     view: View,
     outcome: Outcome,
-    committed: Committed,
+    committed: Committed | None,
     counts: list[tuple[str, str, str, int]],
 ) -> None:
-    """Puts a view's changes into its tables, and aside for its topics and lakes."""
+    """Puts a view's changes into its tables and, for `committed`, aside for topics and lakes."""
     for table in tables[view.name]:
         changes = outcome.changes if table.output.emit == "changes" else outcome.finals
         if changes is None:
@@ -302,18 +322,20 @@ def land(
             ("destination", table.output.name, "sent", landed),
             ("destination", table.output.name, "landed", landed),
         ]
-    for output in job.outputs:
+    for output in job.outputs if committed is not None else ():
         if output.input != view.name or output.role in EMBEDDED_ROLES:
             continue
         changes = outcome.changes if output.emit == "changes" else outcome.finals
         if changes is None:
             continue
         rows = connection.sql(f"select * exclude (_failed) from {changes}").to_arrow_table()
-        if len(rows):
+        if len(rows) and committed is not None:
             committed.changes[output.name] = rows
 
 
 def reasons_of(dead: pa.Table) -> dict[str, int]:
     """How many records were refused for which reason (fields named), for telemetry."""
-    fields, whys = dead.column("_field").to_pylist(), dead.column("_reason").to_pylist()
-    return dict(Counter(f"{f} {w}" if f else str(w) for f, w in zip(fields, whys, strict=True)))
+    fields = dead.column("_field").to_pylist()
+    # What stands behind the colon is the value: every record has another.
+    whys = [str(why).partition(": ")[0] for why in dead.column("_reason").to_pylist()]
+    return dict(Counter(f"{f} {w}" if f else w for f, w in zip(fields, whys, strict=True)))

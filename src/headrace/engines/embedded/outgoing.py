@@ -14,7 +14,7 @@ from headrace.engines.embedded.engine import Committed
 from headrace.engines.embedded.sources import SourceEpoch, events_relation
 from headrace.engines.embedded.views.placing import Placing
 from headrace.engines.kernel.place import SOURCE
-from headrace.plan.operators import Job, Output, Stream, View
+from headrace.plan.operators import Job, Output, Project, Stream, View
 from headrace.storage.contract import Mark
 from headrace.storage.outbound.json_values import rows_to_json, splice
 from headrace.values.schema import quote
@@ -38,6 +38,7 @@ class StreamRows:
         self.source = job.source(self.input.topic)
         self.after: Mark | None = None
         self._rows = f"_out_{output.name}"
+        self._known = {*columns, "_processing_time"}
 
     def lake(self, committed: Committed) -> pa.Table | None:
         """Rows for a lake: the stream's columns, then where each record stands and who is late."""
@@ -127,6 +128,10 @@ class StreamRows:
             self.connection.register(self._rows, events)
             relation = events_relation(quote(self._rows), time_us)
             chosen = ", ".join(f"{a.expression.sql} as {quote(a.name)}" for a in computed)
+            if any(set(a.expression.columns) - self._known for a in computed):
+                # A later step reads what an earlier one added: one after another.
+                relation = _projected(relation, stream)
+                chosen = ", ".join(quote(a.name) for a in computed)
             made = self.connection.sql(f"select {chosen} from {relation}").to_arrow_table()
             self.connection.unregister(self._rows)
             for added in computed:
@@ -157,6 +162,15 @@ class StreamRows:
             self.connection.unregister(self._rows)
             return _as_bytes(made.column("k"))
         return _as_bytes(rows_to_json(self.connection, rows.select(key)))
+
+
+def _projected(relation: str, stream: Stream) -> str:
+    """`relation` behind the steps of a stream that only add columns."""
+    for step in stream.steps:
+        if isinstance(step, Project):
+            listed = "".join(f", {c.expression.sql} as {quote(c.name)}" for c in step.columns)
+            relation = f"(select _processing_time{listed} from {relation})"
+    return relation
 
 
 _RECORD = pa.schema([("key", pa.binary()), ("value", pa.binary())])

@@ -19,8 +19,9 @@ from headrace.engines.embedded.delivery import Delivery
 from headrace.engines.embedded.destinations import open_deliveries
 from headrace.engines.embedded.engine import Committed, JobEngine, reasons_of
 from headrace.engines.embedded.recall import ranges
-from headrace.plan.operators import Job
+from headrace.plan.operators import Job, View
 from headrace.storage.contract import Topic
+from headrace.storage.lake.reading import version
 from headrace.storage.layout import DataDirectory
 from headrace.storage.state.store import StateStore
 from headrace.storage.topics.log import LocalTopic
@@ -49,6 +50,7 @@ class JobRunner:
         *,
         clock: Clock | None = None,
         tell: Callable[[Event], None] | None = None,
+        rebuilding: bool = False,
     ) -> None:
         self.job, self.settings = job, settings
         self.data = DataDirectory(settings.data)
@@ -57,6 +59,8 @@ class JobRunner:
         self.deliveries: list[Delivery] = []
         self.engine: JobEngine = None  # type: ignore[assignment]  # made by `__enter__`
         self.records = 0
+        self.stale: tuple[View, ...] = ()
+        self._rebuilding = rebuilding
         self._calls: SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = SimpleQueue()
         self._looping: threading.Thread | None = None
         self._kept_at = 0.0
@@ -88,7 +92,13 @@ class JobRunner:
             for s in self.job.sources
         }
         self.engine = JobEngine(self.job, self.store, topics, self.settings.threads)
-        self.engine.open()
+        self.stale = self.engine.open(rebuilding=self._rebuilding)
+        if self.stale:
+            return
+        self._begin()
+
+    def _begin(self) -> None:
+        """Takes an incarnation and opens the destinations."""
         incarnation = int(self.store.fact("incarnation") or 0) + 1
         with self.store.transaction():
             self.store.set_fact("incarnation", str(incarnation))
@@ -165,6 +175,16 @@ class JobRunner:
         """Commits what sliding views hold back, without reading on."""
         here = {t: list(r.position.offsets) for t, r in self.engine.readers.items()}
         self._commit(stop=here, show=True)
+
+    def rebuilt(self) -> None:
+        """What was stale is built again: from here on the job is like any other."""
+        self.stale = ()
+        self._begin()
+
+    def lake_versions(self) -> dict[str, int | None]:
+        """The present version of every lake of the job, by name."""
+        lakes = [o.name for o in self.job.outputs if o.role == "lake"]
+        return {name: version(self.data.lake(name)) for name in lakes}
 
     def call(self, work: Callable[[], T]) -> T:
         """Runs `work` between two epochs and returns what it returns; errors are raised here."""
@@ -275,7 +295,7 @@ class JobRunner:
             "insert into meta.marks values (?, ?, ?)",
             [(d.name, generation, d.delivered_epoch) for d in self.deliveries],
         )
-        counts = {}
+        counts: dict[tuple[str, str, str], int] = {}
         for delivery in self.deliveries:
             for counter, rows in delivery.landed():
                 key = ("destination", delivery.name, counter)

@@ -16,7 +16,6 @@ from headrace.storage.contract import Topic
 from headrace.values.errors import TopicRefused
 from headrace.values.schema import quote, sql_type
 
-
 # Less than this is read when its turn comes: the next epoch is no larger for being early.
 _AHEAD_RECORDS = 20_000
 

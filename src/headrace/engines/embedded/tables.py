@@ -10,6 +10,8 @@ from headrace.storage.state.store import one_row
 from headrace.values.errors import StateRefused
 from headrace.values.schema import quote
 
+EMBEDDED_ROLES = ("table", "index", "ranking", "wide_table")
+
 
 class EmbeddedTable:
     """One table, index, ranking or wide table in the state file, by its name."""

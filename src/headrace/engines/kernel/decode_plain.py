@@ -62,12 +62,10 @@ def shape_of(source: Source, sample: str) -> Shape | None:
     for key in keys:
         if not re.fullmatch(_TEXT, key):
             return None
-        value = _ANY
-        if key in fields:
-            unit = source.time_unit if source.time == key else None
-            value = _pattern(fields[key], unit)
-            if value is None:
-                return None
+        unit = source.time_unit if source.time == key else None
+        value = _pattern(fields[key], unit) if key in fields else _ANY
+        if value is None:
+            return None
         parts.append(f'"{re.escape(key)}": ?{value}')
     return Shape(
         r"\A\{" + ", ?".join(parts) + r"\}\z", tuple(fields[k] for k in keys if k in fields)

@@ -80,9 +80,8 @@ def sequence(rows: Rows, timeout_us: int, watermark_us: int) -> Sequenced:
     segment = np.zeros(count, np.int64)
     segment[heads] = 1
     segment = np.cumsum(segment) - 1
-    ends_upto = np.cumsum(end)
-    ends_before = ends_upto - end
-    ended = ends_before > ends_before[heads][segment]
+    ends_before: Ints = np.cumsum(end) - end
+    ended: Flags = ends_before > ends_before[heads][segment]
     inside = opens[heads][segment] & (~ended | again)
     sessions, number = _sessions(
         _Segments(order, key, time, end & inside & ~ended, segment, heads, opens, lapsed),
@@ -146,7 +145,9 @@ def _sessions(
     started = np.where(carried != NEVER_US, carried, s.time[heads])
     ended = np.where(why == OPEN, NEVER_US, last)
     pick = [s.order[heads], started, last, ended, why.astype(np.int64), last_settled]
-    return Sessions(*(p[chosen] for p in pick), final[chosen], stays[chosen]), number
+    row, begun, latest, ends, reason, settled_us = (p[chosen] for p in pick)
+    sessions = Sessions(row, begun, latest, ends, reason, settled_us, final[chosen], stays[chosen])
+    return sessions, number
 
 
 def _sorted(rows: Rows) -> Ints:
@@ -170,4 +171,5 @@ def _repeated_starts(key: Ints, time: Ints, start: Flags) -> Flags:
     before = np.full(len(key), -1, np.int64)
     before[1:] = np.maximum.accumulate(place)[:-1]
     known = before >= 0
-    return start & known & (key[before] == key) & (time[before] == time)
+    again: Flags = start & known & (key[before] == key) & (time[before] == time)
+    return again

@@ -66,5 +66,5 @@ def _source(
 def _behind(runner: JobRunner, output: str) -> int:
     for delivery in runner.deliveries:
         if delivery.name == output:
-            return runner.engine.ledger.epoch - delivery.delivered_epoch
+            return int(runner.engine.ledger.epoch - delivery.delivered_epoch)
     return 0

@@ -208,7 +208,7 @@ def _sequence_rows(
     count, first = len(held) + len(applied), len(held)
 
     def values(name: str, before: np.ndarray | int, kind: type) -> np.ndarray:
-        made = np.empty(count, kind)
+        made: np.ndarray = np.empty(count, kind)
         made[:first] = before
         made[first:] = pool.column(name).to_numpy()[applied]
         return made

@@ -1,0 +1,53 @@
+"""What the state was made by, against what the app says now (semantics, section 6).
+
+A view whose fingerprint is the same keeps its state. A new or changed one, or one that feeds a
+new or changed table, must be built again from all events.
+"""
+
+from __future__ import annotations
+
+import json
+
+from headrace.engines.embedded.tables import EMBEDDED_ROLES
+from headrace.plan.operators import Job, View
+from headrace.storage.state.store import StateStore
+from headrace.values.errors import StateRefused
+
+
+def signature(job: Job, view: View) -> str:
+    """A view's fingerprint with what its tables look like."""
+    tables = sorted(
+        (o.name, o.key, o.order, o.emit)
+        for o in job.outputs
+        if o.input == view.name and o.role in EMBEDDED_ROLES
+    )
+    return json.dumps([view.fingerprint, tables])
+
+
+def note_views(store: StateStore, job: Job, epoch: int) -> None:
+    """Writes down what every view of the job is; inside a transaction."""
+    connection = store.connection
+    connection.execute("delete from meta.views")
+    for view in job.views:
+        connection.execute(
+            "insert into meta.views values (?, ?, ?)", [view.name, signature(job, view), epoch]
+        )
+
+
+def views_to_rebuild(store: StateStore, job: Job, epoch: int) -> tuple[View, ...]:
+    """The views that are new or not what the state was made by; none before the first epoch."""
+    if epoch == 0:
+        return ()
+    known = dict(store.rows("select view, fingerprint from meta.views"))
+    return tuple(v for v in job.views if known.get(v.name) != signature(job, v))
+
+
+def refuse(store: StateStore, job: Job, views: tuple[View, ...]) -> StateRefused:
+    """Names what changed and the way on."""
+    known = {row[0] for row in store.rows("select view from meta.views")}
+    named = ", ".join(f"{v.name} ({'changed' if v.name in known else 'new'})" for v in views)
+    return StateRefused(
+        f"job {job.id} has state of another definition: {named}",
+        remedy="Build these again from all events: headrace run APP --rebuild "
+        "(or headrace state rebuild APP). The other views keep their state.",
+    )

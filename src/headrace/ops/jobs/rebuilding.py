@@ -1,0 +1,54 @@
+"""Builds views again: those that the definition changed, or all that somebody asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from headrace.engines.embedded.runner import JobRunner
+from headrace.ops.owner import acquire
+from headrace.plan.operators import Job
+from headrace.proof.rebuild import rebuild
+from headrace.proof.recompute import recompute
+from headrace.storage.layout import DataDirectory
+from headrace.values.errors import UsageError, did_you_mean
+from headrace.values.settings import Settings
+
+Progress = Callable[[str, int, int], None]
+
+
+def rebuild_job(
+    job: Job,
+    settings: Settings,
+    *,
+    views: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Builds new and changed views again, and those named in `views`; the job must not run.
+
+    JSON-able: the views built, the corrections of late events, seconds. Raises Busy while
+    somebody has the job, StateRefused when not all events are there any more.
+    """
+    known = {v.name: v for v in job.views}
+    for name in views:
+        if name not in known:
+            raise UsageError(f"there is no view {name!r}", remedy=did_you_mean(name, known))
+    with (
+        acquire(DataDirectory(settings.data).job(job.id), "rebuild") as owner,
+        JobRunner(job, settings, rebuilding=True) as runner,
+    ):
+        stale = {v.name: v for v in runner.stale} | {n: known[n] for n in views}
+        seconds, corrections = 0.0, 0
+        if stale:
+            seconds = rebuild(runner, tuple(stale.values()), progress)
+            if runner.stale:
+                runner.rebuilt()
+            done = recompute(runner, only=frozenset(stale), progress=progress)
+            seconds, corrections = seconds + done.seconds, done.corrections
+        owner.drain()
+    return {
+        "job": job.id,
+        "views": sorted(stale),
+        "corrections": corrections,
+        "seconds": seconds,
+    }

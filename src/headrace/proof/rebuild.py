@@ -1,0 +1,186 @@
+"""`rebuild`: new and changed views, from all events up to the committed offsets.
+
+The views go through the same pieces as live, over the events that were on time, in large pieces;
+then closed windows are recomputed from all events, late ones too, as `recompute` does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.engines.embedded.definitions import note_views
+from headrace.engines.embedded.engine import account, land
+from headrace.engines.embedded.runner import JobRunner
+from headrace.engines.embedded.sources import empty_events
+from headrace.engines.embedded.views.batch import Batch
+from headrace.engines.kernel.watermark import NEVER_US, seen_us
+from headrace.plan.operators import Source, View
+from headrace.proof.events import events_of
+from headrace.proof.fixed import Fixed
+from headrace.values.errors import StateRefused
+from headrace.values.schema import literal, quote
+
+_PIECE_RECORDS = 500_000
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass
+class _Course:
+    """Where a source stands while its past is gone through again."""
+
+    greatest_us: dict[int, int] = field(default_factory=dict)
+    watermark_us: int = NEVER_US
+
+
+def rebuild(runner: JobRunner, views: tuple[View, ...], progress: Progress | None = None) -> float:
+    """Builds `views` again in one transaction; returns the seconds it took.
+
+    Raises StateRefused when neither a lake nor the log holds all events.
+    """
+    tell = progress or (lambda what, done, of: None)
+    begun = time.monotonic()
+    store, epoch = runner.store, runner.engine.ledger.epoch
+    cursor = store.cursor()
+    fix = Fixed(
+        runner.engine.ledger.generation,
+        epoch,
+        cursor,
+        {},
+        {t: list(r.position.offsets) for t, r in runner.engine.readers.items()},
+        (),
+        runner.lake_versions(),
+    )
+    with store.transaction():
+        for view in views:
+            _forget(runner, view)
+        for source in runner.job.sources:
+            mine = tuple(v for v in views if v.topic == source.topic)
+            if mine:
+                _replay(runner, fix, source, mine, tell)
+        note_views(store, runner.job, epoch)
+    cursor.close()
+    return time.monotonic() - begun
+
+
+def _forget(runner: JobRunner, view: View) -> None:
+    """Drops a view's state, tables and counts, and makes them anew, empty."""
+    connection, engine = runner.store.connection, runner.engine
+    for (name,) in connection.execute(
+        "select table_name from information_schema.tables where table_schema = 'state' "
+        f"and (table_name = {literal(view.name)} or starts_with(table_name, {literal(view.name + '.')}))"
+    ).fetchall():
+        connection.execute(f"drop table state.{quote(name)}")
+    for table in engine.tables[view.name]:
+        connection.execute(f"drop table if exists {table.name}")
+        table.create(connection)
+    engine.views[view.name].create(connection, empty_events(runner.job.source(view.topic)))
+    for sql in (
+        "delete from meta.counters where kind in ('view', 'view_rows') and name = ?",
+        "delete from meta.dead_letters where view = ?",
+        "delete from meta.regions where view = ?",
+    ):
+        connection.execute(sql, [view.name])
+
+
+def _replay(
+    runner: JobRunner, fix: Fixed, source: Source, views: tuple[View, ...], tell: Progress
+) -> None:
+    held = events_of(runner, fix, source)
+    if not held.whole:
+        raise StateRefused(
+            f"no lake holds all of {source.topic}, and its log no longer reaches back to its "
+            "beginning: the views cannot be built again",
+            remedy="Begin anew from what is there: headrace state reset APP",
+        )
+    course, connection = _Course(), runner.store.connection
+    pieces = list(_pieces(fix, held.relation, source))
+    for done, (first, last, replayed) in enumerate(pieces):
+        tell(source.topic, done, len(pieces))
+        events = fix.cursor.sql(
+            f"select * from {held.relation} where _epoch between {first} and {last} "
+            "order by _epoch, _partition, _offset"
+        ).to_arrow_table()
+        batch = _batch(fix, source, events, course, last, replayed)
+        counts: list[tuple[str, str, str, int]] = []
+        connection.register("_rebuilding", batch.events)
+        for view in views:
+            outcome = runner.engine.views[view.name].apply(connection, batch)
+            land(connection, runner.job, runner.engine.tables, view, outcome, None, counts)
+            account(view, outcome, len(events), counts)
+        connection.unregister("_rebuilding")
+        merged: dict[tuple[str, str, str], int] = {}
+        for kind, name, counter, by in counts:
+            merged[kind, name, counter] = merged.get((kind, name, counter), 0) + by
+        runner.store.count((*key, by) for key, by in merged.items())
+
+
+def _pieces(fix: Fixed, relation: str, source: Source) -> Iterator[tuple[int, int, bool]]:
+    """Runs of epochs of about the same size: (first, last, whether they are a replay)."""
+    rows = fix.cursor.execute(
+        "select e.epoch, e.kind = 'replay', count(v._epoch) from meta.epochs e "
+        f"left join {relation} v on v._epoch = e.epoch where e.epoch <= {fix.epoch} "
+        "and e.kind <> 'correction' group by 1, 2 order by 1"
+    ).fetchall()
+    start, size = None, 0
+    for at, (epoch, replayed, count) in enumerate(rows):
+        start = epoch if start is None else start
+        size += count
+        ends = at + 1 == len(rows) or rows[at + 1][1] != replayed
+        if ends or size >= _PIECE_RECORDS:
+            yield start, epoch, bool(replayed)
+            start, size = None, 0
+
+
+def _batch(
+    fix: Fixed, source: Source, events: pa.Table, course: _Course, last: int, replayed: bool
+) -> Batch:
+    """A piece of the past as a batch, with what every record saw then."""
+    before = course.watermark_us
+    closed = seen = np.full(len(events), NEVER_US, np.int64)
+    if source.time is not None:
+        starts, after = _watermarks(fix, source, last)
+        partitions = events.column("_partition").to_numpy()
+        if not replayed:
+            times = events.column("_time").cast(pa.int64()).to_numpy()
+            seen, course.greatest_us = seen_us(
+                partitions, times, course.greatest_us, source.lateness_us
+            )
+            epochs = events.column("_epoch").to_numpy()
+            known = np.array([starts.get(int(e), NEVER_US) for e in np.unique(epochs)], np.int64)
+            closed = np.maximum(seen, known[np.searchsorted(np.unique(epochs), epochs)])
+        course.watermark_us = max(before, after)
+    events = events.append_column("_row", pa.array(np.arange(len(events))))
+    events = events.append_column("_seen", pa.array(seen)).append_column(
+        "_closed", pa.array(closed)
+    )
+    columns = tuple(f.name for f in source.schema.fields)
+    return Batch(
+        events,
+        "(select *, null::timestamp as _processing_time from _rebuilding)",
+        columns,
+        before,
+        course.watermark_us,
+        True,
+        True,
+        dict(course.greatest_us),
+        source.lateness_us,
+    )
+
+
+def _watermarks(fix: Fixed, source: Source, last: int) -> tuple[dict[int, int], int]:
+    """The source's watermark at the start of every epoch, and after the epoch `last`."""
+    rows = fix.cursor.execute(
+        "select epoch, before_us, after_us from meta.watermarks where topic = ? order by epoch",
+        [source.topic],
+    ).fetchall()
+    starts = {epoch: NEVER_US if before is None else before for epoch, before, _ in rows}
+    after = NEVER_US
+    for epoch, _, us in rows:
+        if epoch <= last and us is not None:
+            after = us
+    return starts, after
