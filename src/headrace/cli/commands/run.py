@@ -14,7 +14,9 @@ from headrace.cli.interrupts import stop_on_signals
 from headrace.cli.live import Watch
 from headrace.cli.loading import load_app
 from headrace.cli.options import AppName, DataDirectory, Debug, JobName, Json, Profile, examples
+from headrace.cli.rebuilding import rebuilt, rebuilt_text
 from headrace.cli.session import session
+from headrace.ops.jobs.ask import jobs_of
 from headrace.ops.jobs.running import start_app
 from headrace.ops.owner import Holder
 from headrace.values.errors import UsageError
@@ -45,6 +47,10 @@ def command(
             show_default=False,
         ),
     ] = None,
+    rebuild: Annotated[
+        bool,
+        typer.Option("--rebuild", help="First build again the views that the app has changed."),
+    ] = False,
     job: JobName = None,
     profile: Profile = None,
     data: DataDirectory = None,
@@ -61,6 +67,9 @@ def command(
         )
     loaded = load_app(app)
     settings = settings_for(profile, data)
+    if rebuild:
+        for one in jobs_of(loaded.plan, job):
+            session.note(rebuilt_text(rebuilt(one, settings)))
     begun = time.monotonic()
     feed = nullcontext() if simulate is None else feeding(loaded, settings, simulate)
     with stop_on_signals() as stop, Watch() as watch:

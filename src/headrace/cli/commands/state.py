@@ -20,6 +20,7 @@ from headrace.cli.options import (
     Yes,
     examples,
 )
+from headrace.cli.rebuilding import rebuilt, rebuilt_text
 from headrace.cli.rows import write_rows
 from headrace.cli.session import session
 from headrace.cli.tables import plural, text_table
@@ -31,7 +32,7 @@ from headrace.values.errors import UsageError
 
 state = typer.Typer(
     cls=AppCommands,
-    help="What a job keeps: list, inspect, reset.",
+    help="What a job keeps: list, inspect, rebuild, reset.",
     rich_markup_mode=None,
 )
 
@@ -81,6 +82,30 @@ def inspect(
     loaded = load_app(app)
     reply = ask(one_job(loaded, job), settings_for(profile, data), "state-inspect", {"view": view})
     write_rows(reply.table, "json" if as_json else "table", None)
+
+
+@state.command(
+    "rebuild",
+    epilog=examples(
+        "headrace state rebuild activity", "headrace state rebuild activity active_users"
+    ),
+)
+def rebuild(
+    app: AppName,
+    views: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[VIEW]...", help="Views to build again, changed or not."),
+    ] = None,
+    job: JobName = None,
+    profile: Profile = None,
+    data: DataDirectory = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Builds new, changed and named views again, from all events of the lake or the log."""
+    chosen = one_job(load_app(app), job)
+    report = rebuilt(chosen, settings_for(profile, data), views or ())
+    session.show(report, rebuilt_text(report))
 
 
 @state.command("reset", epilog=examples("headrace state reset activity --yes"))

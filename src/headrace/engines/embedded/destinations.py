@@ -81,7 +81,7 @@ def _delivered(engine: JobEngine, output: Output, mark: Mark | None, made: Strea
         if noted and noted[0][0] > 0:
             raise StateRefused(
                 f"{output.role} {output.name} has lost what was delivered up to epoch {noted[0][0]}",
-                remedy="Restore it, or begin a new generation: headrace state APP reset",
+                remedy="Restore it, or begin a new generation: headrace state reset APP",
             )
         return _first_epoch(engine) - 1
     if mark.generation > ledger.generation or (
@@ -90,7 +90,7 @@ def _delivered(engine: JobEngine, output: Output, mark: Mark | None, made: Strea
         raise StateRefused(
             f"{output.role} {output.name} has epoch {mark.generation}.{mark.epoch}, this state "
             f"only {ledger.generation}.{ledger.epoch}: the state is older than what it delivered",
-            remedy="Restore the newer state, or begin a new generation: headrace state APP reset",
+            remedy="Restore the newer state, or begin a new generation: headrace state reset APP",
         )
     if mark.generation == ledger.generation:
         return mark.epoch

@@ -24,6 +24,7 @@ from headrace.engines.embedded.tables import EMBEDDED_ROLES, EmbeddedTable
 from headrace.engines.embedded.views.batch import Batch, Outcome
 from headrace.engines.embedded.views.make import ViewState, view_state
 from headrace.engines.embedded.views.placing import Placing, tally
+from headrace.engines.kernel import verdicts
 from headrace.plan.operators import Dedupe, Explode, Job, Output, Stream, View
 from headrace.storage.contract import Topic
 from headrace.storage.state.store import StateStore

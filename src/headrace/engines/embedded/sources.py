@@ -68,7 +68,7 @@ class SourceReader:
         if identity is not None and identity != self.topic.identity:
             raise TopicRefused(
                 f'Topic "{self.topic.name}" was deleted and made again since this job read it',
-                remedy="Go on with the new one: headrace state APP reset",
+                remedy="Go on with the new one: headrace state reset APP",
             )
         begin = self.topic.begin_offsets()
         end = self.topic.end_offsets()
@@ -80,7 +80,7 @@ class SourceReader:
                 raise TopicRefused(
                     f'Topic "{self.topic.name}", partition {p}: offset {at} was to be read next, '
                     f"the topic holds {begin[p]} to {end[p]}",
-                    remedy="Restore the topic, or start over: headrace state APP reset",
+                    remedy="Restore the topic, or start over: headrace state reset APP",
                 )
 
     def lag(self) -> int:

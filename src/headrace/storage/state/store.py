@@ -79,13 +79,13 @@ class StateStore:
         if found.get("format") != str(FORMAT):
             raise StateRefused(
                 f"{self.path} has format {found.get('format')}, this version reads {FORMAT}",
-                remedy="Use the version of Headrace that wrote it, or rebuild: headrace state APP reset",
+                remedy="Use the version of Headrace that wrote it, or rebuild: headrace state reset APP",
             )
         if found.get("duckdb") != version:
             raise StateRefused(
                 f"{self.path} holds aggregate states of DuckDB {found.get('duckdb')}, "
                 f"this is {version}",
-                remedy="Rebuild it from the lake: headrace state APP rebuild",
+                remedy="Rebuild it from the lake: headrace state rebuild APP",
             )
 
     def fact(self, name: str) -> str | None:
@@ -175,7 +175,7 @@ def _cannot_open(path: Path, error: duckdb.Error) -> HeadraceError:
         return DiskRefused(f"{path} cannot be opened: {text.splitlines()[0]}")
     return StateRefused(
         f"{path} cannot be read: {text.splitlines()[0]}",
-        remedy="Restore it from a backup, or rebuild the state: headrace state APP reset",
+        remedy="Restore it from a backup, or rebuild the state: headrace state reset APP",
     )
 
 
