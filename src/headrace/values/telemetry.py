@@ -101,16 +101,6 @@ class DestinationDown(Event):
 
 
 @dataclass(frozen=True)
-class WatermarkHeldBack(Event):
-    """Partitions without events keep the watermark of `topic` where it is."""
-
-    level = "warning"
-
-    topic: str
-    partitions: tuple[int, ...]
-
-
-@dataclass(frozen=True)
 class JobStopped(Event):
     """A job ended; `reason` is "caught up", "asked to" or the problem."""
 
