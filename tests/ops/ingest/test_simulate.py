@@ -18,6 +18,7 @@ from headrace.ops.ingest.generator import Simulation
 from headrace.ops.ingest.simulate import simulate
 from headrace.storage.topics.log import LocalTopic
 from headrace.values.errors import UsageError
+from tests.ops.ingest.topics import contents
 
 SIMULATION = Simulation(600_000, 1_000.0, 7, 1_741_000_000_000_000, 50, 1000)
 
@@ -33,21 +34,6 @@ topic = LocalTopic.ensure(Path(sys.argv[1]), "user_activity", 3)
 simulation = Simulation(600_000, 1_000.0, 7, 1_741_000_000_000_000, 50, 1000)
 simulate(topic, ActivityGenerator, simulation, progress=lambda n: print(n, flush=True))
 """
-
-
-def contents(topic: LocalTopic) -> dict[int, list[tuple[bytes | None, bytes]]]:
-    found: dict[int, list[tuple[bytes | None, bytes]]] = {}
-    start = [0] * topic.partitions
-    while (records := topic.read(start, records_max=1 << 20)).num_rows:
-        for partition, key, value in zip(
-            records["partition"].to_pylist(),
-            records["key"].to_pylist(),
-            records["value"].to_pylist(),
-            strict=True,
-        ):
-            found.setdefault(partition, []).append((key, value))
-            start[partition] += 1
-    return found
 
 
 def test_a_killed_simulation_adds_only_what_is_missing(tmp_path: Path) -> None:

@@ -45,25 +45,28 @@ class Dialect:
 def sniff(sample: bytes, name: str) -> Dialect:
     """The dialect of a file that begins with `sample`, cut at a line's end; InputRefused."""
     with tempfile.NamedTemporaryFile(suffix=".csv") as file:
-        Path(file.name).write_bytes(sample)
+        # Rows that are broken must not keep the others from telling how the file is written.
+        Path(file.name).write_text(sample.decode(errors="replace"), newline="")
         try:
             found: Any = (
                 duckdb.connect()
                 .execute(
-                    "SELECT Delimiter, Quote, Escape, SkipRows, HasHeader, Columns "
-                    f"FROM sniff_csv({literal(file.name)}, sample_size = -1)"
+                    "SELECT Delimiter, Quote, Escape, SkipRows, HasHeader, Columns FROM sniff_csv("
+                    f"{literal(file.name)}, sample_size = -1, ignore_errors = true)"
                 )
                 .fetchone()
             )
         except duckdb.Error as error:
             raise InputRefused(
-                f"{name} cannot be read as CSV: {str(error).splitlines()[0]}",
+                f"{name} cannot be read as CSV: {_sentence(error)}",
                 remedy="If it is something else, say so with --format ndjson|combined|parquet.",
             ) from None
     delimiter, quoting, escape, skipped, header, columns = found
+    # What holds no quotes yet may hold some later.
+    quoting = _character(quoting) or ("" if b'"' in sample else '"')
     return Dialect(
         delimiter,
-        _character(quoting),
+        quoting,
         _character(escape),
         skipped,
         header,
@@ -89,17 +92,20 @@ def csv_shape(dialect: Dialect) -> Shape:
         f"coalesce(to_json(\"text {i}\")::varchar, 'null')"
         for i, name in enumerate(dialect.names)
     )
-    unreadable = f" || {literal(dialect.delimiter)}::blob || ".join(
+    unreadable = f" || encode({literal(dialect.delimiter)}) || ".join(
         f"coalesce(\"cell {i}\", ''::blob)" for i in range(count)
     )
+    decoded = " AND ".join(f'("cell {i}" IS NULL OR "text {i}" IS NOT NULL)' for i in range(count))
     cells = {f"cell {i}": pa.array([], pa.binary()) for i in range(count)}
     return Shape(
         columns=columns,
-        raw=f"coalesce(\"bad row\", try(encode('{{' || {members} || '}}')), {unreadable})",
+        raw=(
+            f'coalesce("bad row", CASE WHEN {decoded} '
+            f"THEN try(encode('{{' || {members} || '}}')) END, {unreadable})"
+        ),
         empty=pa.table({**cells, "bad row": pa.array([], pa.binary())}),
         prepare=", ".join(f'try(decode("cell {i}")) AS "text {i}"' for i in range(count)),
-        fits='"bad row" IS NULL AND '
-        + " AND ".join(f'("cell {i}" IS NULL OR "text {i}" IS NOT NULL)' for i in range(count)),
+        fits=f'"bad row" IS NULL AND {decoded}',
     )
 
 
@@ -140,8 +146,7 @@ class CsvReader:
                 yield table
         except pa.ArrowInvalid as error:
             raise InputRefused(
-                f"{self._name} cannot be read as CSV behind row {given}: "
-                f"{str(error).splitlines()[0]}",
+                f"{self._name} cannot be read as CSV behind row {given}: {_sentence(error)}",
                 remedy="Look for a quote that is not closed; what came before it was taken.",
             ) from None
         if bad:
@@ -169,7 +174,8 @@ class _BlockFile(io.RawIOBase):
         return bytes(self._ready)
 
     def readinto(self, buffer: Any) -> int:
-        while not self._ready and not self._ended:
+        # Filled to the brim: a block of the CSV reader is what one read gives.
+        while len(self._ready) < len(buffer) and not self._ended:
             self._more()
         count = min(len(buffer), len(self._ready))
         buffer[:count] = self._ready[:count]
@@ -244,6 +250,10 @@ def _with_bad_rows(table: pa.Table, bad: list[Any], before: int) -> pa.Table:
 
 def _bytes(text: str | bytes) -> bytes:
     return text if isinstance(text, bytes) else text.encode(errors="surrogateescape")
+
+
+def _sentence(error: Exception) -> str:
+    return " ".join(str(error).split("\n\n")[0].split())
 
 
 def _character(sniffed: str) -> str:

@@ -190,7 +190,7 @@ class _Ingesting:
             input=source.name,
             format=source.format,
             added=added,
-            already_there=number - added if not source.by_lines else task.records,
+            already_there=number - added,
             empty=note.place.empty,
             bytes=note.content.bytes,
             known=task.known,

@@ -74,11 +74,23 @@ class Mapper:
             f"coalesce(CASE WHEN {' AND '.join(fits)} THEN try(encode({record})) END, "
             f"{shape.raw}) AS value"
         )
+        try:
+            self(shape.empty)
+        except duckdb.Error as error:
+            raise UsageError(
+                f"The expressions of --map do not go together: {str(error).splitlines()[0]}"
+            ) from None
 
     def __call__(self, table: pa.Table) -> pa.Array:
         """One record (binary) per row of `table`, in order."""
         rows = self._typed(table, self._shape.columns).project(self._value)
-        return rows.to_arrow_table()["value"].combine_chunks().cast(pa.binary())
+        values = rows.to_arrow_table()["value"].combine_chunks().cast(pa.binary())
+        if len(values) != table.num_rows:
+            raise UsageError(
+                f"--map makes {len(values):,} values of {table.num_rows:,} rows",
+                remedy="An expression of --map must make one value; take lists apart in a view.",
+            )
+        return values
 
     def _record(self, expressions: Mapping[str, str]) -> tuple[str, list[Column]]:
         """SQL for the JSON text of a row, and the columns whose typed values it needs."""

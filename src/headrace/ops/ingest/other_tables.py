@@ -68,18 +68,26 @@ def json_lines_shape(sample: pa.Array, name: str) -> Shape:
 
     Columns and types are those of `sample`, the first lines; InputRefused if it has none.
     """
-    with tempfile.NamedTemporaryFile(suffix=".ndjson") as file:
-        Path(file.name).write_bytes(b"\n".join(sample.to_pylist()))
-        relation = duckdb.connect().sql(
-            f"FROM read_json({literal(file.name)}, format = 'newline_delimited', "
-            "ignore_errors = true, sample_size = -1, maximum_object_size = 16777216)"
-        )
-        names, types = relation.columns, [str(type_) for type_ in relation.types]
-    if names == ["json"] and types == ["JSON"]:
+    connection = duckdb.connect()
+    objects = (
+        connection.from_arrow(pa.table({"value": sample}))
+        .project("try(decode(value)::json) AS value")
+        .filter("json_type(value) = 'OBJECT'")
+        .to_arrow_table()["value"]
+        .to_pylist()
+    )
+    if not objects:
         raise InputRefused(
             f"{name} holds no JSON objects, so it has no columns for --map",
             remedy="If it is something else, say so with --format csv|combined|parquet.",
         )
+    with tempfile.NamedTemporaryFile(suffix=".ndjson") as file:
+        Path(file.name).write_text("\n".join(objects))
+        relation = connection.sql(
+            f"FROM read_json({literal(file.name)}, format = 'newline_delimited', "
+            "sample_size = -1, maximum_object_size = 16777216)"
+        )
+        names, types = relation.columns, [str(type_) for type_ in relation.types]
     columns = []
     for column, type_ in zip(names, types, strict=True):
         path = literal("$." + '"' + column.replace('"', '\\"') + '"')

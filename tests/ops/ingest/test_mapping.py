@@ -1,0 +1,279 @@
+"""Columns to records: by name, by expression, and what becomes of rows that do not fit."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from headrace.ops.ingest.formats import Reading
+from headrace.ops.ingest.ingest import ingest
+from headrace.ops.ingest.report import IngestRefused
+from headrace.storage.topics.log import LocalTopic
+from headrace.values.errors import UsageError
+from headrace.values.schema import DecimalType, Field, ListType, LiteralType, Scalar, Schema
+from tests.ops.ingest.topics import values
+
+SALE = Schema(
+    "Sale",
+    (
+        Field("id", Scalar("str")),
+        Field("at", Scalar("datetime")),
+        Field("quantity", Scalar("int")),
+        Field("price", DecimalType(18, 2)),
+        Field("paid", Scalar("bool")),
+        Field("kind", LiteralType(("card", "cash"))),
+        Field("note", Scalar("str"), nullable=True),
+    ),
+)
+
+
+@pytest.fixture
+def topic(tmp_path: Path) -> LocalTopic:
+    return LocalTopic.ensure(tmp_path / "topics", "events", 1)
+
+
+def records(topic: LocalTopic, path: Path, content: bytes, **reading: object) -> list[dict | bytes]:
+    """The records that a file gives, as JSON where they are."""
+    path.write_bytes(content)
+    ingest(topic, [path], key=None, reading=Reading(**reading))  # type: ignore[arg-type]
+    found: list[dict | bytes] = []
+    for value in values(topic):
+        try:
+            found.append(json.loads(value))
+        except ValueError:
+            found.append(value)
+    return found
+
+
+HEADER = b"id,at,quantity,price,paid,kind,note,shop\n"
+
+
+def test_csv_columns_go_by_name_as_the_event_class_wants_them(
+    topic: LocalTopic, tmp_path: Path
+) -> None:
+    rows = (
+        b"0012,2026-01-05 08:00:00,3,2.50,true,card,,7\n"
+        b'13,2026-01-05T08:00:00+02:00,-4,9.999,FALSE,cash,"a ""b"", c",7\n'
+    )
+    first, second = records(topic, tmp_path / "s.csv", HEADER + rows, schema=SALE)
+    assert first == {
+        "id": "0012",
+        "at": "2026-01-05T08:00:00.000000Z",
+        "quantity": 3,
+        "price": 2.5,
+        "paid": True,
+        "kind": "card",
+        "note": None,
+    }
+    assert second == {
+        "id": "13",
+        "at": "2026-01-05T06:00:00.000000Z",
+        "quantity": -4,
+        "price": 9.999,
+        "paid": False,
+        "kind": "cash",
+        "note": 'a "b", c',
+    }
+    assert b'"price":2.50,' in values(topic)[0]
+
+
+def test_a_cell_that_does_not_fit_stands_as_it_is(topic: LocalTopic, tmp_path: Path) -> None:
+    rows = b"1,noon,many,1e,maybe,cheque,x,7\n2,2026-01-05,1.7,0x1,1,card,,7\n"
+    first, second = records(topic, tmp_path / "s.csv", HEADER + rows, schema=SALE)
+    assert isinstance(first, dict)
+    assert isinstance(second, dict)
+    assert first["at"] == "noon"
+    assert first["quantity"] == "many"
+    assert first["price"] == "1e"
+    assert first["paid"] == "maybe"
+    assert second["at"] == "2026-01-05"
+    assert second["quantity"] == 1.7
+    assert second["paid"] == "1"
+
+
+def test_expressions_see_typed_columns(topic: LocalTopic, tmp_path: Path) -> None:
+    found = records(
+        topic,
+        tmp_path / "s.csv",
+        b"no,day,n,each\n7,2026-01-05,3,2.5\n8,2026-01-06,4,1.25\n",
+        schema=SALE,
+        expressions={
+            "id": "no",
+            "at": "day + interval 8 hours",
+            "quantity": "n * 2",
+            "price": "n * each",
+            "kind": "if(n > 3, 'card', 'cash')",
+            "paid": "true",
+        },
+    )
+    assert found == [
+        {
+            "id": "7",
+            "at": "2026-01-05T08:00:00.000000Z",
+            "quantity": 6,
+            "price": 7.5,
+            "paid": True,
+            "kind": "cash",
+        },
+        {
+            "id": "8",
+            "at": "2026-01-06T08:00:00.000000Z",
+            "quantity": 8,
+            "price": 5.0,
+            "paid": True,
+            "kind": "card",
+        },
+    ]
+
+
+def test_a_row_that_cannot_be_mapped_stays_as_it_was_read(
+    topic: LocalTopic, tmp_path: Path
+) -> None:
+    good = b"".join(b"a%d,%d,1\n" % (n, n) for n in range(2_000))
+    bad = b"x,many,1\ny,,1\nz,9223372036854775807,1\n"
+    found = records(
+        topic,
+        tmp_path / "s.csv",
+        b"id,n,m\n" + good + bad,
+        schema=SALE,
+        expressions={"quantity": "(n::bigint + 1)::bigint"},
+    )
+    assert found[:2] == [{"id": "a0", "quantity": 1}, {"id": "a1", "quantity": 2}]
+    assert found[-3:] == [
+        {"id": "x", "n": "many", "m": "1"},
+        {"id": "y", "quantity": None},
+        {"id": "z", "n": "9223372036854775807", "m": "1"},
+    ]
+
+
+def test_rows_of_another_width_and_other_encodings_keep_their_place(
+    topic: LocalTopic, tmp_path: Path
+) -> None:
+    content = (
+        b"id,note,quantity\n"
+        + b"".join(b"a%d,x,1\n" % n for n in range(100))
+        + b"b,x\n"
+        + b"c,\xff\xfe,1\n"
+        + b"\n"
+        + b"d,x,1,2,3\n"
+        + b'e,"two\nlines",1\n'
+    )
+    found = records(topic, tmp_path / "s.csv", content, schema=SALE)
+    assert found[100:] == [
+        b"b,x",
+        b"c,\xff\xfe,1",
+        b"d,x,1,2,3",
+        {"id": "e", "note": "two\nlines", "quantity": 1},
+    ]
+
+
+def test_other_dialects_are_recognised(topic: LocalTopic, tmp_path: Path) -> None:
+    rows = b"id;note;quantity\na;x,y;1\nb;z;2\n"
+    assert records(topic, tmp_path / "s.csv", rows, schema=SALE) == [
+        {"id": "a", "note": "x,y", "quantity": 1},
+        {"id": "b", "note": "z", "quantity": 2},
+    ]
+
+
+def test_a_file_without_any_field_is_refused(topic: LocalTopic, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="No column of the file is a field of Sale"):
+        records(topic, tmp_path / "s.csv", b"a,b\n1,2\n", schema=SALE)
+    assert values(topic) == []
+
+
+@pytest.mark.parametrize(
+    ("expressions", "said"),
+    [
+        ({"idd": "id"}, 'Did you mean "id"'),
+        ({"note": "nope"}, "Columns of the file: id, quantity"),
+        ({"note": "upper("}, "--map note"),
+        ({"note": "count(*)"}, "one value of many rows"),
+        ({"note": "unnest([1, 2])"}, "--map"),
+    ],
+)
+def test_expressions_that_mean_nothing_are_refused(
+    topic: LocalTopic, tmp_path: Path, expressions: dict[str, str], said: str
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        records(
+            topic, tmp_path / "s.csv", b"id,quantity\na,1\n", schema=SALE, expressions=expressions
+        )
+    assert said in str(refused.value)
+    assert values(topic) == []
+
+
+def test_parquet_keeps_its_types(topic: LocalTopic, tmp_path: Path) -> None:
+    schema = Schema("Any", (*SALE.fields, Field("tags", ListType(Scalar("str")))))
+    table = pa.table(
+        {
+            "id": pa.array([1, 2]),
+            "at": pa.array([datetime(2026, 1, 5, 8), None], pa.timestamp("us", "Europe/Berlin")),
+            "quantity": pa.array([3, None], pa.int32()),
+            "price": pa.array([Decimal("2.50"), Decimal("-1.00")], pa.decimal128(10, 2)),
+            "paid": [True, False],
+            "tags": [["a", "b"], []],
+            "day": [date(2026, 1, 5), None],
+        }
+    )
+    path = tmp_path / "sales.parquet"
+    pq.write_table(table, path)
+    reading = Reading(schema=schema, expressions={"note": "strftime(day, '%A')"})
+    ingest(topic, [path], key=None, reading=reading)
+    assert [json.loads(value) for value in values(topic)] == [
+        {
+            "id": "1",
+            "at": "2026-01-05T08:00:00.000000Z",
+            "quantity": 3,
+            "price": 2.5,
+            "paid": True,
+            "note": "Monday",
+            "tags": ["a", "b"],
+        },
+        {
+            "id": "2",
+            "at": None,
+            "quantity": None,
+            "price": -1.0,
+            "paid": False,
+            "note": None,
+            "tags": [],
+        },
+    ]
+    assert ingest(topic, [path], key=None, reading=reading).added == 0
+
+
+def test_what_is_no_parquet_is_refused(topic: LocalTopic, tmp_path: Path) -> None:
+    path = tmp_path / "sales.parquet"
+    path.write_bytes(b"PAR1 and then nothing")
+    with pytest.raises(IngestRefused, match=r"sales.parquet cannot be read as Parquet"):
+        ingest(topic, [path], key=None)
+
+
+def test_json_lines_with_expressions(topic: LocalTopic, tmp_path: Path) -> None:
+    content = (
+        b'{"t":1767600000,"u":"ann","deep":{"n":[1,2]},"quantity":5}\n'
+        b'{"t":"soon","u":"bob"}\n'
+        b"not json\n"
+        b"[1]\n"
+        b'{"u":"eve","quantity":"6"}\n'
+    )
+    found = records(
+        topic,
+        tmp_path / "s.jsonl",
+        content,
+        schema=SALE,
+        expressions={"id": "u", "at": "make_timestamp(t::bigint * 1000000)", "note": "deep.n[2]"},
+    )
+    assert found == [
+        {"id": "ann", "at": "2026-01-05T08:00:00.000000Z", "quantity": 5, "note": "2"},
+        {"t": "soon", "u": "bob"},
+        b"not json",
+        [1],
+        {"id": "eve", "at": None, "quantity": "6", "note": None},
+    ]
