@@ -13,7 +13,6 @@ import pytest
 from headrace.apps.activity_simulation.generator import ActivityGenerator
 from headrace.ops.ingest.generator import Partitions, SimulatedBatch, Simulation
 from headrace.storage.topics.murmur2 import partitions_of
-from headrace.values.errors import UsageError
 
 START_US = 1_741_000_000_000_000
 KINDS = ("page_view", "click", "session_start", "session_end")
@@ -189,8 +188,3 @@ def test_malformed_records_are_of_many_kinds() -> None:
     assert any(b"\xff" in value for value in values)
     assert any(b"page_url" not in value for value in values)
     assert any(b"null" in value for value in values)
-
-
-def test_not_everything_can_be_late() -> None:
-    with pytest.raises(UsageError, match="Not every record can be late"):
-        ActivityGenerator(Simulation(10, 100.0, 7, START_US, late_every=1), Partitions(3))

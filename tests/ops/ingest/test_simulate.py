@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,16 +90,21 @@ def test_a_live_simulation_follows_the_clock_until_stopped(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "simulation",
+    "asked",
     [
-        Simulation(10, 0.0, 7, 0),
-        Simulation(10, -1.0, 7, 0),
-        Simulation(None, 10.0, 7, 0),
-        Simulation(10, 10.0, 7, 0, late_every=-1),
-        Simulation(10, 10.0, -7, 0),
+        {"rate": 0.0},
+        {"rate": -1.0},
+        {"rate": float("nan")},
+        {"count": None},
+        {"count": -1},
+        {"late_every": -1},
+        {"late_every": 1},
+        {"malformed_every": -3},
+        {"seed": -7},
     ],
 )
-def test_parameters_that_mean_nothing_are_refused(tmp_path: Path, simulation: Simulation) -> None:
-    topic = LocalTopic.ensure(tmp_path, "user_activity", 3)
+def test_parameters_that_mean_nothing_are_refused(asked: dict[str, Any]) -> None:
+    good: dict[str, Any] = {"count": 10, "rate": 10.0, "seed": 7, "start_us": 0}
+    Simulation(**good)
     with pytest.raises(UsageError):
-        simulate(topic, ActivityGenerator, simulation)
+        Simulation(**{**good, **asked})

@@ -10,23 +10,14 @@ from headrace.apps.activity_simulation.outcome import Outcome
 from headrace.apps.activity_simulation.story import Story
 from headrace.apps.activity_simulation.text import Texts, user_names
 from headrace.ops.ingest.generator import Partitions, SimulatedBatch, Simulation
-from headrace.values.errors import UsageError
 
 
 class ActivityGenerator:
-    """A seeded stream of user activity for a topic with these `partitions`.
-
-    Raises UsageError when every record were to be late: nothing is late before something was seen.
-    """
+    """A seeded stream of user activity for a topic with these `partitions`."""
 
     topic = "user_activity"
 
     def __init__(self, simulation: Simulation, partitions: Partitions) -> None:
-        if simulation.late_every == 1:
-            raise UsageError(
-                "Not every record can be late: late means older than what came before",
-                remedy="Use --late-every 2 or more, or 0 for none.",
-            )
         self._simulation = simulation
         self._story = Story(simulation)
         names = user_names(self._story.users)

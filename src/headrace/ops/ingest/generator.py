@@ -15,6 +15,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from headrace.storage.topics.murmur2 import partitions_of
+from headrace.values.errors import UsageError
+
+RATE_MAX = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,8 @@ class Simulation:
 
     `count` records (None: without end), `rate` records per second of their own time, event times
     from `start_us` on (microseconds, UTC). Every `late_every`-th record is late, every
-    `malformed_every`-th malformed (0: none; malformed wins). `live` ones follow the clock.
+    `malformed_every`-th malformed (0: none; malformed wins). `live` ones follow the clock. Raises
+    UsageError for what means nothing.
     """
 
     count: int | None
@@ -33,6 +37,28 @@ class Simulation:
     late_every: int = 0
     malformed_every: int = 0
     live: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("count", "seed", "late_every", "malformed_every"):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                option = "--" + name.replace("_", "-")
+                raise UsageError(f"{option} {value} means nothing", remedy="Give it 0 or more.")
+        if not 0 < self.rate <= RATE_MAX:
+            raise UsageError(
+                f"A rate of {self.rate:g} records per second means nothing",
+                remedy=f"Give --rate a number above 0, at most {RATE_MAX:,}.",
+            )
+        if self.count is None and not self.live:
+            raise UsageError(
+                "A simulation without --count never ends and must follow the clock",
+                remedy="Give --count, or run it live.",
+            )
+        if self.late_every == 1:
+            raise UsageError(
+                "Not every record can be late: late means older than what came before",
+                remedy="Use --late-every 2 or more, or 0 for none.",
+            )
 
 
 @dataclass(frozen=True)

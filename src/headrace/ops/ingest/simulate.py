@@ -16,7 +16,6 @@ import numpy as np
 from headrace.ops.ingest.ahead import ahead
 from headrace.ops.ingest.generator import GeneratorFactory, Partitions, SimulatedBatch, Simulation
 from headrace.storage.topics.log import LocalTopic
-from headrace.values.errors import UsageError
 
 # Grows whenever the same simulation would give other bytes.
 _VERSION = 1
@@ -57,9 +56,8 @@ def simulate(
     """Appends the records of a simulation, durably; `progress` learns how many are there so far.
 
     With a count the same simulation is appended once: one that was killed goes on where it ended.
-    A live one has no end but `stop`. Raises UsageError for parameters that mean nothing.
+    A live one has no end but `stop`.
     """
-    _check(simulation)
     begun = time.monotonic()
     generator = factory(simulation, Partitions(topic.partitions))
     producer = _producer(factory.topic, simulation)
@@ -88,27 +86,6 @@ def simulate(
         parameters=asdict(simulation),
         outcome=generator.outcome(),
     )
-
-
-def _check(simulation: Simulation) -> None:
-    for name, value in (
-        ("--late-every", simulation.late_every),
-        ("--malformed-every", simulation.malformed_every),
-        ("--count", simulation.count or 0),
-        ("--seed", simulation.seed),
-    ):
-        if value < 0:
-            raise UsageError(f"{name} {value} means nothing", remedy=f"Give {name} 0 or more.")
-    if not 0 < simulation.rate <= 100_000_000:
-        raise UsageError(
-            f"A rate of {simulation.rate} events per second means nothing",
-            remedy="Give --rate a number above 0.",
-        )
-    if simulation.count is None and not simulation.live:
-        raise UsageError(
-            "A simulation without --count never ends and must follow the clock",
-            remedy="Give --count, or run it live.",
-        )
 
 
 def _producer(topic: str, simulation: Simulation) -> str:
