@@ -140,6 +140,8 @@ class JobEngine:
         once a second. `stop` bounds what is read, by topic. `alongside` may write into the same
         transaction.
         """
+        if not self.lag() and not (show and self._unshown()):
+            return None
         now_us = max(now_us, self.ledger.time_us)
         connection = self.store.connection
         share = max(1, records_max // len(self.readers))

@@ -22,7 +22,6 @@ FILE_NAME = "job.duckdb"
 _ENGINE = (
     "set timezone = 'UTC'",
     "set error_on_division_by_zero = false",
-    "set ieee_floating_point_ops = false",
     "set preserve_insertion_order = true",
 )
 
