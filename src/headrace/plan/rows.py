@@ -55,9 +55,17 @@ class Rows:
 
     @property
     def whole(self) -> bool:
-        """Whether every event is there, with all its columns unchanged."""
+        """Whether every event is there, with all its columns unchanged.
+
+        A column whose expression may fail takes its event along.
+        """
         fields = (f.name for f in self.source.schema.fields)
-        return not self.narrowed and all(self.origins.get(name) == (name,) for name in fields)
+        columns = (c for step in self.steps if isinstance(step, Project) for c in step.columns)
+        return (
+            not self.narrowed
+            and all(self.origins.get(name) == (name,) for name in fields)
+            and not any(c.expression.can_fail for c in columns)
+        )
 
     @property
     def added(self) -> tuple[Named, ...]:
