@@ -14,6 +14,7 @@ from headrace.engines.embedded.query import query
 from headrace.engines.embedded.replay import replay_epoch
 from headrace.engines.embedded.runner import JobRunner
 from headrace.engines.kernel.watermark import NEVER_US
+from headrace.ops.ingest.keys import KeyReader
 from headrace.plan.operators import Job, Plan
 from headrace.proof.recompute import recompute
 from headrace.proof.report import Recomputation, Verification
@@ -49,6 +50,7 @@ class Driver:
         self.clock = ManualClock(start)
         self._settings = Settings(directory, threads=threads, lake_interval_seconds=0.0)
         self._topics: dict[str, LocalTopic] = {}
+        self._keys: dict[str, KeyReader] = {}
         self._stack = ExitStack()
         self.runners: dict[str, JobRunner] = {}
 
@@ -85,7 +87,10 @@ class Driver:
         sources = {s.topic: s for job in self.plan.jobs for s in job.sources}
         if topic not in sources:
             raise self._unknown(topic, list(sources))
-        append(self._topics[topic], sources[topic], events, partition)
+        key = sources[topic].key
+        if key is not None and topic not in self._keys:
+            self._keys[topic] = KeyReader(key)
+        append(self._topics[topic], self._keys.get(topic), events, partition)
 
     def advance(self, by: timedelta) -> None:
         """Moves the clock on: later records arrive later, later epochs have a later time."""

@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.ops.ingest.keys import KeyReader
-from headrace.plan.operators import Source
 from headrace.storage.topics.log import LocalTopic
 from headrace.values.errors import UsageError
 
@@ -21,7 +20,7 @@ Sent = Mapping[str, Any] | str | bytes | None
 
 
 def append(
-    topic: LocalTopic, source: Source | None, events: Iterable[Sent], partition: int | None
+    topic: LocalTopic, key_of: KeyReader | None, events: Iterable[Sent], partition: int | None
 ) -> None:
     """Appends `events` to `topic`: to `partition`, else where their keys go.
 
@@ -32,9 +31,7 @@ def append(
             f'topic "{topic.name}" has the partitions 0 to {topic.partitions - 1}, not {partition}'
         )
     values = pa.array([value_of(event) for event in events], pa.binary())
-    keys = None
-    if source is not None and source.key is not None:
-        keys = KeyReader(source.key)(values)
+    keys = None if key_of is None else key_of(values)
     chosen = None if partition is None else np.full(len(values), partition, np.int32)
     topic.append(values, keys, partition=chosen)
 
