@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from headrace.cli import main as main_module
+from headrace.cli.commands import settings as settings_command
 from headrace.cli.main import call, cli
 from headrace.values import errors
 
@@ -97,7 +97,7 @@ def fail_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(**_: object) -> None:
         raise error
 
-    monkeypatch.setattr(main_module.settings, "explain_settings", fails)
+    monkeypatch.setattr(settings_command, "explain_settings", fails)
 
 
 def test_a_reader_that_left_is_no_error() -> None:

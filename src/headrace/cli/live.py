@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 from headrace.cli.session import session
 from headrace.cli.tables import plural, text_table
 from headrace.ops.jobs.running import RunningApp
-from headrace.values.telemetry import DestinationDown, Event, JobProgress, JsonLines, log_event
+from headrace.values.telemetry import (
+    DestinationDelivered,
+    DestinationDown,
+    Event,
+    JobProgress,
+    JobStopped,
+    JsonLines,
+    log_event,
+)
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -30,6 +38,7 @@ class Watch:
         self._looked_at: float | None = None
         self._accepted: dict[tuple[str, str], int] = {}
         self._down: dict[str, str] = {}
+        self._stopped: dict[str, JobStopped] = {}
 
     def __enter__(self) -> Watch:
         if self._on_terminal:
@@ -56,6 +65,10 @@ class Watch:
         """Takes the telemetry of the jobs."""
         if isinstance(event, DestinationDown):
             self._down[event.destination] = event.problem
+        elif isinstance(event, DestinationDelivered):
+            self._down.pop(event.destination, None)
+        elif isinstance(event, JobStopped):
+            self._stopped[event.job] = event
         if not self._on_terminal:
             log_event(event)
 
@@ -79,9 +92,11 @@ class Watch:
         text = Text("\n".join([*lines, "Ctrl-C stops in order"]), no_wrap=True, overflow="ellipsis")
         self._display.update(text, refresh=True)
 
-    def summary(self, found: list[dict[str, Any]], seconds: float) -> str:
+    def summary(self, found: list[dict[str, Any]]) -> str:
         """What the run did, for a person, when it is over."""
-        return "\n\n".join(_table(job, {}) + "\n" + _done(job, seconds) for job in found)
+        return "\n\n".join(
+            _table(job, {}) + "\n" + _done(job, self._stopped.get(job["job"])) for job in found
+        )
 
     def _rates(self, found: list[dict[str, Any]], seconds: float) -> dict[tuple[str, str], float]:
         rates = {}
@@ -113,12 +128,16 @@ def _table(job: dict[str, Any], rates: dict[tuple[str, str], float]) -> str:
     return text_table(_HEAD, rows, right=range(1, 6))
 
 
-def _done(job: dict[str, Any], seconds: float) -> str:
+def _done(job: dict[str, Any], stopped: JobStopped | None) -> str:
     read = sum(s.get("read", 0) for s in job["sources"])
-    behind = [d["name"] for d in job["destinations"] if d["epochs_behind"]]
-    text = f"job {job['job']}: {plural(read, 'record')} read in all, epoch {job['epoch']}"
-    text += f", {seconds:.1f} s"
-    return text + (f"; not delivered yet: {', '.join(behind)}" if behind else "")
+    text = f"job {job['job']}: epoch {job['epoch']}, {plural(read, 'record')} read in all"
+    if stopped is not None:
+        rate = stopped.records / stopped.seconds if stopped.seconds else 0
+        text += (
+            f"; this run: {plural(stopped.records, 'record')} in {stopped.seconds:.1f} s, "
+            f"{rate:,.0f} records/s, {stopped.reason}"
+        )
+    return text
 
 
 def _progress(job: dict[str, Any], rates: dict[tuple[str, str], float]) -> JobProgress:

@@ -1,4 +1,4 @@
-"""The command line: which commands there are, and how a call ends."""
+"""The command line: how a call begins and ends."""
 
 from __future__ import annotations
 
@@ -10,25 +10,12 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli.commands import (
-    check,
-    ingest,
-    new,
-    plan,
-    query,
-    recompute,
-    run,
-    settings,
-    simulate,
-    status,
-    verify,
-)
-from headrace.cli.commands.dead_letters import dead_letters
-from headrace.cli.commands.state import state
 from headrace.cli.failures import INTERRUPTED_EXIT_CODE, report, report_usage
+from headrace.cli.groups import AllCommands
 
 cli = typer.Typer(
     name="headrace",
+    cls=AllCommands,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -37,22 +24,6 @@ cli = typer.Typer(
     "refused; 4 a system cannot be reached; 5 state or topic refused; 70 a bug in Headrace;\n"
     "130 interrupted.",
 )
-for name, module in {
-    "run": run,
-    "ingest": ingest,
-    "simulate": simulate,
-    "query": query,
-    "plan": plan,
-    "check": check,
-    "recompute": recompute,
-    "verify": verify,
-    "status": status,
-    "settings": settings,
-    "new": new,
-}.items():
-    cli.command(name, epilog=module.EXAMPLES)(module.command)
-cli.add_typer(state, name="state")
-cli.add_typer(dead_letters, name="dead-letters")
 
 
 def _version(wanted: bool) -> None:

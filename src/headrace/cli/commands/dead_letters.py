@@ -15,7 +15,8 @@ from headrace.cli.rows import write_rows
 from headrace.cli.session import session
 from headrace.cli.tables import plural
 
-dead_letters = typer.Typer(
+group = typer.Typer(
+    add_completion=False,
     cls=AppCommands,
     help="Records that were not accepted: list, show, replay after a fix.",
     rich_markup_mode=None,
@@ -26,7 +27,7 @@ def _show(tables: list[pa.Table], as_json: bool) -> None:
     write_rows(pa.concat_tables(tables), "json" if as_json else "table", None)
 
 
-@dead_letters.command(
+@group.command(
     "list",
     epilog=examples("headrace dead-letters list activity", "headrace dead-letters activity"),
 )
@@ -44,7 +45,7 @@ def list_(
     _show([reply.table for _, reply in replies], as_json)
 
 
-@dead_letters.command(
+@group.command(
     "show",
     epilog=examples(
         "headrace dead-letters show activity --limit 5",
@@ -73,7 +74,7 @@ def show(
     _show([reply.table for _, reply in replies], as_json)
 
 
-@dead_letters.command("replay", epilog=examples("headrace dead-letters replay my_app.py"))
+@group.command("replay", epilog=examples("headrace dead-letters replay my_app.py"))
 def replay(
     app: AppName,
     job: JobName = None,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from contextlib import nullcontext
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 import typer
 
+from headrace.app import App
 from headrace.cli.asking import settings_for
 from headrace.cli.feeding import feeding
 from headrace.cli.interrupts import stop_on_signals
@@ -17,9 +18,10 @@ from headrace.cli.options import AppName, DataDirectory, Debug, JobName, Json, P
 from headrace.cli.rebuilding import rebuilt, rebuilt_text
 from headrace.cli.session import session
 from headrace.ops.jobs.ask import jobs_of
-from headrace.ops.jobs.running import start_app
+from headrace.ops.jobs.running import Until, start_app
 from headrace.ops.owner import Holder
 from headrace.values.errors import UsageError
+from headrace.values.settings import Settings
 
 EXAMPLES = examples(
     "headrace run activity --simulate 10000",
@@ -31,7 +33,7 @@ EXAMPLES = examples(
 def command(
     app: AppName,
     until: Annotated[
-        Literal["caught-up"] | None,
+        Until | None,
         typer.Option(
             "--until",
             help="End when all that is there now is read and delivered.",
@@ -70,25 +72,34 @@ def command(
     if rebuild:
         for one in jobs_of(loaded.plan, job):
             session.note(rebuilt_text(rebuilt(one, settings)))
+    found, watch, seconds = _live(loaded, settings, until, job, simulate)
+    session.show({"seconds": seconds, "jobs": found}, watch.summary(found))
+
+
+def _live(
+    app: App, settings: Settings, until: Until | None, job: str | None, rate: float | None
+) -> tuple[list[dict[str, Any]], Watch, float]:
+    """Runs until it is over; gives the last status of each job, who watched it, the seconds."""
     begun = time.monotonic()
-    feed = nullcontext() if simulate is None else feeding(loaded, settings, simulate)
-    with stop_on_signals() as stop, Watch() as watch:
-        with start_app(
-            loaded.plan,
+    feed = nullcontext() if rate is None else feeding(app, settings, rate)
+    with (
+        Watch() as watch,
+        start_app(
+            app.plan,
             settings,
             until=until,
             only=job,
             listener=watch.tell,
             on_wait=_waiting,
-        ) as running:
-            with feed:
-                while not running.wait(0.1):
-                    watch.look(running)
-                    if stop.is_set():
-                        running.stop()
-            found = running.status()
-        seconds = time.monotonic() - begun
-    session.show({"seconds": seconds, "jobs": found}, watch.summary(found, seconds))
+        ) as running,
+    ):
+        with stop_on_signals() as stop, feed:
+            while not running.wait(0.1):
+                watch.look(running)
+                if stop.is_set():
+                    running.stop()
+        found = running.status()
+    return found, watch, time.monotonic() - begun
 
 
 def _waiting(holder: Holder) -> None:

@@ -30,14 +30,15 @@ from headrace.ops.owner import acquire
 from headrace.storage.layout import DataDirectory as Layout
 from headrace.values.errors import UsageError
 
-state = typer.Typer(
+group = typer.Typer(
+    add_completion=False,
     cls=AppCommands,
     help="What a job keeps: list, inspect, rebuild, reset.",
     rich_markup_mode=None,
 )
 
 
-@state.command(
+@group.command(
     "list", epilog=examples("headrace state list activity", "headrace state activity --json")
 )
 def list_(
@@ -68,7 +69,7 @@ def _listed(found: dict[str, Any]) -> str:
     return head + "\n" + text_table(("view", "state", "rows"), rows, right=(2,))
 
 
-@state.command("inspect", epilog=examples("headrace state inspect activity page_view_counts"))
+@group.command("inspect", epilog=examples("headrace state inspect activity page_view_counts"))
 def inspect(
     app: AppName,
     view: Annotated[str, typer.Argument(metavar="VIEW", help="A view of the app.")],
@@ -84,7 +85,7 @@ def inspect(
     write_rows(reply.table, "json" if as_json else "table", None)
 
 
-@state.command(
+@group.command(
     "rebuild",
     epilog=examples(
         "headrace state rebuild activity", "headrace state rebuild activity active_users"
@@ -108,7 +109,7 @@ def rebuild(
     session.show(report, rebuilt_text(report))
 
 
-@state.command("reset", epilog=examples("headrace state reset activity --yes"))
+@group.command("reset", epilog=examples("headrace state reset activity --yes"))
 def reset(
     app: AppName,
     yes: Yes = False,
