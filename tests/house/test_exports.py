@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 import headrace
@@ -30,4 +31,4 @@ def test_the_package_is_typed() -> None:
 
 def test_the_version_is_one() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert headrace.__version__ == project["version"]
+    assert version("headrace") == project["version"]
