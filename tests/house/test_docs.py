@@ -9,6 +9,7 @@ import pytest
 import typer
 
 from docs.generate import HERE, pages
+from headrace.cli.loading import load_app
 from headrace.cli.main import cli
 from headrace.values import telemetry
 from headrace.values.settings import table
@@ -39,6 +40,17 @@ def test_every_event_that_is_logged_is_documented() -> None:
 def test_links_lead_somewhere(path) -> None:
     targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
     assert [t for t in targets if not (path.parent / t).exists()] == []
+
+
+def test_the_readmes_definition_is_one(tmp_path) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (tmp_path / "readme_site.py").write_text(re.findall(r"```python\n(.*?)```", text, re.S)[0])
+    plan = load_app(str(tmp_path / "readme_site.py")).plan
+    assert [o.name for o in plan.jobs[0].outputs] == [
+        "page_view_counts",
+        "active_users",
+        "activity",
+    ]
 
 
 def command_lines() -> list[tuple[str, str]]:
