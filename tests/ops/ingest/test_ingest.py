@@ -342,3 +342,14 @@ def test_what_trickles_through_a_pipe_is_there_at_once(tmp_path: Path) -> None:
     child.stdin.close()
     assert child.wait(10) == 0
     assert values(topic) == lines_of(3).splitlines()
+
+
+def test_a_named_pipe_is_read_once(tmp_path: Path) -> None:
+    topic = LocalTopic.ensure(tmp_path / "topics", "events", 1)
+    pipe = tmp_path / "pipe.jsonl"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(lines_of(10),))
+    writer.start()
+    assert ingest(topic, [pipe], key=None).added == 10
+    writer.join()
+    assert values(topic) == lines_of(10).splitlines()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from datetime import date, datetime
 from decimal import Decimal
@@ -277,3 +278,47 @@ def test_json_lines_with_expressions(topic: LocalTopic, tmp_path: Path) -> None:
         [1],
         {"id": "eve", "at": None, "quantity": "6", "note": None},
     ]
+
+
+def test_a_mark_and_windows_line_ends_are_no_part_of_csv(topic: LocalTopic, tmp_path: Path) -> None:
+    content = b"\xef\xbb\xbfid,quantity\r\na,1\r\n\r\nb,2\r\n"
+    assert records(topic, tmp_path / "s.csv", content, schema=SALE) == [
+        {"id": "a", "quantity": 1},
+        {"id": "b", "quantity": 2},
+    ]
+
+
+def test_a_torn_csv_gives_its_whole_rows_and_later_the_rest(
+    topic: LocalTopic, tmp_path: Path
+) -> None:
+    rows = [b"r%d,%d" % (n, n * 7919 % 10_007) for n in range(50_000)]
+    whole = gzip.compress(b"id,quantity\n" + b"\n".join(rows) + b"\n")
+    path = tmp_path / "s.csv.gz"
+    path.write_bytes(whole[: len(whole) // 2])
+    reading = Reading(schema=SALE)
+    with pytest.raises(IngestRefused) as refused:
+        ingest(topic, [path], key=None, reading=reading)
+    taken = refused.value.report.added
+    assert 10_000 < taken < 40_000
+    assert f"is torn behind row {taken:,}" in str(refused.value)
+    path.write_bytes(whole)
+    rest = ingest(topic, [path], key=None, reading=reading)
+    assert (rest.added, rest.already_there) == (50_000 - taken, taken)
+    expected = [row.split(b",") for row in rows]
+    assert values(topic) == [b'{"id":"%s","quantity":%s}' % (a, b) for a, b in expected]
+
+
+def test_a_quote_that_is_never_closed_costs_its_row_and_the_next(
+    topic: LocalTopic, tmp_path: Path
+) -> None:
+    rows = b"".join(b'r%d,"x"\n' % n for n in range(1_000))
+    content = b"id,note\n" + rows + b'bad,"never closed\n' + rows
+    found = records(topic, tmp_path / "s.csv", content, schema=SALE)
+    assert found[:1_000] == [{"id": f"r{n}", "note": "x"} for n in range(1_000)]
+    assert found[1_000]["id"] == "bad"
+    assert found[1_001:] == [{"id": f"r{n}", "note": "x"} for n in range(1, 1_000)]
+
+
+def test_quotes_without_partners_are_text(topic: LocalTopic, tmp_path: Path) -> None:
+    found = records(topic, tmp_path / "s.csv", b'id,note\na,5" pipe\nb,6" pipe\n', schema=SALE)
+    assert found == [{"id": "a", "note": '5" pipe'}, {"id": "b", "note": '6" pipe'}]

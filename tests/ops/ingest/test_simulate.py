@@ -108,3 +108,10 @@ def test_parameters_that_mean_nothing_are_refused(asked: dict[str, Any]) -> None
     Simulation(**good)
     with pytest.raises(UsageError):
         Simulation(**{**good, **asked})
+
+
+def test_times_of_the_future_are_refused(tmp_path: Path) -> None:
+    topic = LocalTopic.ensure(tmp_path, "user_activity", 3)
+    with pytest.raises(UsageError, match="beyond now"):
+        simulate(topic, ActivityGenerator, Simulation(10**9, 0.1, 7, 1_741_000_000_000_000))
+    assert topic.end_offsets() == [0, 0, 0]

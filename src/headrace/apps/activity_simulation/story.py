@@ -23,6 +23,7 @@ KINDS = ("page_view", "click", "session_start", "session_end")
 SECOND_US = 1_000_000
 _NEVER = np.int64(2**62)
 _EVENTS_PER_SLICE = 1 << 17
+_EVENTS_PER_SLICE_MIN = 1_000
 _SLICE_US_MAX = 600 * SECOND_US
 _LIVE_SLICE_US = SECOND_US // 10
 _REDRAWS = 4
@@ -90,8 +91,14 @@ class Story:
         self._live = simulation.live
         self._random = np.random.Generator(np.random.PCG64(simulation.seed))
         self._at_us = simulation.start_us
+        if self._live:
+            longest_us = _LIVE_SLICE_US
+        else:
+            longest_us = max(
+                _SLICE_US_MAX, int(_EVENTS_PER_SLICE_MIN / simulation.rate * SECOND_US)
+            )
         length_us = int(_EVENTS_PER_SLICE / simulation.rate * SECOND_US)
-        self._slice_us = min(max(length_us, 1_000), _LIVE_SLICE_US if self._live else _SLICE_US_MAX)
+        self._slice_us = min(max(length_us, 1_000), longest_us)
         self.users = draws.user_count(simulation.rate)
         self._user_shares = draws.zipf_shares(self.users, 0.8)
         self._gaps_us = draws.gaps_us(simulation.rate)

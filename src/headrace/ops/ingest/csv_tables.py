@@ -7,6 +7,7 @@ with too many or too few cells is kept as its text, in its place.
 from __future__ import annotations
 
 import io
+import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -62,11 +63,11 @@ def sniff(sample: bytes, name: str) -> Dialect:
                 remedy="If it is something else, say so with --format ndjson|combined|parquet.",
             ) from None
     delimiter, quoting, escape, skipped, header, columns = found
-    # What holds no quotes yet may hold some later.
-    quoting = _character(quoting) or ("" if b'"' in sample else '"')
+    if not _character(quoting) and _may_quote(sample, delimiter):
+        quoting = '"'
     return Dialect(
         delimiter,
-        quoting,
+        _character(quoting),
         _character(escape),
         skipped,
         header,
@@ -250,6 +251,16 @@ def _with_bad_rows(table: pa.Table, bad: list[Any], before: int) -> pa.Table:
 
 def _bytes(text: str | bytes) -> bytes:
     return text if isinstance(text, bytes) else text.encode(errors="surrogateescape")
+
+
+def _may_quote(sample: bytes, delimiter: str) -> bool:
+    """Whether cells in quotes are what this file may hold: it has some, or no quote so far.
+
+    One quote that is never closed makes DuckDB believe that quotes mean nothing.
+    """
+    end = re.escape(delimiter.encode())
+    cell = rb'(?:^|%s)"[^"\r\n]*"(?:%s|\r?$)' % (end, end)
+    return b'"' not in sample or re.search(cell, sample, re.MULTILINE) is not None
 
 
 def _sentence(error: Exception) -> str:

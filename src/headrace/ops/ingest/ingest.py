@@ -61,7 +61,8 @@ def ingest(
     if not inputs:
         raise UsageError("There is nothing to ingest", remedy="Name files, or - for standard input")
     for path in inputs:
-        if str(path) != STDIN:
+        # Opening a pipe and closing it again would end whoever writes to it.
+        if str(path) != STDIN and not path.is_fifo():
             open_input(path).close()
     ingesting = _Ingesting(
         topic, key, reading or Reading(), again, stop or threading.Event(), progress

@@ -16,12 +16,15 @@ import numpy as np
 from headrace.ops.ingest.ahead import ahead
 from headrace.ops.ingest.generator import GeneratorFactory, Partitions, SimulatedBatch, Simulation
 from headrace.storage.topics.log import LocalTopic
+from headrace.values.errors import UsageError
 
 # Grows whenever the same simulation would give other bytes.
 _VERSION = 1
 _TICK_SECONDS = 0.02
 # When the clock has run away this far (a laptop slept), what lies between is left out.
 _BACKLOG_US_MAX = 5_000_000
+
+_AHEAD_US_MAX = 12 * 3_600_000_000
 
 Progress = Callable[[int], None]
 
@@ -56,8 +59,10 @@ def simulate(
     """Appends the records of a simulation, durably; `progress` learns how many are there so far.
 
     With a count the same simulation is appended once: one that was killed goes on where it ended.
-    A live one has no end but `stop`.
+    A live one has no end but `stop`. Raises UsageError when its times reach into the future,
+    where nothing would be accepted.
     """
+    _check_end(simulation)
     begun = time.monotonic()
     generator = factory(simulation, Partitions(topic.partitions))
     producer = _producer(factory.topic, simulation)
@@ -86,6 +91,20 @@ def simulate(
         parameters=asdict(simulation),
         outcome=generator.outcome(),
     )
+
+
+def _check_end(simulation: Simulation) -> None:
+    if simulation.count is None or simulation.live:
+        return
+    seconds = simulation.count / simulation.rate
+    ahead_us = simulation.start_us + seconds * 1e6 - time.time() * 1e6
+    if ahead_us > _AHEAD_US_MAX:
+        raise UsageError(
+            f"{simulation.count:,} records at {simulation.rate:g} per second take "
+            f"{seconds / 86_400:,.1f} days of their own time, {ahead_us / 86_400e6:,.1f} days "
+            "beyond now: what is so far ahead is refused when it is read",
+            remedy="Give a greater --rate, a smaller --count or an earlier --start.",
+        )
 
 
 def _producer(topic: str, simulation: Simulation) -> str:
