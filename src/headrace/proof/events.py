@@ -44,11 +44,13 @@ def events_of(runner: JobRunner, fix: Fixed, source: Source) -> Events:
             and fix.lakes.get(output.name) is not None
         ):
             lake = relation_sql(runner.data.lake(output.name), fix.lakes[output.name])
+            held = f"(select * from ({lake}) where _topic = {literal(source.topic)})"
+            if fix.generation > 1:
+                held = _renumbered(source, held)
             fix.cursor.execute(
                 f"create or replace temp view {name} as select {_columns(source)}, "
                 f"_topic_generation, _partition, _offset, _replay, _epoch, _arrival_time, "
-                f"({time_sql(source)}) as _time from ({lake}) "
-                f"where _epoch <= {fix.epoch} and _topic = {literal(source.topic)}"
+                f"({time_sql(source)}) as _time from {held} where _epoch <= {fix.epoch}"
             )
             return Events(name, f"lake {output.name}", True)
     return _from_log(runner, fix, source, name)
@@ -56,6 +58,22 @@ def events_of(runner: JobRunner, fix: Fixed, source: Source) -> Events:
 
 def _columns(source: Source) -> str:
     return ", ".join(quote(f.name) for f in source.schema.fields)
+
+
+def _renumbered(source: Source, lake: str) -> str:
+    """The rows of a lake with the epochs in which this generation read them.
+
+    Rows that an earlier generation wrote carry the numbers of its epochs.
+    """
+    ranges = (
+        'select epoch, "partition" as p, start_offset, end_offset from meta.ranges '
+        f"where topic = {literal(source.topic)} and end_offset > start_offset"
+    )
+    return (
+        "(select l.* replace (case when l._replay is null then r.epoch else l._epoch end as _epoch) "
+        f"from {lake} l asof left join ({ranges}) r on l._partition = r.p "
+        "and l._offset >= r.start_offset where l._replay is not null or l._offset < r.end_offset)"
+    )
 
 
 def _from_log(runner: JobRunner, fix: Fixed, source: Source, name: str) -> Events:

@@ -34,9 +34,9 @@ def note_views(store: StateStore, job: Job, epoch: int) -> None:
         )
 
 
-def views_to_rebuild(store: StateStore, job: Job, epoch: int) -> tuple[View, ...]:
+def views_to_rebuild(store: StateStore, job: Job) -> tuple[View, ...]:
     """The views that are new or not what the state was made by; none before the first epoch."""
-    if epoch == 0:
+    if not store.rows("select 1 from meta.epochs limit 1"):
         return ()
     known = dict(store.rows("select view, fingerprint from meta.views"))
     return tuple(v for v in job.views if known.get(v.name) != signature(job, v))

@@ -95,7 +95,7 @@ class JobEngine:
         """
         for topic, reader in self.readers.items():
             reader.check(self.ledger.identity(topic))
-        stale = views_to_rebuild(self.store, self.job, self.ledger.epoch)
+        stale = views_to_rebuild(self.store, self.job)
         if stale and not rebuilding:
             raise refuse(self.store, self.job, stale)
         with self.store.transaction() as connection:

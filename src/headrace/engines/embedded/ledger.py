@@ -28,7 +28,8 @@ class Ledger:
         row = store.rows(
             "select epoch, epoch_us(epoch_time) from meta.epochs order by epoch desc limit 1"
         )
-        self.epoch, self.time_us = row[0] if row else (0, 0)
+        # Epochs go on counting through generations: lakes keep the numbers of earlier ones.
+        self.epoch, self.time_us = row[0] if row else (int(store.fact("epoch_base") or 0), 0)
         self.keeps_verdicts = any(o.role == "lake" for o in job.outputs)
 
     def advanced(self, epoch: int, time_us: int) -> None:

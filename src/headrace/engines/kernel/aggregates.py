@@ -66,9 +66,10 @@ def _filtered(call: AggregateCall, partial: str) -> str:
     """Adds the call's own filter to the one that the state needs."""
     needs, _, own = partial.partition(" WHERE ")
     both = [c for c in (own, condition(call) if call.filter else "") if c]
-    exported = needs.endswith(" export_state")
-    text = needs.removesuffix(" export_state") + (" export_state" if exported else "")
-    return f"{text} filter (where {' and '.join(both)})" if both else text
+    if not both:
+        return partial
+    exported = " export_state" if needs.endswith(" export_state") else ""
+    return f"{needs.removesuffix(exported)} filter (where {' and '.join(both)}){exported}"
 
 
 def _state(call: AggregateCall) -> tuple[list[StateColumn], str]:

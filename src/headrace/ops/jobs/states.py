@@ -84,7 +84,15 @@ def reset(job_id: str, settings: Settings) -> int:
         generation = int(store.fact("generation") or 1) + 1
         kept = [f for f in ("incarnation", "duckdb", "format") if store.fact(f) is not None]
         facts = {name: store.fact(name) for name in kept}
+        base = int(store.fact("epoch_base") or 0)
+        last = store.rows("select coalesce(max(epoch), 0) from meta.epochs")[0][0]
+        facts["epoch_base"] = str(max(base, last))
         with store.transaction() as connection:
+            connection.execute(
+                "create or replace temp table kept_counters as select * from meta.counters "
+                "where kind = 'destination' and name not in (select table_name from "
+                "information_schema.tables where table_schema = 'main')"
+            )
             for schema in ("main", "state", "meta"):
                 for (name,) in connection.execute(
                     "select table_name from information_schema.tables "
@@ -97,6 +105,8 @@ def reset(job_id: str, settings: Settings) -> int:
             for name, value in facts.items():
                 store.set_fact(name, str(value))
             store.set_fact("generation", str(generation))
+            # What lakes and topics hold stays there, and so does its count.
+            connection.execute("insert into meta.counters select * from kept_counters")
         return generation
 
 
