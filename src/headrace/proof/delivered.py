@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from headrace.engines.batch.expected import expected_stream
 from headrace.engines.batch.relations import Relations
-from headrace.engines.embedded.recall import read_all
 from headrace.engines.embedded.runner import JobRunner
-from headrace.plan.operators import Named, Output, Project, Stream, View
+from headrace.plan.operators import Named, Output, Project, Stream
 from headrace.proof.events import Events
 from headrace.proof.fixed import Fixed, epochs_relation
 from headrace.proof.report import Checked
+from headrace.proof.served import load_topic
 from headrace.storage.lake.reading import relation_sql
 from headrace.storage.state.store import one_row
 from headrace.storage.topics.log import LocalTopic
 from headrace.values.schema import literal, quote
-
-_CHUNK_RECORDS = 1_000_000
 
 
 def check_lake(runner: JobRunner, fix: Fixed, events: Events, output: Output) -> Checked:
     """A lake holds each accepted row exactly once, with the values that the batch gives."""
     reader = runner.job.input_of(output)
     held_version = fix.lakes.get(output.name)
-    if held_version is None or isinstance(reader, View):
+    assert isinstance(reader, Stream)
+    if held_version is None:
         return Checked("lake", output.name, 0, 0, note="nothing was written yet")
     lake = relation_sql(runner.data.lake(output.name), held_version)
     held = f"(select * from ({lake}) where _epoch <= {fix.epoch})"
@@ -49,11 +48,12 @@ def check_lake(runner: JobRunner, fix: Fixed, events: Events, output: Output) ->
 
 
 def check_topic(runner: JobRunner, fix: Fixed, events: Events, output: Output) -> Checked:
-    """A topic of a stream holds each row exactly once; of changes, one record per change sent."""
+    """A topic of a stream holds each row exactly once."""
     reader = runner.job.input_of(output)
+    assert isinstance(reader, Stream)
     topic = LocalTopic.open(runner.data.topics, output.name)
     mine = f"{runner.job.id}/{output.name}"
-    ends = topic.end_offsets()
+    ends = fix.topics[output.name]
     count = sum(ends)
     sent = _pair(
         fix,
@@ -61,7 +61,7 @@ def check_topic(runner: JobRunner, fix: Fixed, events: Events, output: Output) -
         f"and name = {literal(output.name)} and counter = 'landed'",
     )[0]
     shared = set(topic.producers()) - {mine, f"{mine}/starts"}
-    if isinstance(reader, View) or shared or sent != count:
+    if shared or sent != count:
         different = 0 if shared else abs(sent - count)
         return Checked("topic", output.name, count, different, note=f"{sent} records were sent")
     source = runner.job.source(reader.topic)
@@ -69,33 +69,9 @@ def check_topic(runner: JobRunner, fix: Fixed, events: Events, output: Output) -
         reader, source, fix.epoch, Relations(events.relation, epochs_relation(source))
     )
     columns = _stable(reader)
-    spec = "{" + ", ".join(f'"{c}": "{t}"' for c, t in _types(reader, columns).items()) + "}"
-    _load_values(fix, topic, ends, spec, columns)
+    load_topic(fix, topic, ends, "_proof_topic", _types(reader, columns))
     different = _unequal(fix, wanted, "_proof_topic", [quote(c) for c in columns])
     return Checked("topic", output.name, count, different)
-
-
-def _load_values(
-    fix: Fixed, topic: LocalTopic, ends: list[int], spec: str, columns: list[str]
-) -> None:
-    """Reads a topic's values as columns into a temporary table."""
-    at, made = topic.begin_offsets(), False
-    while any(a < e for a, e in zip(at, ends, strict=True)) or not made:
-        share = max(1, _CHUNK_RECORDS // len(at))
-        upto = [min(a + share, e) for a, e in zip(at, ends, strict=True)]
-        records = read_all(topic, at, upto)
-        fix.cursor.register("_read", records)
-        sql = (
-            f"select {', '.join(f'j.{quote(c)}' for c in columns)} from "
-            f"(select json_transform(value::varchar, {literal(spec)}) as j from "
-            "(select decode(value) as value from _read))"
-        )
-        verb = (
-            "insert into _proof_topic" if made else "create or replace temp table _proof_topic as"
-        )
-        fix.cursor.execute(f"{verb} {sql}")
-        fix.cursor.unregister("_read")
-        at, made = upto, True
 
 
 def _stable(reader: Stream) -> list[str]:

@@ -12,6 +12,7 @@ from headrace.engines.batch.relations import AsOf, Region
 from headrace.engines.embedded.runner import JobRunner
 from headrace.plan.operators import Source
 from headrace.storage.state.store import one_row
+from headrace.storage.topics.log import LocalTopic
 
 _PATIENCE_SECONDS = 60.0
 
@@ -20,7 +21,7 @@ _PATIENCE_SECONDS = 60.0
 class Fixed:
     """Epoch `epoch` of `generation`; `cursor` sees the state as it was then, whatever goes on.
 
-    `undelivered` names destinations that did not take it, `lakes` the versions of lakes then.
+    `undelivered` names destinations that did not take it, `lakes` the versions of lakes and `topics` the end offsets of topics then.
     """
 
     generation: int
@@ -30,6 +31,7 @@ class Fixed:
     offsets: dict[str, list[int]]
     undelivered: tuple[str, ...]
     lakes: dict[str, int | None] = field(default_factory=dict)
+    topics: dict[str, list[int]] = field(default_factory=dict)
 
     def as_of(self, view: str, topic: str, extra: Region | None = None) -> AsOf:
         """What the batch must compute for a view: this epoch, with what was recomputed."""
@@ -72,8 +74,15 @@ def _fix(runner: JobRunner) -> Fixed:
         )
         watermarks[source.topic] = None if row is None else row[0]
     lakes = runner.lake_versions()
+    topics = {
+        o.name: LocalTopic.open(runner.data.topics, o.name).end_offsets()
+        for o in runner.job.outputs
+        if o.role == "topic"
+    }
     offsets = {t: list(r.position.offsets) for t, r in runner.engine.readers.items()}
-    return Fixed(ledger.generation, ledger.epoch, cursor, watermarks, offsets, undelivered, lakes)
+    return Fixed(
+        ledger.generation, ledger.epoch, cursor, watermarks, offsets, undelivered, lakes, topics
+    )
 
 
 def regions(cursor: duckdb.DuckDBPyConnection, view: str) -> list[Region]:

@@ -23,7 +23,8 @@ from headrace.plan.operators import Output, Slide, Tumble, View
 from headrace.proof.events import Events, events_of
 from headrace.proof.fixed import Fixed, fixed
 from headrace.proof.report import Corrected, Recomputation
-from headrace.proof.verify import expected_rows, latest_region
+from headrace.proof.served import served
+from headrace.proof.verify import expected_rows, latest_region, row_key
 from headrace.storage.state.store import one_row
 from headrace.values.clock import instant_text
 from headrace.values.errors import StateRefused
@@ -106,28 +107,32 @@ def _corrections(
     runner: JobRunner, fix: Fixed, events: Events, view: View, region: Region
 ) -> list[_Found]:
     source = runner.job.source(view.topic)
-    outputs = [o for o in runner.job.outputs if o.input == view.name and o.role in EMBEDDED_ROLES]
+    outputs = [
+        o for o in runner.job.outputs if o.input == view.name and o.name not in fix.undelivered
+    ]
     made = []
     for output in outputs:
         as_of = fix.as_of(view.name, source.topic, region)
         sql = expected_rows(view, source, output, as_of, events)
         fix.cursor.execute(f"create or replace temp table _proof_expected as {sql}")
-        made.append(_difference(fix, view, output, region))
+        made.append(_difference(runner, fix, view, output, region))
     return made
 
 
-def _difference(fix: Fixed, view: View, output: Output, region: Region) -> _Found:
-    cursor, served = fix.cursor, "main." + quote(output.name)
+def _difference(
+    runner: JobRunner, fix: Fixed, view: View, output: Output, region: Region
+) -> _Found:
+    cursor = fix.cursor
     columns = [c.name for c in view.columns]
     within = _within(view, region)
     wanted = f"(select * from _proof_expected where {within})"
-    held = f"(select * from {served} where {within})"
+    held = f"(select * from {served(runner, fix, output, view)} where {within})"
     tolerated = tolerance(view)
     compared = compare_sql(
-        columns, tolerated, wanted, held, output.key, allowances=not tolerated.exact
+        columns, tolerated, wanted, held, row_key(view, output), allowances=not tolerated.exact
     )
     cursor.execute(f"create or replace temp table _proof_differs as {compared}")
-    key = [quote(k) for k in output.key]
+    key = [quote(k) for k in row_key(view, output)]
     same = " and ".join(f"x.{k} is not distinct from d.{k}" for k in key) or "true"
     listed = ", ".join(quote(c) for c in columns)
     changes = cursor.sql(
@@ -163,6 +168,10 @@ def _commit(runner: JobRunner, found: list[_Found], regions: dict[str, Region]) 
     counts: list[tuple[str, str, str, int]] = []
     with store.transaction() as connection:
         for one in found:
+            if one.output.role not in EMBEDDED_ROLES:
+                if len(one.changes):
+                    committed.changes[one.output.name] = one.changes
+                continue
             connection.register("_corrections", one.changes)
             table = next(
                 t for t in engine.tables[one.output.input] if t.output.name == one.output.name
@@ -173,7 +182,6 @@ def _commit(runner: JobRunner, found: list[_Found], regions: dict[str, Region]) 
                 ("destination", one.output.name, "sent", landed),
                 ("destination", one.output.name, "landed", landed),
             ]
-        _carry(runner, committed, found)
         engine.ledger.write(committed, False, counts)
         for view, region in regions.items():
             _note(runner, view, region)
@@ -181,15 +189,6 @@ def _commit(runner: JobRunner, found: list[_Found], regions: dict[str, Region]) 
     engine.ledger.advanced(committed.epoch, now_us)
     runner.handed_over(committed)
     return committed.epoch
-
-
-def _carry(runner: JobRunner, committed: Committed, found: list[_Found]) -> None:
-    """Corrections of a view for its topics: the records that its whole table gets."""
-    by_input = {f.output.input: f for f in found if len(f.changes)}
-    for output in runner.job.outputs:
-        one = by_input.get(output.input)
-        if output.role == "topic" and one is not None:
-            committed.changes[output.name] = one.changes
 
 
 def _note(runner: JobRunner, view: str, region: Region) -> None:

@@ -19,9 +19,9 @@ from headrace.proof.delivered import check_lake, check_topic
 from headrace.proof.events import Events, events_of
 from headrace.proof.fixed import Fixed, epochs_relation, fixed
 from headrace.proof.report import Checked, Verification
+from headrace.proof.served import served
 from headrace.proof.totals import check_sums
 from headrace.storage.state.store import one_row
-from headrace.values.schema import quote
 
 _SHOWN = 10
 Progress = Callable[[str, int, int], None]
@@ -65,12 +65,11 @@ def _count(fix: Fixed, relation: str) -> int:
 def _check(runner: JobRunner, fix: Fixed, events: dict[str, Events], output: Output) -> Checked:
     reader = runner.job.input_of(output)
     source = runner.job.source(reader.topic)
+    if isinstance(reader, View):
+        return _check_view(runner, fix, events[source.topic], output, reader)
     if output.role == "lake":
         return check_lake(runner, fix, events[source.topic], output)
-    if output.role == "topic":
-        return check_topic(runner, fix, events[source.topic], output)
-    assert output.role in EMBEDDED_ROLES and isinstance(reader, View)
-    return _check_table(fix, events[source.topic], output, reader, source)
+    return check_topic(runner, fix, events[source.topic], output)
 
 
 def expected_rows(view: View, source: Source, output: Output, as_of: AsOf, events: Events) -> str:
@@ -84,18 +83,28 @@ def expected_rows(view: View, source: Source, output: Output, as_of: AsOf, event
         final=output.emit == "final",
         allowances=not tolerance(view).exact,
     )
-    return kept_by_key(view, output, rows)
+    return kept_by_key(view, output, rows) if output.role in EMBEDDED_ROLES else rows
 
 
-def _check_table(fix: Fixed, events: Events, output: Output, view: View, source: Source) -> Checked:
-    cursor, served = fix.cursor, "main." + quote(output.name)
-    wanted = "_proof_expected"
+def row_key(view: View, output: Output) -> tuple[str, ...]:
+    """The columns that identify a row where it is served."""
+    whole = tuple(c.name for c in view.columns if c.key)
+    return output.key if output.role in EMBEDDED_ROLES else whole
+
+
+def _check_view(
+    runner: JobRunner, fix: Fixed, events: Events, output: Output, view: View
+) -> Checked:
+    cursor, source = fix.cursor, runner.job.source(view.topic)
+    held, wanted = served(runner, fix, output, view), "_proof_expected"
     sql = expected_rows(view, source, output, fix.as_of(view.name, source.topic), events)
     cursor.execute(f"create or replace temp table {wanted} as {sql}")
     tolerated = tolerance(view)
     columns = [c.name for c in view.columns]
     inexact = not tolerated.exact
-    comparison = compare_sql(columns, tolerated, wanted, served, output.key, allowances=inexact)
+    comparison = compare_sql(
+        columns, tolerated, wanted, held, row_key(view, output), allowances=inexact
+    )
     different = _count(fix, f"({comparison})")
     first = cursor.sql(f"select * from ({comparison}) limit {_SHOWN}").to_arrow_table()
     changed = None
@@ -105,7 +114,7 @@ def _check_table(fix: Fixed, events: Events, output: Output, view: View, source:
         sql = expected_rows(view, source, output, again, events)
         cursor.execute(f"create or replace temp table _proof_late as {sql}")
         other = compare_sql(
-            columns, tolerated, "_proof_late", wanted, output.key, allowances=inexact
+            columns, tolerated, "_proof_late", wanted, row_key(view, output), allowances=inexact
         )
         changed = _count(fix, f"({other})")
     note = None
@@ -113,7 +122,7 @@ def _check_table(fix: Fixed, events: Events, output: Output, view: View, source:
         note = "rows decided by floating or approximate values may differ within their tolerance"
         different = 0
     return Checked(
-        "table",
+        output.role,
         output.name,
         _count(fix, wanted),
         different,

@@ -53,9 +53,13 @@ class Delivery:
         self.rows: list[tuple[str, int]] = []
         self._thread = threading.Thread(target=self._run, name=f"deliver-{self.name}", daemon=True)
 
-    def start(self, delivered_epoch: int) -> None:
-        """Begins with the epoch after `delivered_epoch`."""
+    def start(self, delivered_epoch: int, unnoted_rows: int) -> None:
+        """Begins with the epoch after `delivered_epoch`.
+
+        `unnoted_rows` landed before it and were not counted when the last run ended.
+        """
         self.delivered_epoch = delivered_epoch
+        self.rows += [("sent", unnoted_rows), ("landed", unnoted_rows)]
         self._thread.start()
 
     def put(self, committed: Committed) -> None:
@@ -95,11 +99,14 @@ class Delivery:
             self._thread.join()
         self.destination.close()
 
-    def landed(self) -> list[tuple[str, int]]:
-        """(counter, rows) since this was last asked."""
+    def landed(self) -> tuple[int, list[tuple[str, int]]]:
+        """The last epoch delivered, and (counter, rows) up to it since this was last asked.
+
+        Both at one moment: an epoch is noted together with its rows, or not at all.
+        """
         with self._changed:
             rows, self.rows = self.rows, []
-            return rows
+            return self.delivered_epoch, rows
 
     def _run(self) -> None:
         try:

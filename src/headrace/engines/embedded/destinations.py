@@ -33,6 +33,13 @@ LAKE_COLUMNS = (
 )
 
 
+FINAL_COLUMNS = (
+    ("_epoch", pa.int64()),
+    ("_correction", pa.bool_()),
+    ("_withdrawn", pa.bool_()),
+)
+
+
 def open_deliveries(
     engine: JobEngine,
     data: DataDirectory,
@@ -68,17 +75,34 @@ def open_deliveries(
 
 def _begin(engine: JobEngine, delivery: Delivery, delivered: int) -> None:
     """Starts a delivery with every epoch that its destination lacks."""
-    delivery.start(delivered)
+    delivery.start(delivered, _unnoted_rows(engine, delivery, delivered))
     for epoch in range(delivered + 1, engine.ledger.epoch + 1):
         delivery.put(recall(engine, epoch))
+
+
+def _unnoted_rows(engine: JobEngine, delivery: Delivery, delivered: int) -> int:
+    """Rows that landed just before a crash, so that no transaction counted them."""
+    noted = engine.store.rows(
+        "select epoch from meta.marks where output = ? and generation = ?",
+        [delivery.name, engine.ledger.generation],
+    )
+    first = noted[0][0] + 1 if noted else _first_epoch(engine)
+    tables = [delivery.rows_of(recall(engine, epoch)) for epoch in range(first, delivered + 1)]
+    return sum(len(table) for table in tables if table is not None)
 
 
 def _delivered(engine: JobEngine, output: Output, mark: Mark | None, made: StreamRows) -> int:
     """The last epoch of this generation that the destination has; refuses what is not explained."""
     ledger, store = engine.ledger, engine.store
     if mark is None:
-        noted = store.rows("select epoch from meta.marks where output = ?", [output.name])
-        if noted and noted[0][0] > 0:
+        noted = store.rows(
+            "select m.epoch, coalesce(max(c.value), 0) from meta.marks m left join meta.counters c "
+            "on c.kind = 'destination' and c.name = m.output and c.counter = 'landed' "
+            "where m.output = ? group by 1",
+            [output.name],
+        )
+        # A mark comes with the first rows: without any there is none to lose.
+        if noted and noted[0][1] > 0:
             raise StateRefused(
                 f"{output.role} {output.name} has lost what was delivered up to epoch {noted[0][0]}",
                 remedy="Restore it, or begin a new generation: headrace state reset APP",
@@ -112,7 +136,6 @@ def lake_schema(engine: JobEngine, output: Output) -> pa.Schema:
     listed = ", ".join(f"null::{c.type} as {quote(c.name)}" for c in reader.columns)
     relation = engine.store.connection.sql(f"select {listed} limit 0")
     schema = relation.to_arrow_table().schema
-    if isinstance(reader, Stream):
-        for name, type_ in LAKE_COLUMNS:
-            schema = schema.append(pa.field(name, type_))
+    for name, type_ in LAKE_COLUMNS if isinstance(reader, Stream) else FINAL_COLUMNS:
+        schema = schema.append(pa.field(name, type_))
     return schema

@@ -24,10 +24,9 @@ from headrace.engines.embedded.tables import EMBEDDED_ROLES, EmbeddedTable
 from headrace.engines.embedded.views.batch import Batch, Outcome
 from headrace.engines.embedded.views.make import ViewState, view_state
 from headrace.engines.embedded.views.placing import Placing, tally
-from headrace.engines.kernel import verdicts
 from headrace.plan.operators import Dedupe, Explode, Job, Output, Stream, View
 from headrace.storage.contract import Topic
-from headrace.storage.state.store import StateStore
+from headrace.storage.state.store import StateStore, one_row
 
 
 @dataclass
@@ -231,6 +230,7 @@ class JobEngine:
     ) -> Outcome:
         batch = batch_of(part, self.readers[part.source.topic].columns, emit)
         outcome = self.views[view.name].apply(connection, batch)
+        outcome.failed_results = failed_results(connection, view, outcome)
         land(connection, self.job, self.tables, view, outcome, committed, counts)
         return outcome
 
@@ -272,6 +272,17 @@ class JobEngine:
             committed.duplicate[reader.name] = outcome.duplicate
         if outcome.failed:
             self.ledger.failed_rows(part, reader.name, outcome.failed, committed.epoch)
+
+
+def failed_results(
+    connection: duckdb.DuckDBPyConnection, view: View, outcome: Outcome
+) -> int:
+    """How many results are null because they could not be computed, in the rows of an epoch."""
+    rows = outcome.changes or outcome.finals
+    if rows is None or not any(r.expression.can_fail for r in view.results):
+        return 0
+    row = one_row(connection.execute(f"select coalesce(sum(_failed), 0) from {rows}"))
+    return int(row[0]) if row else 0
 
 
 def account(

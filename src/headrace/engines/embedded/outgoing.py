@@ -43,7 +43,8 @@ class StreamRows:
     def lake(self, committed: Committed) -> pa.Table | None:
         """Rows for a lake: the stream's columns, then where each record stands and who is late."""
         if isinstance(self.input, View):
-            return self._final(committed.changes.get(self.output.name))
+            rows = committed.changes.get(self.output.name)
+            return None if rows is None else self._final(self._beyond_mark(rows), committed)
         part = committed.sources.get(self.source.topic)
         if part is None:
             return None
@@ -69,7 +70,7 @@ class StreamRows:
         """Rows for a topic: `key` and `value` as bytes."""
         if isinstance(self.input, View):
             rows = committed.changes.get(self.output.name)
-            return None if rows is None else self._changes(rows)
+            return None if rows is None else self._changes(self._beyond_mark(rows), committed)
         part = committed.sources.get(self.source.topic)
         if part is None:
             return None
@@ -81,9 +82,26 @@ class StreamRows:
             text = rows_to_json(self.connection, rows.select([c.name for c in self.input.columns]))
         return pa.table([self._keys(rows), _as_bytes(text)], schema=_RECORD)
 
-    def _final(self, rows: pa.Table | None) -> pa.Table | None:
-        """Closed windows for a lake: the view's columns alone."""
-        return None if rows is None else rows.select([c.name for c in self.input.columns])
+    def _beyond_mark(self, rows: pa.Table) -> pa.Table:
+        """Final rows of windows that close after what an earlier generation delivered."""
+        if self.after is None or self.output.emit != "final":
+            return rows
+        closed = self.after.watermarks_us.get(self.source.topic)
+        ends = "window_end" if "window_end" in rows.column_names else "session_end_time"
+        if closed is None:
+            return rows
+        moment = pa.scalar(closed, pa.int64()).cast(pa.timestamp("us"))
+        return rows.filter(pc.greater(rows.column(ends), moment))
+
+    def _final(self, rows: pa.Table, committed: Committed) -> pa.Table:
+        """Closed windows for a lake: the view's columns, the epoch, whether it is a correction."""
+        count = len(rows)
+        correction = committed.kind == "correction"
+        gone = pc.equal(rows.column("_op"), "d")
+        kept = rows.select([c.name for c in self.input.columns])
+        kept = kept.append_column("_epoch", pa.repeat(pa.scalar(committed.epoch), count))
+        kept = kept.append_column("_correction", pa.repeat(pa.scalar(correction), count))
+        return kept.append_column("_withdrawn", gone)
 
     def _stream_rows(self, committed: Committed, part: SourceEpoch) -> pa.Table:
         """The stream's rows that the destination lacks, with what identifies their records."""
@@ -138,10 +156,13 @@ class StreamRows:
                 rows = rows.append_column(added.name, made.column(added.name))
         return rows
 
-    def _changes(self, rows: pa.Table) -> pa.Table:
+    def _changes(self, rows: pa.Table, committed: Committed) -> pa.Table:
         """Records of a view's changes: the row as JSON, a delete as a null value."""
-        names = [n for n in rows.column_names if not n.startswith("_")]
-        text = rows_to_json(self.connection, rows.select(names))
+        told = rows.select([n for n in rows.column_names if not n.startswith("_")])
+        if committed.kind == "correction" and self.output.emit == "final":
+            told = told.append_column("_correction", pa.repeat(pa.scalar(True), len(rows)))
+            told = told.append_column("_epoch", pa.repeat(pa.scalar(committed.epoch), len(rows)))
+        text = rows_to_json(self.connection, told)
         if "_op" in rows.column_names:
             gone = pc.equal(rows.column("_op"), "d")
             text = pc.if_else(gone, pa.scalar(None, pa.string()), _one_chunk(text))

@@ -290,23 +290,25 @@ class JobRunner:
         if not self.deliveries:
             return
         generation = self.engine.ledger.generation
+        counts: dict[tuple[str, str, str], int] = {}
+        epochs = {}
+        for delivery in self.deliveries:
+            epochs[delivery.name], landed = delivery.landed()
+            for counter, rows in landed:
+                key = ("destination", delivery.name, counter)
+                counts[key] = counts.get(key, 0) + rows
         connection.execute("delete from meta.marks")
         connection.executemany(
             "insert into meta.marks values (?, ?, ?)",
-            [(d.name, generation, d.delivered_epoch) for d in self.deliveries],
+            [(name, generation, epoch) for name, epoch in epochs.items()],
         )
-        counts: dict[tuple[str, str, str], int] = {}
-        for delivery in self.deliveries:
-            for counter, rows in delivery.landed():
-                key = ("destination", delivery.name, counter)
-                counts[key] = counts.get(key, 0) + rows
         self.store.count((*key, by) for key, by in counts.items())
-        least = min(d.delivered_epoch for d in self.deliveries)
+        # Only what is noted is forgotten: after a crash the rest is counted from here.
+        least = min(epochs.values())
         connection.execute("delete from meta.verdicts where epoch <= ?", [least])
-        for delivery in self.deliveries:
+        for name, epoch in epochs.items():
             connection.execute(
-                "delete from meta.outbox where output = ? and epoch <= ?",
-                [delivery.name, delivery.delivered_epoch],
+                "delete from meta.outbox where output = ? and epoch <= ?", [name, epoch]
             )
 
     def _keep_house(self) -> None:
@@ -321,8 +323,8 @@ class JobRunner:
 
     def _register_readers(self) -> None:
         """Says to each topic from where on this job, its destinations included, still needs it."""
-        epochs = [d.delivered_epoch for d in self.deliveries]
-        least = min(epochs, default=self.engine.ledger.epoch)
+        noted = self.store.rows("select min(epoch) from meta.marks")[0][0]
+        least = self.engine.ledger.epoch if noted is None else noted
         for name, reader in self.engine.readers.items():
             offsets = [end for _, end, *_ in ranges(self.engine, name, least)]
             if not offsets:

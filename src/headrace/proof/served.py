@@ -1,0 +1,72 @@
+"""What a destination of a view serves: its table, or the last row per key of its lake or topic."""
+
+from __future__ import annotations
+
+from headrace.engines.embedded.recall import read_all
+from headrace.engines.embedded.runner import JobRunner
+from headrace.plan.operators import Output, View
+from headrace.proof.fixed import Fixed
+from headrace.storage.lake.reading import relation_sql
+from headrace.storage.topics.log import LocalTopic
+from headrace.values.schema import literal, quote
+
+_CHUNK_RECORDS = 1_000_000
+
+
+def served(runner: JobRunner, fix: Fixed, output: Output, view: View) -> str:
+    """A relation with the view's columns: what readers of `output` see at the fixed epoch."""
+    if output.role == "lake":
+        return _lake(runner, fix, output, view)
+    if output.role == "topic":
+        return _topic(runner, fix, output, view)
+    return "main." + quote(output.name)
+
+
+def _lake(runner: JobRunner, fix: Fixed, output: Output, view: View) -> str:
+    """A correction is a further row of its key; the last one counts, unless it was withdrawn."""
+    columns = ", ".join(quote(c.name) for c in view.columns)
+    if fix.lakes.get(output.name) is None:
+        listed = ", ".join(f"null::{c.type} as {quote(c.name)}" for c in view.columns)
+        return f"(select {listed} limit 0)"
+    lake = relation_sql(runner.data.lake(output.name), fix.lakes[output.name])
+    key = ", ".join(quote(c.name) for c in view.columns if c.key)
+    return (
+        f"(select {columns} from (select *, row_number() over (partition by {key} "
+        f"order by _epoch desc) as _nth from ({lake}) where _epoch <= {fix.epoch}) "
+        "where _nth = 1 and not _withdrawn)"
+    )
+
+
+def _topic(runner: JobRunner, fix: Fixed, output: Output, view: View) -> str:
+    """The topic as compaction would leave it: the last value per key, null values gone."""
+    name = quote(f"_served_{output.name}")
+    types = {c.name: c.type for c in view.columns}
+    topic = LocalTopic.open(runner.data.topics, output.name)
+    load_topic(fix, topic, fix.topics[output.name], name, types)
+    columns = ", ".join(quote(c.name) for c in view.columns)
+    return (
+        f'(select {columns} from (select *, row_number() over (partition by _key, "_partition" '
+        f'order by "_offset" desc) as _nth from {name}) where _nth = 1 and not _deleted)'
+    )
+
+
+def load_topic(
+    fix: Fixed, topic: LocalTopic, ends: list[int], name: str, types: dict[str, str]
+) -> None:
+    """Fills the temporary table `name` with records up to `ends`, values as typed columns."""
+    spec = literal("{" + ", ".join(f'"{c}": "{t}"' for c, t in types.items()) + "}")
+    columns = "".join(f"j.{quote(c)}, " for c in types)
+    at, made = topic.begin_offsets(), False
+    while any(a < e for a, e in zip(at, ends, strict=True)) or not made:
+        share = max(1, _CHUNK_RECORDS // len(at))
+        upto = [min(a + share, e) for a, e in zip(at, ends, strict=True)]
+        fix.cursor.register("_read", read_all(topic, at, upto))
+        sql = (
+            f"select {columns}_key, _partition, _offset, _deleted from ("
+            f"select json_transform(decode(value)::varchar, {spec}) as j, key as _key, "
+            'value is null as _deleted, "partition" as _partition, "offset" as _offset from _read)'
+        )
+        verb = f"insert into {name}" if made else f"create or replace temp table {name} as"
+        fix.cursor.execute(f"{verb} {sql}")
+        fix.cursor.unregister("_read")
+        at, made = upto, True

@@ -1,0 +1,63 @@
+"""Views into lakes and topics: final rows once, changes as they come, corrections on top."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import headrace as hr
+from headrace.ops.jobs.ask import ask
+
+from .test_definitions import UserActivity, fill, holds, rows, settings
+
+
+def make() -> hr.App:
+    app = hr.App("f")
+    source = app.source(
+        UserActivity, topic="user_activity", key="user_id", time="event_time", lateness="2 minutes"
+    )
+    counts = source.tumble("1 minute").by("page_url").agg(n="count(*)")
+    sliding = source.slide("4 minutes", every="2 minutes").agg(n="count(*)")
+    gaps = source.session(gap="3 minutes").by("user_id").agg(n="count(*)")
+    app.lake("final_counts", counts, emit="final")
+    app.topic("count_changes", counts)
+    app.topic("final_sliding", sliding, emit="final")
+    app.topic("gap_changes", gaps)
+    app.lake("final_gaps", gaps, emit="final")
+    app.table("gaps", gaps)
+    app.lake("events", source)
+    return app
+
+
+def late_of(app: hr.App, data: Path, view: str) -> Any:
+    return rows(app, data, f"select late from conservation where name = '{view}'")[0]["late"]
+
+
+def test_views_into_lakes_and_topics_hold_before_and_after_a_recompute(tmp_path: Path) -> None:
+    app = make()
+    fill(tmp_path, 15_000)
+    app.run(until="caught-up", data=tmp_path)
+    assert holds(app, tmp_path)
+    assert late_of(app, tmp_path, "final_counts") > 0
+    closed = rows(
+        app,
+        tmp_path,
+        "select count(*) as n, count(distinct (window_start, page_url)) as d"
+        " from lake.final_counts",
+    )[0]
+    assert closed["n"] == closed["d"] > 0
+    report = ask(app.plan.jobs[0], settings(tmp_path), "recompute", {}).header
+    assert report["corrections"] > 0
+    assert holds(app, tmp_path)
+    corrected = rows(app, tmp_path, "select count(*) as n from lake.final_counts where _correction")
+    assert corrected[0]["n"] > 0
+    told = rows(
+        app,
+        tmp_path,
+        "select count(*) as n from topic.final_sliding "
+        "where contains(value, '\"_correction\":true')",
+    )
+    assert told[0]["n"] > 0
+    fill(tmp_path, 5_000, seed=9)
+    app.run(until="caught-up", data=tmp_path)
+    assert holds(app, tmp_path)
