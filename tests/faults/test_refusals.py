@@ -1,0 +1,88 @@
+"""Topics, states and destinations that are not what a job left behind; and what only looks so."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from headrace.apps.activity import app
+from headrace.storage.topics.log import LocalTopic
+from tests.faults.activity_runs import check_same, result, run, write_log
+from tests.faults.conftest import Undisturbed
+
+
+def test_a_log_of_dead_letters_alone_is_read_again_and_again(tmp_path: Path) -> None:
+    LocalTopic.ensure(tmp_path / "topics", "user_activity", 3).append(pa.array([b"nonsense"]))
+    for _ in range(2):
+        done = run(tmp_path)
+        assert done.returncode == 0, done.stderr
+    [proof] = app.verify(data=tmp_path)
+    assert proof.holds
+
+
+def test_a_topic_made_again(small: Undisturbed, tmp_path: Path) -> None:
+    data = small.copy(tmp_path / "d")
+    assert run(data).returncode == 0
+    aside = data / "topics" / "user_activity"
+    kept = aside.rename(tmp_path / "kept")
+    write_log(data, 1000, seed=8)
+    done = run(data)
+    assert done.returncode == 5
+    assert done.stderr == (
+        'TopicRefused: Topic "user_activity" was deleted and made again since this job read it\n'
+        "Go on with the new one: headrace state reset APP\n"
+    )
+    shutil.rmtree(aside)
+    kept.rename(aside)
+    assert run(data).returncode == 0
+    check_same(result(data), small.result)
+
+
+def test_a_state_of_another_format(small: Undisturbed, tmp_path: Path) -> None:
+    data = small.copy(tmp_path / "d")
+    assert run(data).returncode == 0
+    before = _set_format(data, "999")
+    done = run(data)
+    assert done.returncode == 5
+    assert "has format 999, this version reads" in done.stderr
+    assert "headrace state reset" in done.stderr
+    _set_format(data, before)
+    assert run(data).returncode == 0
+    check_same(result(data), small.result)
+
+
+def test_a_state_that_is_no_state(small: Undisturbed, tmp_path: Path) -> None:
+    data = small.copy(tmp_path / "d")
+    state = data / "jobs" / "activity" / "job.duckdb"
+    state.parent.mkdir(parents=True)
+    state.write_bytes(b"nothing that a database ever wrote" * 1000)
+    done = run(data)
+    assert done.returncode == 5
+    assert done.stderr.startswith(f"StateRefused: {state} cannot be read: ")
+
+
+def test_a_lake_that_was_deleted(small: Undisturbed, tmp_path: Path) -> None:
+    data = small.copy(tmp_path / "d")
+    assert run(data).returncode == 0
+    lake = data / "lakes" / "activity"
+    kept = lake.rename(tmp_path / "kept")
+    done = run(data)
+    assert done.returncode == 5
+    assert done.stderr.startswith(
+        "StateRefused: lake activity has lost what was delivered up to epoch "
+    )
+    shutil.rmtree(lake, ignore_errors=True)
+    kept.rename(lake)
+    assert run(data).returncode == 0
+    check_same(result(data), small.result)
+
+
+def _set_format(data: Path, number: str) -> str:
+    """Writes the number of another format into a state; returns the one that was there."""
+    with duckdb.connect(str(data / "jobs" / "activity" / "job.duckdb")) as state:
+        [(found,)] = state.execute("select value from meta.facts where name = 'format'").fetchall()
+        state.execute("update meta.facts set value = ? where name = 'format'", [number])
+    return str(found)
