@@ -23,6 +23,8 @@ _ENGINE = (
     "set timezone = 'UTC'",
     "set error_on_division_by_zero = false",
     "set preserve_insertion_order = true",
+    # It would compute what two try(…) share before and outside of them, where it raises.
+    "set disabled_optimizers = 'common_subexpressions'",
 )
 
 
