@@ -6,19 +6,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, Literal
 
 from headrace.language.definition import Definition
-from headrace.ops.ingest.generator import GeneratorFactory
-from headrace.ops.jobs.ask import ask_query, ask_verify
-from headrace.ops.jobs.running import RunningApp, run_app, start_app
 from headrace.plan.build import build
 from headrace.plan.operators import Plan
-from headrace.proof.report import Verification
 from headrace.values.settings import Settings, load_settings
-from headrace.values.telemetry import Listener
+
+# The engine is loaded by whoever runs or asks an app: defining one must stay quick.
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from headrace.ops.ingest.generator import GeneratorFactory
+    from headrace.ops.jobs.running import RunningApp
+    from headrace.proof.report import Verification
+    from headrace.values.telemetry import Listener
 
 
 class App(Definition):
@@ -46,6 +48,8 @@ class App(Definition):
 
         Raises DestinationDown when a destination did not take what was committed.
         """
+        from headrace.ops.jobs.running import run_app
+
         run_app(self.plan, _settings(data), until=until, only=job, listener=listener)
 
     @contextmanager
@@ -53,6 +57,8 @@ class App(Definition):
         self, *, data: str | Path | None = None, listener: Listener | None = None
     ) -> Iterator[RunningApp]:
         """Runs every job in the background; use as a context manager, which stops them."""
+        from headrace.ops.jobs.running import start_app
+
         with start_app(self.plan, _settings(data), listener=listener) as running:
             yield running
 
@@ -63,12 +69,16 @@ class App(Definition):
 
         Works whether the job runs (in any process) or not.
         """
+        from headrace.ops.jobs.ask import ask_query
+
         return ask_query(self.plan, _settings(data), sql, job)
 
     def verify(
         self, *, data: str | Path | None = None, job: str | None = None
     ) -> tuple[Verification, ...]:
         """Proves every job (or `job`): what is served against a batch over the same events."""
+        from headrace.ops.jobs.ask import ask_verify
+
         return ask_verify(self.plan, _settings(data), job)
 
 

@@ -49,6 +49,7 @@ class Delivery:
         self._records = 0
         self.problem: HeadraceError | BaseException | None = None
         self.down_since: float | None = None
+        self.refusal = "it is slow"
         self.delivered_epoch = 0
         self.rows: list[tuple[str, int]] = []
         self._thread = threading.Thread(target=self._run, name=f"deliver-{self.name}", daemon=True)
@@ -169,6 +170,7 @@ class Delivery:
                     raise
                 wait = _RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)]
                 self.down_since = self.down_since or time.time()
+                self.refusal = error.what
                 self.tell(DestinationDown(self.job, self.name, error.what, wait))
                 with self._changed:
                     if self._stop or self._changed.wait_for(lambda: self._stop, wait):

@@ -139,7 +139,9 @@ class JobEngine:
         once a second. `stop` bounds what is read, by topic. `alongside` may write into the same
         transaction.
         """
-        if not self.lag() and not (show and self._unshown()):
+        # With an idle timeout, time alone may move a watermark.
+        timed = any(r.source.idle_timeout_us is not None for r in self.readers.values())
+        if not (timed or self.lag() or (show and self._unshown())):
             return None
         now_us = max(now_us, self.ledger.time_us)
         connection = self.store.connection
@@ -148,7 +150,8 @@ class JobEngine:
             t: r.read(connection, share, now_us, (stop or {}).get(t))
             for t, r in self.readers.items()
         }
-        if not any(len(s.records) for s in read.values()) and not (show and self._unshown()):
+        moved = any(s.after.watermark_us > s.before.watermark_us for s in read.values())
+        if not (moved or any(len(s.records) for s in read.values()) or (show and self._unshown())):
             return None
         emit = show or time.monotonic() - self._shown_at >= 1.0
         committed = Committed(self.ledger.generation, self.ledger.epoch + 1, now_us, read)
@@ -274,9 +277,7 @@ class JobEngine:
             self.ledger.failed_rows(part, reader.name, outcome.failed, committed.epoch)
 
 
-def failed_results(
-    connection: duckdb.DuckDBPyConnection, view: View, outcome: Outcome
-) -> int:
+def failed_results(connection: duckdb.DuckDBPyConnection, view: View, outcome: Outcome) -> int:
     """How many results are null because they could not be computed, in the rows of an epoch."""
     rows = outcome.changes or outcome.finals
     if rows is None or not any(r.expression.can_fail for r in view.results):

@@ -165,7 +165,7 @@ class JobRunner:
                     and self._given_up(delivery)
                 ):
                     raise DestinationDown(
-                        f"{delivery.name} did not take what was committed",
+                        f"{delivery.name} did not take what was committed: {delivery.refusal}",
                         remedy="Nothing is lost: it is delivered at the next start.",
                     )
         with self.store.transaction() as connection:

@@ -54,6 +54,8 @@ class SourceReader:
         self.source, self.topic = source, topic
         self.position = position or Position([0] * topic.partitions)
         self.columns = tuple(f.name for f in source.schema.fields)
+        # When each partition last gave a record, by the clock: 0 until the first look.
+        self._read_us = [0] * topic.partitions
         self._decoding = decoding(threads)
         self._ahead: tuple[list[int], list[int] | None, Future[_Part]] | None = None
         self._pool = ThreadPoolExecutor(1, f"decode-{source.topic}")
@@ -97,19 +99,31 @@ class SourceReader:
         """The next part of the topic, about `records_max` records; may be empty."""
         before = self.position
         ends = self.topic.end_offsets()
+        self._read_us = [us or now_us for us in self._read_us]
         exempt = tuple(
             p
             for p in range(self.topic.partitions)
-            if p not in before.greatest_us and before.offsets[p] >= ends[p]
+            if before.offsets[p] >= ends[p] and self._holds_nobody(p, now_us)
         )
-        part = self._taken(before.offsets, stop, records_max)
+        # Not past `ends`: who is exempt was decided by them.
+        part = self._taken(before.offsets, stop, ends, records_max)
         offsets = _advanced(before.offsets, part.records)
+        for p, (old, new) in enumerate(zip(before.offsets, offsets, strict=True)):
+            if new > old:
+                self._read_us[p] = now_us
         if sum(ends) - sum(offsets) > _AHEAD_RECORDS:
             future = self._pool.submit(self._part, offsets, stop, records_max)
             self._ahead = (offsets, stop, future)
         return placed_in_time(
             connection, self.source, self.topic, part, before, offsets, exempt, now_us
         )
+
+    def _holds_nobody(self, partition: int, now_us: int) -> bool:
+        """Whether a partition with nothing unread is out of the watermark: no event yet, or idle."""
+        if partition not in self.position.greatest_us:
+            return True
+        timeout_us = self.source.idle_timeout_us
+        return timeout_us is not None and now_us - self._read_us[partition] >= timeout_us
 
     def again(
         self,
@@ -126,12 +140,15 @@ class SourceReader:
             connection, self.source, self.topic, part, before, offsets, exempt, now_us
         )
 
-    def _taken(self, start: list[int], stop: list[int] | None, records_max: int) -> _Part:
+    def _taken(
+        self, start: list[int], stop: list[int] | None, ends: list[int], records_max: int
+    ) -> _Part:
         """What was decoded ahead, if it is what is wanted, else the same now."""
         ahead, self._ahead = self._ahead, None
         if ahead is not None and ahead[0] == start and ahead[1] == stop:
             return ahead[2].result()
-        return self._pool.submit(self._part, start, stop, records_max).result()
+        bound = ends if stop is None else [min(s, e) for s, e in zip(stop, ends, strict=True)]
+        return self._pool.submit(self._part, start, bound, records_max).result()
 
     def _part(self, start: list[int], stop: list[int] | None, records_max: int) -> _Part:
         return self._decoded(self.topic.read(start, stop, records_max=records_max))
