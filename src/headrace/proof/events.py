@@ -70,7 +70,8 @@ def _renumbered(source: Source, lake: str) -> str:
         f"where topic = {literal(source.topic)} and end_offset > start_offset"
     )
     return (
-        "(select l.* replace (case when l._replay is null then r.epoch else l._epoch end as _epoch) "
+        "(select l.* replace "
+        "(case when l._replay is null then r.epoch else l._epoch end as _epoch) "
         f"from {lake} l asof left join ({ranges}) r on l._partition = r.p "
         "and l._offset >= r.start_offset where l._replay is not null or l._offset < r.end_offset)"
     )
@@ -115,7 +116,8 @@ def _insert_replayed(fix: Fixed, reader: SourceReader, name: str) -> None:
     source = reader.source
     records = fix.cursor.sql(
         'select "partition", "offset", null::blob as key, value, arrival_time, replayed, '
-        "topic_generation, epoch from meta.dead_letters where replayed is not null and view is null "
+        "topic_generation, epoch from meta.dead_letters "
+        "where replayed is not null and view is null "
         f"and topic = {literal(source.topic)}"
     ).to_arrow_table()
     if not len(records):

@@ -21,7 +21,8 @@ _PATIENCE_SECONDS = 60.0
 class Fixed:
     """Epoch `epoch` of `generation`; `cursor` sees the state as it was then, whatever goes on.
 
-    `undelivered` names destinations that did not take it, `lakes` the versions of lakes and `topics` the end offsets of topics then.
+    `undelivered` names destinations that did not take it, `lakes` the versions of lakes and
+    `topics` the end offsets of topics then.
     """
 
     generation: int

@@ -72,7 +72,8 @@ def _forget(runner: JobRunner, view: View) -> None:
     connection, engine = runner.store.connection, runner.engine
     for (name,) in connection.execute(
         "select table_name from information_schema.tables where table_schema = 'state' "
-        f"and (table_name = {literal(view.name)} or starts_with(table_name, {literal(view.name + '.')}))"
+        f"and (table_name = {literal(view.name)} "
+        f"or starts_with(table_name, {literal(view.name + '.')}))"
     ).fetchall():
         connection.execute(f"drop table state.{quote(name)}")
     for table in engine.tables[view.name]:

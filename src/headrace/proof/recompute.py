@@ -1,4 +1,4 @@
-"""`recompute`: closed windows again, from all events, late ones too; the differences are corrections.
+"""`recompute`: closed windows again, from all events, late ones too; differences are corrections.
 
 The same calculation as `verify` with one more period recomputed. Corrections are an epoch of the
 job like any other, and the period is noted with the offsets up to which it read, so that from
@@ -53,7 +53,8 @@ def recompute(
 ) -> Recomputation:
     """Recomputes windows and sessions that end in (`from_us`, `to_us`] and are closed.
 
-    Of the views named in `only`, or of all. Writes the corrections unless `dry_run`. Raises StateRefused when neither lake nor log holds
+    Of the views named in `only`, or of all. Writes the corrections unless `dry_run`.
+    Raises StateRefused when neither lake nor log holds
     all the events.
     """
     tell = progress or (lambda what, done, of: None)
@@ -98,7 +99,8 @@ def _check_whole(runner: JobRunner, events: dict[str, Events]) -> None:
     for topic, held in events.items():
         if not held.whole:
             raise StateRefused(
-                f"no lake holds all of {topic}, and its log no longer reaches back to its beginning",
+                f"no lake holds all of {topic}, and its log no longer reaches back to "
+                "its beginning",
                 remedy="Declare a lake of the whole source before retention takes its records.",
             )
 

@@ -37,7 +37,8 @@ def check_sums(runner: JobRunner, fix: Fixed, events: dict[str, Events]) -> list
 
 def _text(row: dict[str, object]) -> str:
     if row["kind"] == "source":
-        return f"read {row['read']} = accepted {row['accepted']} + dead-lettered {row['dead_lettered']}"
+        refused = f"dead-lettered {row['dead_lettered']}"
+        return f"read {row['read']} = accepted {row['accepted']} + {refused}"
     if row["kind"] == "destination":
         return f"sent {row['sent']} = landed {row['landed']} + refused {row['refused']}"
     parts = ("applied", "filtered", "late", "duplicate", "failed")

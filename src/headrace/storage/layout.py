@@ -1,8 +1,8 @@
 """Where everything embedded lies: one directory, three parts.
 
-    DATA/topics/<topic>/     the log
-    DATA/lakes/<name>/       Delta tables
-    DATA/jobs/<job>/         state, lock, spill
+DATA/topics/<topic>/     the log
+DATA/lakes/<name>/       Delta tables
+DATA/jobs/<job>/         state, lock, spill
 """
 
 from __future__ import annotations

@@ -62,10 +62,10 @@ def _apart(column: str, kind: Kind, allowances: bool) -> str | None:
     if kind == "float":
         allowed = f"{RELATIVE!r} * greatest(abs({e}), abs({s}))"
         if allowances:
-            allowed = quote(companion("allowed", column))
+            allowed = f"e.{quote(companion('allowed', column))}"
         near = f"isfinite({e}) and isfinite({s}) and abs({e} - {s}) <= {allowed}"
     elif kind == "quantile" and allowances:
-        low, high = (quote(companion(side, column)) for side in ("low", "high"))
+        low, high = (f"e.{quote(companion(side, column))}" for side in ("low", "high"))
         near = f"{s} between {low} and {high}"
     else:
         return None

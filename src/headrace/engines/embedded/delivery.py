@@ -51,16 +51,12 @@ class Delivery:
         self.down_since: float | None = None
         self.refusal = "it is slow"
         self.delivered_epoch = 0
-        self.rows: list[tuple[str, int]] = []
+        self.rows = {"sent": 0, "landed": 0}
         self._thread = threading.Thread(target=self._run, name=f"deliver-{self.name}", daemon=True)
 
-    def start(self, delivered_epoch: int, unnoted_rows: int) -> None:
-        """Begins with the epoch after `delivered_epoch`.
-
-        `unnoted_rows` landed before it and were not counted when the last run ended.
-        """
-        self.delivered_epoch = delivered_epoch
-        self.rows += [("sent", unnoted_rows), ("landed", unnoted_rows)]
+    def start(self, delivered_epoch: int, rows: dict[str, int]) -> None:
+        """Begins with the epoch after `delivered_epoch`; `rows` were sent and landed up to it."""
+        self.delivered_epoch, self.rows = delivered_epoch, rows
         self._thread.start()
 
     def put(self, committed: Committed) -> None:
@@ -92,7 +88,7 @@ class Delivery:
             return self.delivered_epoch >= epoch
 
     def stop(self) -> None:
-        """Ends the thread after the delivery in flight; what waits is delivered at the next start."""
+        """Ends the thread after the delivery in flight; the next start delivers what waits."""
         with self._changed:
             self._stop = True
             self._changed.notify_all()
@@ -100,14 +96,10 @@ class Delivery:
             self._thread.join()
         self.destination.close()
 
-    def landed(self) -> tuple[int, list[tuple[str, int]]]:
-        """The last epoch delivered, and (counter, rows) up to it since this was last asked.
-
-        Both at one moment: an epoch is noted together with its rows, or not at all.
-        """
+    def landed(self) -> tuple[int, dict[str, int]]:
+        """The last epoch delivered, and all rows sent and landed up to it, of one moment."""
         with self._changed:
-            rows, self.rows = self.rows, []
-            return self.delivered_epoch, rows
+            return self.delivered_epoch, dict(self.rows)
 
     def _run(self) -> None:
         try:
@@ -155,13 +147,14 @@ class Delivery:
             for _ in batch:
                 self._records -= self._queue.popleft().records
             self.delivered_epoch = last.epoch
-            self.rows += [("sent", sent), ("landed", landed)]
+            self.rows["sent"] += sent
+            self.rows["landed"] += landed
             self._changed.notify_all()
         seconds = time.monotonic() - begun
         self.tell(DestinationDelivered(self.job, self.name, last.epoch, landed, seconds))
 
     def _until_taken(self, rows: pa.Table, mark: Mark) -> int | None:
-        """Delivers, again and again with back-off while the destination is down; None if stopped."""
+        """Delivers, again and again while the destination is down; None if stopped."""
         for attempt in range(1 << 30):
             try:
                 landed = self.destination.deliver(rows, mark)

@@ -75,20 +75,28 @@ def open_deliveries(
 
 def _begin(engine: JobEngine, delivery: Delivery, delivered: int) -> None:
     """Starts a delivery with every epoch that its destination lacks."""
-    delivery.start(delivered, _unnoted_rows(engine, delivery, delivered))
+    delivery.start(delivered, _rows(engine, delivery, delivered))
     for epoch in range(delivered + 1, engine.ledger.epoch + 1):
         delivery.put(recall(engine, epoch))
 
 
-def _unnoted_rows(engine: JobEngine, delivery: Delivery, delivered: int) -> int:
-    """Rows that landed just before a crash, so that no transaction counted them."""
-    noted = engine.store.rows(
+def _rows(engine: JobEngine, delivery: Delivery, delivered: int) -> dict[str, int]:
+    """All rows sent and landed; those of a crash's last moment are in no transaction yet."""
+    store = engine.store
+    noted = store.rows(
         "select epoch from meta.marks where output = ? and generation = ?",
         [delivery.name, engine.ledger.generation],
     )
     first = noted[0][0] + 1 if noted else _first_epoch(engine)
     tables = [delivery.rows_of(recall(engine, epoch)) for epoch in range(first, delivered + 1)]
-    return sum(len(table) for table in tables if table is not None)
+    unnoted = sum(len(table) for table in tables if table is not None)
+    counted = dict(
+        store.rows(
+            "select counter, value from meta.counters where kind = 'destination' and name = ?",
+            [delivery.name],
+        )
+    )
+    return {counter: counted.get(counter, 0) + unnoted for counter in ("sent", "landed")}
 
 
 def _delivered(engine: JobEngine, output: Output, mark: Mark | None, made: StreamRows) -> int:
@@ -104,7 +112,7 @@ def _delivered(engine: JobEngine, output: Output, mark: Mark | None, made: Strea
         # A mark comes with the first rows: without any there is none to lose.
         if noted and noted[0][1] > 0:
             raise StateRefused(
-                f"{output.role} {output.name} has lost what was delivered up to epoch {noted[0][0]}",
+                f"{output.role} {output.name} has lost what it was given up to epoch {noted[0][0]}",
                 remedy="Restore it, or begin a new generation: headrace state reset APP",
             )
         return _first_epoch(engine) - 1

@@ -233,6 +233,7 @@ class JobEngine:
     ) -> Outcome:
         batch = batch_of(part, self.readers[part.source.topic].columns, emit)
         outcome = self.views[view.name].apply(connection, batch)
+        outcome.failed_results = _failed_results(connection, view, outcome)
         outcome.failed_results = failed_results(connection, view, outcome)
         land(connection, self.job, self.tables, view, outcome, committed, counts)
         return outcome
@@ -284,6 +285,15 @@ def failed_results(connection: duckdb.DuckDBPyConnection, view: View, outcome: O
         return 0
     row = one_row(connection.execute(f"select coalesce(sum(_failed), 0) from {rows}"))
     return int(row[0]) if row else 0
+
+
+def _failed_results(connection: duckdb.DuckDBPyConnection, view: View, outcome: Outcome) -> int:
+    """Results of changed rows that could not be computed and are null."""
+    rows = outcome.changes or outcome.finals
+    if rows is None or not any(r.expression.can_fail for r in view.results):
+        return 0
+    found = connection.execute(f"select coalesce(sum(_failed), 0)::bigint from {rows}").fetchall()
+    return int(found[0][0])
 
 
 def account(

@@ -54,7 +54,8 @@ class Ledger:
     def position(self, source: Source) -> Position | None:
         """How far a source was read; None if never."""
         rows = self.store.rows(
-            'select next_offset, greatest_us from meta.partitions where topic = ? order by "partition"',
+            "select next_offset, greatest_us from meta.partitions where topic = ? "
+            'order by "partition"',
             [source.topic],
         )
         if not rows:

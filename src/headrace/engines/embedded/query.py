@@ -43,7 +43,7 @@ def _check(cursor: duckdb.DuckDBPyConnection, sql: str) -> None:
     if len(statements) != 1 or not kinds <= allowed:
         raise UsageError(
             "a query is one SELECT: nothing here can be changed by SQL",
-            remedy="Write one statement that begins with SELECT, FROM, WITH, DESCRIBE or SUMMARIZE.",
+            remedy="Write one statement that begins with SELECT, FROM, WITH or DESCRIBE.",
         )
 
 

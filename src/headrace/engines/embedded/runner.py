@@ -290,19 +290,25 @@ class JobRunner:
         if not self.deliveries:
             return
         generation = self.engine.ledger.generation
-        counts: dict[tuple[str, str, str], int] = {}
-        epochs = {}
+        # As totals, so that nothing is lost when this transaction fails and another follows.
+        counted = {
+            (name, counter): value
+            for name, counter, value in self.store.rows(
+                "select name, counter, value from meta.counters where kind = 'destination'"
+            )
+        }
+        counts, epochs = [], {}
         for delivery in self.deliveries:
             epochs[delivery.name], landed = delivery.landed()
-            for counter, rows in landed:
-                key = ("destination", delivery.name, counter)
-                counts[key] = counts.get(key, 0) + rows
+            for counter, rows in landed.items():
+                by = rows - counted.get((delivery.name, counter), 0)
+                counts.append(("destination", delivery.name, counter, by))
         connection.execute("delete from meta.marks")
         connection.executemany(
             "insert into meta.marks values (?, ?, ?)",
             [(name, generation, epoch) for name, epoch in epochs.items()],
         )
-        self.store.count((*key, by) for key, by in counts.items())
+        self.store.count(counts)
         # Only what is noted is forgotten: after a crash the rest is counted from here.
         least = min(epochs.values())
         connection.execute("delete from meta.verdicts where epoch <= ?", [least])

@@ -119,7 +119,7 @@ class SourceReader:
         )
 
     def _holds_nobody(self, partition: int, now_us: int) -> bool:
-        """Whether a partition with nothing unread is out of the watermark: no event yet, or idle."""
+        """Whether a partition with nothing unread stays out: no event yet, or idle."""
         if partition not in self.position.greatest_us:
             return True
         timeout_us = self.source.idle_timeout_us

@@ -25,7 +25,9 @@ _DEAD = pa.schema([("_row", pa.int64()), ("_field", pa.string()), ("_reason", pa
 
 @dataclass(frozen=True)
 class Decoded:
-    """Events (columns of the class, `_time`, `_row`, `_partition`, `_offset`, `_arrival_time`) and refusals.
+    """Events and refusals.
+
+    Events have the columns of the class, `_time`, `_row`, `_partition`, `_offset`, `_arrival_time`.
 
     `_row` is the record's place in the table that was decoded; both tables are in its order.
     """

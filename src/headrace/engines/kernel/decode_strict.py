@@ -59,7 +59,8 @@ def strict_sql(source: Source, records: str) -> str:
         from (
           select _row, {own}, _whole, {values}, {reasons} from (
             select _row, {own}, {_whole_reason()} as _whole, {tokens} from (
-              select *, json_transform(case when _valid then value end, {literal(_spec(fields))}) as j
+              select *, json_transform(case when _valid then value end, {literal(_spec(fields))})
+                as j
               from (select *, json_valid(value) as _valid from {records}))))"""
 
 
@@ -117,7 +118,8 @@ def _scalar(name: str, t: str, unit: str | None) -> Judged:
         return Judged(
             value,
             f"""case when not regexp_full_match({t}, '{_NUMBER}') then 'is not a number: ' || {seen}
-                when {value} is null or not isfinite({value}) then 'is out of range: ' || {seen} end""",
+                when {value} is null or not isfinite({value})
+                then 'is out of range: ' || {seen} end""",
         )
     if name == "bool":
         return Judged(
@@ -144,8 +146,9 @@ def _whole_number(t: str) -> Judged:
         f"then try_cast({double} as bigint) end"
     )
     seen = f"left({t}, 40)"
-    reason = f"""case when not regexp_full_match({t}, '{_NUMBER}') then 'is not a whole number: ' || {seen}
-        when {double} is not null and {double} <> trunc({double}) then 'is not a whole number: ' || {seen}
+    reason = f"""case when not regexp_full_match({t}, '{_NUMBER}')
+          or ({double} is not null and {double} <> trunc({double}))
+          then 'is not a whole number: ' || {seen}
         when ({value}) is null then 'does not fit 64 bits: ' || {seen} end"""
     return Judged(value, reason)
 
@@ -159,7 +162,8 @@ def _datetime(t: str, unit: str | None) -> Judged:
         reason = f"case when ({value}) is null then 'is not a time in {unit}: ' || {seen} end"
         return Judged(value, f"coalesce({number.reason}, {reason})")
     text = f"upper(json_extract_string({t}, '$'))"
-    zoned = f"case when regexp_matches({text}, '(Z|[+-]\\d\\d:\\d\\d)$') then {text} else {text} || 'Z' end"
+    has_zone = f"regexp_matches({text}, '(Z|[+-]\\d\\d:\\d\\d)$')"
+    zoned = f"case when {has_zone} then {text} else {text} || 'Z' end"
     value = f"try(make_timestamp(epoch_us(try_cast({zoned} as timestamptz))))"
     reason = f"""case when not starts_with({t}, '"') then 'is not a time as text: ' || {seen}
         when not regexp_full_match({t}, '{_RFC3339}') or {value} is null or year({value}) < 1
@@ -171,7 +175,8 @@ def _literal(values: tuple[str, ...] | tuple[int, ...], t: str) -> Judged:
     base = _scalar("str" if isinstance(values[0], str) else "int", t, None)
     allowed = ", ".join(literal(v) for v in values)
     valid = literal(", ".join(str(v) for v in values))
-    reason = f"case when ({base.value}) not in ({allowed}) then 'is ' || left({t}, 40) || ', not one of ' || {valid} end"
+    said = f"'is ' || left({t}, 40) || ', not one of ' || {valid}"
+    reason = f"case when ({base.value}) not in ({allowed}) then {said} end"
     return Judged(base.value, f"coalesce({base.reason}, {reason})")
 
 

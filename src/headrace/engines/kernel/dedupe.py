@@ -54,5 +54,7 @@ def remembered_sql(step: Dedupe, fresh: str, memory: str) -> str:
     """The memory with what is `fresh` added: only entries that `fresh` touches."""
     by = ["_partition", *names(step)]
     columns = ", ".join(by)
-    held = f"select {columns}, _greatest from {memory} m where exists (select 1 from {fresh} f where {matches('m', 'f', by)})"
-    return f"select {columns}, max(_greatest) as _greatest from (select * from {fresh} union all {held}) group by {columns}"
+    touched = f"exists (select 1 from {fresh} f where {matches('m', 'f', by)})"
+    held = f"select {columns}, _greatest from {memory} m where {touched}"
+    both = f"(select * from {fresh} union all {held})"
+    return f"select {columns}, max(_greatest) as _greatest from {both} group by {columns}"

@@ -23,7 +23,8 @@ def intervals_sql(view: View, rows: str) -> str:
     timed = f"select *, epoch_us(_time) as _us from {rows} where _verdict = 0"
     cut = f"select *, lag(_us) over ({part}order by _us) as _before from ({timed})"
     numbered = (
-        f"select *, sum(case when _us - _before < {_gap(view)} then 0 else 1 end) {window} as _part "
+        f"select *, sum(case when _us - _before < {_gap(view)} then 0 else 1 end) {window} "
+        f"as _part "
         f"from ({cut})"
     )
     states = "".join(f", {c.partial} as {c.name}" for c in state_columns(view))
@@ -39,7 +40,8 @@ def joined_sql(view: View, intervals: str) -> str:
     """`intervals` with those closer than the gap made one."""
     keys = key_names(view)
     part = f"partition by {', '.join(keys)} " if keys else ""
-    reach = f"max(_last) over ({part}order by _first, _last rows between unbounded preceding and 1 preceding)"
+    before = "order by _first, _last rows between unbounded preceding and 1 preceding"
+    reach = f"max(_last) over ({part}{before})"
     cut = f"select *, {reach} as _reach from {intervals}"
     apart = f"case when _first - _reach < {_gap(view)} then 0 else 1 end"
     running = (

@@ -94,7 +94,8 @@ def sessions_sql(view: View, sessions: str, merged: str) -> str:
     keys = "".join(f"s.{k}, " for k in key_names(view))
     states = "".join(f", m.{c.name}" for c in state_columns(view))
     return (
-        f"select {keys}make_timestamp(s._first) as _started, make_timestamp(s._ended_us) as _ended, "
+        f"select {keys}make_timestamp(s._first) as _started, "
+        f"make_timestamp(s._ended_us) as _ended, "
         f"s._why, s._final, s._first, s._last, s._stays, s._session{states} "
         f"from {sessions} s join {merged} m on m._session = s._session"
     )

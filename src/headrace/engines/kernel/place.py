@@ -139,7 +139,8 @@ def _late(window: Window | None, rows: str) -> str:
         start = slice_sql(time, size, offset)
         late = f"{start} + {size} <= _closed"
     code = verdicts.code(verdicts.LATE)
-    verdict = f"case when _verdict = 0 and (({late}) or _replay is not null) then {code} else _verdict end"
+    closed = f"(({late}) or _replay is not null)"
+    verdict = f"case when _verdict = 0 and {closed} then {code} else _verdict end"
     return f"select * replace (({verdict}) as _verdict), {start} as _slice from ({rows})"
 
 

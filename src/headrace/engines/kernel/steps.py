@@ -126,7 +126,10 @@ def _explode(
     )
     count = "greatest(1, coalesce(len(_l.v), 0))"
     inner = f"select *, {listed} from ({rows})"
-    spread = f"select * exclude (_verdict), ({verdict}) as _verdict, unnest(range({count})) as _i from ({inner})"
+    spread = (
+        f"select * exclude (_verdict), ({verdict}) as _verdict, unnest(range({count})) as _i "
+        f"from ({inner})"
+    )
     # Exploding twice must keep positions unique and in order.
     pos = "_pos * 1000000 + _i as _pos"
     element = f"case when _verdict = 0 then _l.v[_i + 1] end as {quote(step.name)}"

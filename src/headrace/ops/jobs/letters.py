@@ -34,7 +34,8 @@ def shown(runner: JobRunner, request: Mapping[str, Any]) -> pa.Table:
     return _rows(
         runner,
         'select topic, "partition", "offset", view, field, reason, '
-        "coalesce(try(decode(value)), value::varchar) as value, value_bytes, arrival_time, replayed "
+        "coalesce(try(decode(value)), value::varchar) as value, value_bytes, arrival_time, "
+        "replayed "
         f'from meta.dead_letters where {where} order by epoch desc, "partition", "offset" desc '
         f"limit {int(request.get('limit', 20))}",
     )

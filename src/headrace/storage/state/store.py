@@ -6,6 +6,8 @@ together and is on disk before anything leaves.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +20,8 @@ from headrace.values.errors import DiskRefused, HeadraceError, StateRefused
 from headrace.values.points import reach
 
 FILE_NAME = "job.duckdb"
+_DISK_ERRORS = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES)
+_MEND_DISK = "Make room or mend the permission, then run again: nothing is lost."
 
 _ENGINE = (
     "set timezone = 'UTC'",
@@ -80,7 +84,8 @@ class StateStore:
         if found.get("format") != str(FORMAT):
             raise StateRefused(
                 f"{self.path} has format {found.get('format')}, this version reads {FORMAT}",
-                remedy="Use the version of Headrace that wrote it, or rebuild: headrace state reset APP",
+                remedy="Use the version of Headrace that wrote it, or begin anew: "
+                "headrace state reset APP",
             )
         if found.get("duckdb") != version:
             raise StateRefused(
@@ -194,5 +199,13 @@ def disk_errors(path: Path) -> Iterator[None]:
             ) from error
         raise DiskRefused(
             f"{path.parent} does not take what was to be written: {first}",
-            remedy="Make room or mend the permission, then run again: nothing is lost.",
+            remedy=_MEND_DISK,
+        ) from error
+    except duckdb.TransactionException as error:
+        # So says a commit whose log could not be written.
+        first = str(error).splitlines()[0]
+        if not any(os.strerror(number) in first for number in _DISK_ERRORS):
+            raise
+        raise DiskRefused(
+            f"{path.parent} does not take what was to be written: {first}", remedy=_MEND_DISK
         ) from error

@@ -41,7 +41,8 @@ class Outcome:
 
     `counts` are records by verdict, `row_counts` rows by verdict (the same unless exploded),
     `reasons` filtered records by reason. `late` and `duplicate` are `_row`s; `failed` pairs of
-    (`_row`, expression), `failed_results` counts results that could not be computed. `changes` and `finals` name relations of rows: `_op` and the columns.
+    (`_row`, expression), `failed_results` counts results that could not be computed. `changes`
+    and `finals` name relations of rows: `_op` and the columns.
     """
 
     counts: dict[str, int] = field(default_factory=dict)

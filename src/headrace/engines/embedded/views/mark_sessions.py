@@ -67,7 +67,8 @@ class MarkSessions:
         )
         columns = ", ".join(marks.row_columns(view))
         waiting = connection.sql(
-            f"select {columns}, null::bigint as _row, 0 as _verdict from {self.pending} t where {mine}"
+            f"select {columns}, null::bigint as _row, 0 as _verdict from {self.pending} t "
+            f"where {mine}"
         ).to_arrow_table()
         pool = pa.concat_tables([waiting, fresh], promote_options="permissive")
         sessions = self._place(connection, batch, pool, carried, outcome)
@@ -196,7 +197,7 @@ def _counted(fresh: pa.Table) -> dict[int, int]:
 def _sequence_rows(
     pool: pa.Table, held: pa.Table, applied: np.ndarray, keys: list[str]
 ) -> tuple[Rows, dict[str, pa.Array]]:
-    """Carried sessions, then the applied rows of `pool`, as `sequence` wants them; and their keys."""
+    """Carried sessions, then the applied rows of `pool`, for `sequence`; and their keys."""
     whole = len(applied) == len(pool)
     picked = pool if whole else pool.select(keys).take(pa.array(applied))
     keyed = {

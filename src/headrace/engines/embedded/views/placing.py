@@ -142,7 +142,10 @@ def _failures(
     connection: duckdb.DuckDBPyConnection, placing: Placing, rows: str
 ) -> list[tuple[int, str]]:
     low = verdicts.code(verdicts.FAILED)
-    sql = f"select distinct _row, _verdict from {rows} where _verdict >= {low} and _verdict < {low + 1000}"
+    sql = (
+        f"select distinct _row, _verdict from {rows} "
+        f"where _verdict >= {low} and _verdict < {low + 1000}"
+    )
     found = connection.execute(sql).fetchall()
     return [
         (row, placing.placed.failures[verdict % verdicts.SPAN]) for row, verdict in sorted(found)

@@ -67,7 +67,8 @@ class SlidingView(KeyedView):
         if view.top is None:
             sql = panes.touched_sql(view, self.changed)
         else:
-            windows = f"select distinct unnest({panes.windows_of(view, '_slice')}) as _slice from {self.changed}"
+            starts = panes.windows_of(view, "_slice")
+            windows = f"select distinct unnest({starts}) as _slice from {self.changed}"
             held = f"(select * from {self.state} union all by name select * from {self.changed})"
             sql = (
                 f"select * from ({panes.touched_sql(view, held)}) t "
