@@ -52,6 +52,13 @@ def test_json_is_exact(tmp_path: Path) -> None:
     assert (rows[1]["list"], rows[2]["list"], rows[3]["list"]) == ([], None, [None])
 
 
+def test_columns_of_one_name_keep_their_own_values(tmp_path: Path) -> None:
+    rows = pa.Table.from_arrays([pa.array([n]) for n in range(4)], names=["a", "A", "a_1", "a"])
+    assert json.loads(written(rows, "json", tmp_path)) == [{"a": 0, "A_2": 1, "a_1": 2, "a_3": 3}]
+    assert written(rows, "csv", tmp_path).splitlines()[1] == b"0,1,2,3"
+    assert b"0    1    2    3" in written(rows, "table", tmp_path)
+
+
 def test_csv_can_be_read_back(tmp_path: Path) -> None:
     text = written(ROWS, "csv", tmp_path).decode()
     assert text.startswith("text,number,exact,real,time,bytes,list\na,1,1.50,0.1,2026-01-05 00:00")

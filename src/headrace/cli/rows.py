@@ -27,10 +27,11 @@ _CHUNK_BYTES = 1 << 20
 
 
 def write_rows(rows: pa.Table, format: Format, out: Path | None) -> None:
-    """Writes `rows` to `out`, or to standard output.
+    """Writes `rows` to `out`, or to standard output; a name that stands twice becomes `name_1`.
 
     Raises DiskRefused when `out` cannot be written, UsageError for Parquet on a terminal.
     """
+    rows = rows.rename_columns(_distinct(rows.column_names))
     if out is None:
         if format == "parquet" and sys.stdout.isatty():
             raise UsageError(
@@ -50,6 +51,20 @@ def write_rows(rows: pa.Table, format: Format, out: Path | None) -> None:
         raise DiskRefused(
             f"{out} cannot be written: {error.strerror}", remedy="Choose another with --out FILE."
         ) from error
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """`names` without two that DuckDB would take for one, which would give both one's values."""
+    taken = {name.lower() for name in names}
+    found: list[str] = []
+    seen: set[str] = set()
+    for name in names:
+        n, made = 0, name
+        while made.lower() in (seen if n == 0 else taken | seen):
+            n, made = n + 1, f"{name}_{n + 1}"
+        seen.add(made.lower())
+        found.append(made)
+    return found
 
 
 def _table(rows: pa.Table, file: BinaryIO) -> None:
