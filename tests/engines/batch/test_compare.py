@@ -65,6 +65,14 @@ def differences(made: View, run: reference.Run, served: str) -> list[dict[str, A
     return fetched(duck, f"{compared(made, 'wanted', f'({served})')} order by all")
 
 
+def test_what_is_expected_can_be_compared_with_another_expectation() -> None:
+    made = sums_by_name()
+    duck = connection(events_of([("a", 1.0), ("b", 3.0)]))
+    wanted = expected(made, source(0), as_of(events_of([("a", 1.0)])), allowances=True)
+    duck.execute(f"create table wanted as {wanted}")
+    assert fetched(duck, compared(made, "wanted", "(from wanted)")) == []
+
+
 def test_kinds_of_columns() -> None:
     made = sums_by_name()
     assert tolerance(made).columns == {
