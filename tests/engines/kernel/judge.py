@@ -1,0 +1,209 @@
+"""Which records are accepted, and with which values: the table of semantics, section 2, by hand."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+from headrace.plan.operators import Source
+from headrace.values.schema import (
+    DecimalType,
+    Field,
+    ListType,
+    LiteralType,
+    Scalar,
+    StructType,
+    Type,
+)
+
+EPOCH = datetime(1970, 1, 1)
+_RFC3339 = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(\.\d+)?([Zz]|([+-])(\d\d):(\d\d))?",
+    re.ASCII,
+)
+
+
+class Refused(Exception):
+    """The record is a dead letter."""
+
+
+class _Number(str):
+    """A JSON number as it was written."""
+
+
+def judge(source: Source, value: bytes | None, arrival: datetime) -> dict[str, Any]:
+    """The event's columns; Refused when it is none. Times are naive UTC."""
+    if value is None or len(value) > source.value_bytes_max:
+        raise Refused
+    record = _parsed(value)
+    if not isinstance(record, dict):
+        raise Refused
+    unit = {source.time: source.time_unit} if source.time_unit else {}
+    event = {f.name: _field(f, record, unit.get(f.name)) for f in source.schema.fields}
+    if source.time is not None:
+        time = event[source.time]
+        if source.time_unit is not None and isinstance(time, int):
+            time = _instant(time, source.time_unit)
+        if time is None or time > arrival + timedelta(microseconds=source.ahead_us_max):
+            raise Refused
+    return event
+
+
+def _parsed(value: bytes) -> Any:
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        # Everywhere: an inner object with a key twice is no value that anybody declared.
+        return (
+            {"\0twice": True} | dict(pairs)
+            if len({k for k, _ in pairs}) < len(pairs)
+            else dict(pairs)
+        )
+
+    def refuse(name: str) -> Any:
+        raise Refused
+
+    try:
+        found = json.loads(
+            value.decode("utf-8"),
+            object_pairs_hook=once,
+            parse_constant=refuse,
+            parse_int=_Number,
+            parse_float=_Number,
+        )
+    except (ValueError, RecursionError):
+        raise Refused from None
+    if isinstance(found, dict) and "\0twice" in found:
+        raise Refused
+    return found
+
+
+def _field(field: Field, record: dict[str, Any], unit: str | None) -> Any:
+    found = record.get(field.name)
+    if found is None:
+        if field.nullable:
+            return None
+        raise Refused
+    return _value(field.type, found, unit)
+
+
+def _value(type_: Type, found: Any, unit: str | None = None) -> Any:
+    match type_:
+        case Scalar("datetime") if unit is not None:
+            return _instant(_whole(found), unit)
+        case Scalar(name):
+            return _SCALARS[name](found)
+        case LiteralType(values):
+            plain = _text(found) if isinstance(values[0], str) else _whole(found)
+            if plain not in values:
+                raise Refused
+            return plain
+        case DecimalType(precision, scale):
+            return _decimal(found, precision, scale)
+        case StructType(fields):
+            if not isinstance(found, dict) or "\0twice" in found:
+                raise Refused
+            return {f.name: _field(f, found, None) for f in fields}
+        case ListType(item, nullable):
+            if not isinstance(found, list):
+                raise Refused
+            return [_element(item, nullable, element) for element in found]
+    raise AssertionError(type_)
+
+
+def _element(type_: Type, nullable: bool, found: Any) -> Any:
+    if found is None:
+        if nullable:
+            return None
+        raise Refused
+    return _value(type_, found)
+
+
+def _text(found: Any) -> str:
+    if not isinstance(found, str) or isinstance(found, _Number) or "\0" in found:
+        raise Refused
+    try:
+        found.encode("utf-8")
+    except UnicodeEncodeError:
+        raise Refused from None
+    return found
+
+
+def _whole(found: Any) -> int:
+    if not isinstance(found, _Number):
+        raise Refused
+    number = Decimal(found)
+    if number != number.to_integral_value() or not -(2**63) <= number < 2**63:
+        raise Refused
+    return int(number)
+
+
+def _float(found: Any) -> float:
+    if not isinstance(found, _Number) or not math.isfinite(float(found)):
+        raise Refused
+    # A whole -0 is 0; only -0.0 has a sign.
+    return float(int(found)) if found == "-0" else float(found)
+
+
+def _bool(found: Any) -> bool:
+    if not isinstance(found, bool):
+        raise Refused
+    return found
+
+
+def _decimal(found: Any, precision: int, scale: int) -> Decimal:
+    if not isinstance(found, str) or not re.fullmatch(r"-?\d+(\.\d*)?", found, re.ASCII):
+        raise Refused
+    number = Decimal(found)
+    step = Decimal(1).scaleb(-scale)
+    if number % step != 0 or abs(number) >= Decimal(10) ** (precision - scale):
+        raise Refused
+    return number
+
+
+def _date(found: Any) -> date:
+    text = _text(found)
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
+        raise Refused
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise Refused from None
+
+
+def _datetime(found: Any) -> datetime:
+    matched = _RFC3339.fullmatch(_text(found))
+    if matched is None:
+        raise Refused
+    year, month, day, hour, minute, second = (int(part) for part in matched.groups()[:6])
+    micros = int(((matched[7] or ".0")[1:] + "000000")[:6])
+    shift = timedelta()
+    if matched[9]:
+        if int(matched[10]) > 23 or int(matched[11]) > 59:
+            raise Refused
+        shift = timedelta(hours=int(matched[10]), minutes=int(matched[11]))
+        shift = -shift if matched[9] == "-" else shift
+    try:
+        moment = datetime(year, month, day, hour, minute, second, micros, timezone(shift))
+        return moment.astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
+        raise Refused from None
+
+
+def _instant(number: int, unit: str) -> datetime:
+    try:
+        return EPOCH + timedelta(microseconds=number * {"s": 10**6, "ms": 1000, "us": 1}[unit])
+    except OverflowError:
+        raise Refused from None
+
+
+_SCALARS = {
+    "str": _text,
+    "int": _whole,
+    "float": _float,
+    "bool": _bool,
+    "date": _date,
+    "datetime": _datetime,
+}

@@ -1,0 +1,434 @@
+"""Decoding: the table of semantics, section 2, and any bytes against a judge by hand."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import headrace as hr
+from headrace.engines.kernel.decode import decode, decoding
+from headrace.plan.operators import Source
+from headrace.storage.contract import RECORDS
+from tests.engines.kernel.judge import Refused, judge
+
+CHECKS = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+ARRIVAL = datetime(2026, 1, 1)
+CONNECTION = decoding(1)
+
+
+class Inner(hr.Struct):
+    x: int
+    y: str | None
+
+
+class Wide(hr.Event):
+    """Every kind of field; only the strict tier reads it."""
+
+    text: str | None
+    whole: int | None
+    number: float | None
+    yes: bool | None
+    money: Annotated[Decimal, hr.Precision(6, 2)] | None
+    at: datetime | None
+    day: date | None
+    one: Literal["a", "b", 'c"\\d'] | None
+    level: Literal[1, 2] | None
+    inner: Inner | None
+    items: list[int] | None
+    gaps: list[float | None] | None
+    inners: list[Inner] | None
+
+
+class Flat(hr.Event):
+    """Fields that programs write alike; the fast tier reads it."""
+
+    at: datetime
+    who: str
+    whole: int
+    number: float
+    yes: bool
+    day: date | None
+    one: Literal["a", 'b"\\']
+    level: Literal[1, 2] | None
+    note: str | None
+
+
+class Ticks(hr.Event):
+    at: int
+    note: str | None
+
+
+def source_of(event: type[hr.Event], **options: Any) -> Source:
+    app = hr.App("decoding")
+    stream = app.source(event, topic="t", **options)
+    app.lake("all", stream)
+    return app.plan.jobs[0].sources[0]
+
+
+WIDE = source_of(Wide)
+FLAT = source_of(Flat, time="at")
+TICKS = source_of(Ticks, time="at", time_unit="ms")
+
+
+def records_of(values: list[bytes | None]) -> pa.Table:
+    count = len(values)
+    return pa.table(
+        {
+            "partition": pa.array([0] * count, pa.int32()),
+            "offset": pa.array(range(count), pa.int64()),
+            "key": pa.nulls(count, pa.binary()),
+            "value": pa.array(values, pa.binary()),
+            "arrival_time": pa.array([ARRIVAL] * count, pa.timestamp("us")),
+        },
+        schema=RECORDS,
+    )
+
+
+def decoded(source: Source, values: list[bytes | None]) -> list[dict[str, Any] | None]:
+    """Each record's event, or None for a dead letter; every record is one or the other."""
+    found = decode(CONNECTION, source, records_of(values))
+    made: list[dict[str, Any] | None] = [None] * len(values)
+    names = [f.name for f in source.schema.fields]
+    rows = found.events.column("_row").to_pylist()
+    dead = found.dead.column("_row").to_pylist()
+    assert sorted(rows + dead) == list(range(len(values)))
+    assert rows == sorted(rows) and all(found.dead.column("_reason").to_pylist())
+    for row, event in zip(rows, found.events.select(names).to_pylist(), strict=True):
+        made[row] = event
+    return made
+
+
+def by_hand(source: Source, values: list[bytes | None]) -> list[dict[str, Any] | None]:
+    made: list[dict[str, Any] | None] = []
+    for value in values:
+        try:
+            made.append(judge(source, value, ARRIVAL))
+        except Refused:
+            made.append(None)
+    return made
+
+
+def check(source: Source, values: list[bytes | None]) -> None:
+    """Together and each alone (whatever tier then reads it), as the judge says."""
+    wanted = by_hand(source, values)
+    for found in (decoded(source, values), decoded(source, [b"[]", *values])[1:]):
+        for value, mine, right in zip(values, found, wanted, strict=True):
+            assert same(mine, right), f"{value!r}: {mine} not {right}"
+
+
+def same(a: Any, b: Any) -> bool:
+    """Equal, with floats told apart by their sign and numbers by their type."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
+    if isinstance(a, float) and isinstance(b, float):
+        return a == b and math.copysign(1, a) == math.copysign(1, b)
+    return type(a) is type(b) and bool(a == b)
+
+
+TOKENS: dict[str, tuple[list[str], list[str]]] = {
+    # field: (accepted, refused), as they are written
+    "text": (
+        ['""', '"a"', '"ü😀"', r'"\u00fc\ud83d\ude00"', r'"\"\\\/\b\f\n\r\t"', '"null"', '"1"'],
+        ["1", "true", '["a"]', "{}", r'"\u0000"', r'"a\u0000b"', '"a\x01"', '"\\x"', "'a'"],
+    ),
+    "whole": (
+        ["0", "-0", "1", "1e3", "5.0", "-5.00", "1E+2", "9223372036854775807"]
+        + ["-9223372036854775808", "120e-1", "1.5e1"],
+        ['"1"', "true", "1.7", "9223372036854775808", "-9223372036854775809", "1e19", "1e400"]
+        + [
+            "1e-1",
+            "01",
+            "+1",
+            ".5",
+            "5.",
+            "0x1",
+            "NaN",
+            "[1]",
+            "1_000",
+            "1e",
+            "9223372036854775807.5",
+        ],
+    ),
+    "number": (
+        [
+            "0",
+            "-0",
+            "-0.0",
+            "1.5",
+            "1e3",
+            "1E-7",
+            "1e308",
+            "123456789012345678901234567890",
+            "5e-324",
+        ]
+        + ["0.1", "2.2250738585072014e-308", "1e-400", "9007199254740993"],
+        ['"1"', "true", "NaN", "Infinity", "-Infinity", "1e309", "-1e309", "1.", ".1", "[]", "nan"],
+    ),
+    "yes": (["true", "false"], ['"true"', "1", "0", "True", "TRUE", "[]"]),
+    "money": (
+        ["1", "1.5", "-1.50", "9999.99", '"1.25"', '"-0.01"', "1.500", "0", '"9999"', "-0"],
+        ["1.005", "10000", '"1.005"', '"abc"', "true", '""', '" 1"', '"+1"', '"1,5"', "-10000"]
+        + ['"NaN"', "[]", "{}", '"."'],
+    ),
+    "at": (
+        [f'"{t}"' for t in ("2026-01-01T00:00:00Z", "2026-01-01t00:00:00z", "2026-01-01 00:00:00")]
+        + [
+            f'"2025-12-31T23:59:59{t}"'
+            for t in (".1", ".123456Z", ".1234567899Z", "+02:30", "-23:59")
+        ]
+        + [
+            '"1969-12-31T23:59:59.999999Z"',
+            '"0001-01-01T00:00:00Z"',
+            '"2024-02-29T12:00:00+00:00"',
+        ],
+        [
+            '"2026-01-01"',
+            '"2026-01-01T24:00:00Z"',
+            '"2026-01-01T00:60:00Z"',
+            '"2026-01-01T00:00:60Z"',
+        ]
+        + [
+            '"infinity"',
+            '"-infinity"',
+            '"epoch"',
+            '"now"',
+            '"2025-02-29T00:00:00Z"',
+            "1767225600",
+            '""',
+        ]
+        + [
+            '"2026-13-01T00:00:00Z"',
+            '"2026-1-1T00:00:00Z"',
+            '"2026-01-01T00:00Z"',
+            '"0000-01-01T00:00:00Z"',
+        ]
+        + ['"2026-01-01T00:00:00+24:00"', '"2026-01-01T00:00:00+0200"', '"2026-01-01T00:00:00 UTC"']
+        + ['" 2026-01-01T00:00:00Z"', '"2026-01-01T00:00:00Z "', '"12026-01-01T00:00:00Z"', "true"]
+        + ['"2026-01-01T00:00:00.Z"', '"2026-01-01T00:00:00,5Z"', '"0001-01-01T00:00:00+01:00"'],
+    ),
+    "day": (
+        ['"2026-01-01"', '"2024-02-29"', '"0001-01-01"', '"9999-12-31"'],
+        [
+            '"2026-02-30"',
+            '"2026-1-1"',
+            '"20260101"',
+            '"2026-01-01T00:00:00Z"',
+            "20260101",
+            '"infinity"',
+        ]
+        + ['"0000-01-01"', '" 2026-01-01"', '"epoch"', '"2025-02-29"', '""', '"2026-01-01 (BC)"'],
+    ),
+    "one": (['"a"', '"b"', r'"c\"\\d"', r'"\u0061"'], ['"c"', '"A"', '""', "1", '"a "', "true"]),
+    "level": (["1", "2", "1.0", "2e0"], ["3", '"1"', "1.5", "true", "0"]),
+    "inner": (
+        ['{"x": 1, "y": "z"}', '{"y": null, "x": 1e0}', '{"x": 1}', '{"x": 1, "other": [1, {}]}'],
+        [
+            "{}",
+            '{"x": "1"}',
+            '{"x": 1, "y": 2}',
+            "[]",
+            "1",
+            '"{}"',
+            '{"x": 1, "x": 1}',
+            '{"x": null}',
+        ],
+    ),
+    "items": (
+        ["[]", "[1]", "[1, 2.0, -3]", "[ 1 ,2 ]"],
+        ["[null]", '["1"]', "[1.5]", "[[1]]", "1", "{}", "[1, true]", '"[1]"', "[1,]"],
+    ),
+    "gaps": (
+        ["[]", "[null]", "[1, null, 0.5]"],
+        ["[true]", '[null, "x"]', "[NaN]", "[1e999]", "null]"],
+    ),
+    "inners": (
+        ["[]", '[{"x": 1}]', '[{"x": 1, "y": "a"}, {"x": 2}]'],
+        ["[null]", "[{}]", '[{"x": 1}, {"x": "2"}]', "[[]]", '[{"x": 1, "y": 5}]', "{}"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TOKENS)
+def test_the_table_row_by_row(name: str) -> None:
+    accepted, refused = TOKENS[name]
+    values = [f'{{"{name}": {token}}}'.encode() for token in ["null", *accepted, *refused]]
+    right = by_hand(WIDE, values)
+    assert [r is not None for r in right] == [True] * (1 + len(accepted)) + [False] * len(refused)
+    check(WIDE, values)
+
+
+def test_missing_fields_are_null_only_where_declared() -> None:
+    whole = {
+        "at": "2026-01-01T00:00:00Z",
+        "who": "w",
+        "whole": 1,
+        "number": 0.5,
+        "yes": True,
+        "one": "a",
+    }
+    lacking = [{k: v for k, v in whole.items() if k != name} for name in whole]
+    nulls = [{**whole, name: None} for name in whole]
+    values = [json.dumps(v).encode() for v in [whole, *lacking, *nulls]]
+    assert by_hand(FLAT, values)[1:] == [None] * (2 * len(whole))
+    check(FLAT, values)
+
+
+WHOLE = [
+    b"",
+    b" ",
+    b"null",
+    b"1",
+    b'"{}"',
+    b"[]",
+    b"{",
+    b"{}",
+    b"{} ",
+    b"\t{}\r\n",
+    b"{}{}",
+    b"{} x",
+    b"{,}",
+    b'{"a"}',
+    b'{"a": 1,}',
+    b'{"text": "a",}',
+    b'{"text": "a", "text": "a"}',
+    b'{"text": "a", "other": 1, "other": 2}',
+    b'{"other": {"a": 1, "a": 2}}',
+    b'{"text": "a" /* no */}',
+    b"{'text': 'a'}",
+    b'{text: "a"}',
+    b'{"TEXT": 1, "Text": 2}',
+    b'{"text ": 1}',
+    b'\xef\xbb\xbf{"text": "a"}',
+    b'{"text": "\xff"}',
+    b'{"text": "\xc0\x80"}',
+    b'{"text": "\xed\xa0\x80"}',
+    b'{"other": "\xff"}',
+    b'{"text": "a\x00"}',
+    b'\x00{"text": "a"}',
+    b'{"text": "a"}\x00',
+    b'{"te\\u0078t": "a"}',
+    b'{"other": NaN}',
+    b'{"other": [Infinity]}',
+    b'{"text": "NaN, Infinity ,]"}',
+    b'{"other": ' + b"[" * 50 + b"]" * 50 + b"}",
+    b'{"text": "\\ud800"}',
+    None,
+]
+
+
+def test_whole_records() -> None:
+    check(WIDE, WHOLE)
+    short = source_of(Wide, value_bytes_max=12)
+    check(short, [b'{"text": "a"}', b'{"text":"a"}', b'{"whole":123'])
+
+
+def test_times_ahead_of_the_arrival_and_times_in_units() -> None:
+    near = ["2026-01-02T00:00:00Z", "2026-01-02T00:00:00.000001Z", "9999-12-31T23:59:59Z"]
+    flat = {"who": "w", "whole": 1, "number": 0.5, "yes": True, "one": "a"}
+    check(FLAT, [json.dumps({"at": t, **flat}).encode() for t in near])
+    ticks = [
+        "0",
+        "1767225600000",
+        "1767225600001",
+        "1767312000001",
+        "-1",
+        "1e3",
+        "1.5",
+        '"1"',
+        "null",
+    ]
+    ticks += ["9223372036854775807", "-9223372036854775808", "true", "-62135596800000", "-0"]
+    found = decoded(TICKS, [f'{{"at": {t}}}'.encode() for t in ticks])
+    assert [f and f["at"] for f in found][:7] == [
+        0,
+        1767225600000,
+        1767225600001,
+        None,
+        -1,
+        1000,
+        None,
+    ]
+    assert found[7:11] == [None, None, None, None] and found[11] is None
+
+
+_FIELDS = {
+    "at": st.sampled_from(
+        ['"2026-01-01T00:00:00Z"', '"2025-06-01T12:30:00.25Z"', *TOKENS["at"][1][:6]]
+    ),
+    "who": st.sampled_from(['"w"', '"ü"', *TOKENS["text"][0], *TOKENS["text"][1][:6]]),
+    "whole": st.sampled_from([*TOKENS["whole"][0], *TOKENS["whole"][1]]),
+    "number": st.sampled_from([*TOKENS["number"][0], *TOKENS["number"][1]]),
+    "yes": st.sampled_from(["true", "false", "false", "1"]),
+    "day": st.sampled_from(["null", '"2026-01-01"', '"2026-02-30"', '"0001-01-01"']),
+    "one": st.sampled_from(['"a"', r'"b\"\\"', r'"\u0061"', '"c"']),
+    "level": st.sampled_from(["1", "2", "null", "3", "1.0"]),
+    "note": st.sampled_from(["null", '"null"', '""', '"x"', '" "', "5"]),
+}
+_GOOD = {
+    "at": '"2026-01-01T00:00:00Z"',
+    "who": '"w"',
+    "whole": "1",
+    "number": "0.5",
+    "yes": "true",
+    "day": '"2026-01-01"',
+    "one": '"a"',
+    "level": "1",
+    "note": '"x"',
+}
+
+
+@st.composite
+def _flat(draw: st.DrawFn) -> bytes:
+    """A record that is good but for a field or two, perhaps with its bytes spoiled."""
+    fields = dict(_GOOD)
+    for name in draw(st.lists(st.sampled_from(list(_FIELDS)), max_size=2)):
+        fields[name] = draw(_FIELDS[name])
+    pairs = [
+        f'"{name}":{draw(st.sampled_from(["", " "]))}{value}' for name, value in fields.items()
+    ]
+    change = draw(st.sampled_from(["", "", "", "drop", "twice", "unknown", "order"]))
+    if change == "drop":
+        pairs.pop(draw(st.integers(0, len(pairs) - 1)))
+    if change == "twice":
+        pairs.append(draw(st.sampled_from(pairs)))
+    if change == "unknown":
+        pairs.append(
+            draw(st.sampled_from(['"more":[1,{"a":null}]', '"more":-0.5', '"":"x"', '"Who":1']))
+        )
+    if change == "order":
+        pairs = draw(st.permutations(pairs))
+    made = ("{" + draw(st.sampled_from([",", ", "])).join(pairs) + "}").encode()
+    if draw(st.integers(0, 3)) == 0:
+        place = draw(st.integers(0, len(made) - 1))
+        spoiled = draw(
+            st.sampled_from([b"", b" ", b'"', b"\\", b"\x00", b"\xff", b"0", b",", b"}"])
+        )
+        made = made[:place] + spoiled + made[place + draw(st.integers(0, 1)) :]
+    return made
+
+
+@CHECKS
+@given(st.lists(_flat(), min_size=1, max_size=30))
+def test_any_bytes_are_judged_as_by_hand(values: list[bytes]) -> None:
+    check(FLAT, list(values))
+
+
+@CHECKS
+@given(st.lists(_flat(), min_size=1, max_size=5), st.permutations(list(_GOOD)))
+def test_every_first_record_gives_the_same_answer(values: list[bytes], order: list[str]) -> None:
+    """The fast tier takes its form from the first record; the answers do not."""
+    first = ("{" + ",".join(f'"{name}":{_GOOD[name]}' for name in order) + "}").encode()
+    alone = [decoded(FLAT, [value])[0] for value in values]
+    for lead in (first, b'{"x":1}', b"[]"):
+        together = decoded(FLAT, [lead, *values])[1:]
+        assert all(same(a, b) for a, b in zip(alone, together, strict=True))
