@@ -276,3 +276,32 @@ def test_rows_of_one_partition_alone() -> None:
     check(
         app, [Sent([], 0), Sent([thing(3), thing(40), thing(4)], 2)], {"out": ("n", [(1,), (1,)])}
     )
+
+
+def test_expressions_that_share_what_fails() -> None:
+    """DuckDB computes common parts once; they must still fail for their row alone."""
+    app, source = things(lateness="1 minute")
+    number = "cast(text as bigint)"
+    app.table(
+        "out",
+        source.where(f"{number} > 0")
+        .with_columns(double=f"{number} * 2", more=f"{number} + 1")
+        .by(k=f"{number} % 2")
+        .agg(
+            a=f"sum({number})",
+            b=f"max({number} + 1)",
+            c=f"count(*) filter (where {number} > 1)",
+            d="max(cast(kind as bigint)) + min(cast(kind as bigint))",
+        ),
+    )
+    app.table(
+        "late",
+        source.by("who").agg(x="cast(max(text) as bigint)", y="cast(max(text) as bigint) + 1"),
+    )
+    events = [thing(0, kind="1", text="3"), thing(1, kind="2"), thing(2, text="x"), thing(3)]
+    check(
+        app,
+        events,
+        {"out": ("k a b c d", [(1, 4, 4, 1, 3)]), "late": ("who x y", [("a", None, None)])},
+        {"out": {"accepted": 4, "applied": 2, "failed": 2}},
+    )
