@@ -8,9 +8,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow.csv
@@ -58,12 +59,19 @@ def environment(**settings: object) -> dict[str, str]:
     return os.environ | {f"HEADRACE_{name.upper()}": str(v) for name, v in values.items()}
 
 
-def run(data: Path, kill_at: str = "", **options: Any) -> subprocess.CompletedProcess[str]:
-    """Runs until caught up, or killed at a named point."""
+def run(
+    data: Path,
+    kill_at: str = "",
+    *,
+    through: Sequence[str] = (),
+    settings: Mapping[str, object] = MappingProxyType({}),
+    **options: Any,
+) -> subprocess.CompletedProcess[str]:
+    """Runs until caught up, or killed at a named point; `through` is a command that starts it."""
     return subprocess.run(
-        [*JOB, str(data)],
+        [*through, *JOB, str(data)],
         cwd=ROOT,
-        env=environment() | {VARIABLE: kill_at},
+        env=environment(**settings) | {VARIABLE: kill_at},
         capture_output=True,
         text=True,
         check=False,

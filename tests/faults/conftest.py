@@ -17,11 +17,16 @@ class Undisturbed:
     """A data directory with a log alone, and what a run over it ends with."""
 
     log: Path
+    whole: Path
     result: Result
 
     def copy(self, data: Path) -> Path:
         """The log alone, in a directory of its own."""
         return copied(self.log, data)
+
+    def finished(self, data: Path) -> Path:
+        """All that the run left, in a directory of its own."""
+        return copied(self.whole, data)
 
 
 @pytest.fixture(scope="session")
@@ -43,5 +48,5 @@ def _undisturbed(directory: Path, count: int) -> Iterator[Undisturbed]:
     found = result(whole)
     assert len(found.letters) == told["malformed"]
     assert len(found.lake) == told["accepted"]
-    yield Undisturbed(log, found)
+    yield Undisturbed(log, whole, found)
     shutil.rmtree(directory)

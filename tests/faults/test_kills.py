@@ -48,7 +48,7 @@ def test_killed_at_every_point_between_two_durable_steps(
 ) -> None:
     data = small.copy(tmp_path / "d")
     for point in _POINTS:
-        done = run(data, kill_at=point)
+        done = run(data, kill_at=point, settings={"epoch_records_max": 700})
         assert done.returncode == -signal.SIGKILL, f"{point} was not reached: {done.stderr}"
     done = run(data)
     assert done.returncode == 0, done.stderr

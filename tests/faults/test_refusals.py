@@ -24,8 +24,7 @@ def test_a_log_of_dead_letters_alone_is_read_again_and_again(tmp_path: Path) -> 
 
 
 def test_a_topic_made_again(small: Undisturbed, tmp_path: Path) -> None:
-    data = small.copy(tmp_path / "d")
-    assert run(data).returncode == 0
+    data = small.finished(tmp_path / "d")
     aside = data / "topics" / "user_activity"
     kept = aside.rename(tmp_path / "kept")
     write_log(data, 1000, seed=8)
@@ -42,8 +41,7 @@ def test_a_topic_made_again(small: Undisturbed, tmp_path: Path) -> None:
 
 
 def test_a_state_of_another_format(small: Undisturbed, tmp_path: Path) -> None:
-    data = small.copy(tmp_path / "d")
-    assert run(data).returncode == 0
+    data = small.finished(tmp_path / "d")
     before = _set_format(data, "999")
     done = run(data)
     assert done.returncode == 5
@@ -65,15 +63,12 @@ def test_a_state_that_is_no_state(small: Undisturbed, tmp_path: Path) -> None:
 
 
 def test_a_lake_that_was_deleted(small: Undisturbed, tmp_path: Path) -> None:
-    data = small.copy(tmp_path / "d")
-    assert run(data).returncode == 0
+    data = small.finished(tmp_path / "d")
     lake = data / "lakes" / "activity"
     kept = lake.rename(tmp_path / "kept")
     done = run(data)
     assert done.returncode == 5
-    assert done.stderr.startswith(
-        "StateRefused: lake activity has lost what was delivered up to epoch "
-    )
+    assert done.stderr.startswith("StateRefused: lake activity has lost what ")
     shutil.rmtree(lake, ignore_errors=True)
     kept.rename(lake)
     assert run(data).returncode == 0
