@@ -1,0 +1,23 @@
+"""`make bench`: measures everything, writes the page and the numbers behind it."""
+
+from __future__ import annotations
+
+import json
+
+from benchmarks.measurements import Measurements
+from benchmarks.report import machine, page
+from benchmarks.sizes import ROOT, sizes_from_environment
+
+
+def main() -> None:
+    sizes = sizes_from_environment()
+    runs = Measurements(sizes).all()
+    results = ROOT / "build" / "bench-results.json"
+    results.write_text(json.dumps({"machine": machine(), "runs": runs}, indent=1) + "\n")
+    path = ROOT / "docs" / "performance.md"
+    path.write_text(page(runs, sizes), encoding="utf-8")
+    print(path.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""From an event's append to the query that first counts it in `page_view_counts`.
+
+One process: the running app, a thread that appends at a steady rate, and this one, which asks for
+the sum of all counts as fast as it is answered. Appends are seen whole and in order, so a sum
+tells exactly which page views are visible; the time of an event begins before its append, so
+that the log's own sync is part of it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from benchmarks.activity_five import app
+from headrace.ops.ingest.generator import Partitions, Simulation
+from headrace.ops.jobs.running import RunningApp
+from headrace.storage.layout import DataDirectory
+from headrace.storage.topics.log import LocalTopic
+from headrace.values.telemetry import EpochCommitted, Event
+
+_APPEND_SECONDS = 0.02
+_POLL_PAUSE_SECONDS = 0.005
+_PATIENCE_SECONDS = 60.0
+_WARM_SECONDS = 2.0
+_SUM = "select coalesce(sum(view_count), 0)::bigint as n from page_view_counts"
+
+
+@dataclass
+class Feed:
+    """Appends prepared records evenly; notes when, and how many page views there are after it."""
+
+    topic: LocalTopic
+    values: pa.Array
+    keys: pa.Array
+    rate: int
+    views: npt.NDArray[np.int64] = field(init=False)
+    appends: list[tuple[float, float, int, int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        is_view = pc.match_substring(self.values.cast(pa.string()), '"page_view"')
+        self.views = np.cumsum(is_view.to_numpy(zero_copy_only=False).astype(np.int64))
+
+    def run(self) -> None:
+        begun, done = time.perf_counter(), 0
+        while done < len(self.values):
+            end = min(len(self.values), int((time.perf_counter() - begun) * self.rate))
+            if end > done:
+                before = time.perf_counter()
+                self.topic.append(self.values[done:end], self.keys[done:end])
+                self.appends.append((before, time.perf_counter(), done, end))
+                done = end
+            time.sleep(_APPEND_SECONDS)
+
+
+def main(data: str, rate: str, seconds: str) -> None:
+    topic = LocalTopic.ensure(DataDirectory(Path(data)).topics, "user_activity", 3)
+    feed = _feed(topic, int(rate), float(seconds))
+    epochs: list[EpochCommitted] = []
+
+    def tell(event: Event) -> None:
+        if isinstance(event, EpochCommitted):
+            epochs.append(event)
+
+    with app.start(data=data, listener=tell) as running:
+        _until_caught_up(running)
+        shown = int(running.query(_SUM)["n"][0].as_py())
+        polls: list[tuple[float, float, int]] = []
+        epochs.clear()
+        feeding = threading.Thread(target=feed.run)
+        feeding.start()
+        end = time.perf_counter() + float(seconds) + _PATIENCE_SECONDS
+        while not polls or polls[-1][2] < feed.views[-1]:
+            asked = time.perf_counter()
+            there = int(running.query(_SUM)["n"][0].as_py()) - shown
+            polls.append((asked, time.perf_counter(), there))
+            if asked > end:
+                sys.exit(f"{there} of {feed.views[-1]} page views are visible: is something late?")
+            time.sleep(_POLL_PAUSE_SECONDS)
+        feeding.join()
+    print(json.dumps(_report(feed, polls) | _epochs(epochs)))
+
+
+def _feed(topic: LocalTopic, rate: int, seconds: float) -> Feed:
+    simulation = Simulation(
+        count=int(rate * seconds), rate=rate, seed=11, start_us=time.time_ns() // 1000
+    )
+    assert app.generator is not None
+    batches = list(app.generator(simulation, Partitions(topic.partitions)).batches())
+    values = pa.concat_arrays([b.values for b in batches])
+    return Feed(topic, values, pa.concat_arrays([b.keys for b in batches]), rate)
+
+
+def _until_caught_up(running: RunningApp) -> None:
+    end = time.perf_counter() + 10 * _PATIENCE_SECONDS
+    while any(source["lag_records"] for source in running.status()[0]["sources"]):
+        if time.perf_counter() > end:
+            sys.exit("the app does not catch up")
+        time.sleep(0.05)
+
+
+def _report(feed: Feed, polls: list[tuple[float, float, int]]) -> dict[str, float]:
+    before, after, first, last = (np.array(c) for c in zip(*feed.appends, strict=True))
+    counts = np.array([there for _, _, there in polls])
+    answered = np.array([at for _, at, _ in polls])
+    # The page views of an append are visible with the first answer that counts up to its end.
+    upto = feed.views[last.astype(int) - 1]
+    visible = answered[np.searchsorted(counts, upto)]
+    views = np.diff(upto, prepend=0)
+    latency_ms = np.repeat((visible - before) * 1000, views)
+    steady = np.repeat(before >= before[0] + _WARM_SECONDS, views)
+    asking = np.array([at - asked for asked, at, _ in polls]) * 1000
+    return {
+        "events": int(last[-1]),
+        "seconds": float(after[-1] - before[0]),
+        "polls": len(polls),
+        "p50_ms": float(np.percentile(latency_ms[steady], 50)),
+        "p99_ms": float(np.percentile(latency_ms[steady], 99)),
+        "p99_with_start_ms": float(np.percentile(latency_ms, 99)),
+        "max_ms": float(latency_ms.max()),
+        "append_p50_ms": float(np.percentile((after - before) * 1000, 50)),
+        "append_p99_ms": float(np.percentile((after - before) * 1000, 99)),
+        "query_p50_ms": float(np.percentile(asking, 50)),
+        "query_p99_ms": float(np.percentile(asking, 99)),
+    }
+
+
+def _epochs(epochs: list[EpochCommitted]) -> dict[str, float]:
+    seconds = [e.seconds for e in epochs]
+    return {
+        "epochs": len(epochs),
+        "epoch_p50_ms": float(np.percentile(seconds, 50) * 1000),
+        "epoch_p99_ms": float(np.percentile(seconds, 99) * 1000),
+        "epoch_records_p50": float(np.median([e.records for e in epochs])),
+    }
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,122 @@
+"""What is measured, one after another; each yields the runs that the report is made of."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks import children
+from benchmarks.children import Ended
+from benchmarks.sizes import APP, TOPIC, Sizes
+
+# 33,000 events a minute of their own time: a hundred million fit into two days.
+_RATE, _SEED = 550, 7
+_IMPORTS, _FIRST_RESULT_EVENTS = 7, 1_000_000
+
+Run = dict[str, Any]
+
+
+class Measurements:
+    """All runs, by measurement; `directory` is emptied before and after."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        self.sizes, self.directory = sizes, sizes.directory
+        self.runs: dict[str, list[Run]] = {}
+
+    def all(self) -> dict[str, list[Run]]:
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self.directory.mkdir(parents=True)
+        self.start_up()
+        for count in self.sizes.events:
+            self.throughput(count)
+        self.live()
+        shutil.rmtree(self.directory)
+        return self.runs
+
+    def start_up(self) -> None:
+        """`import headrace`, and `headrace run` to its first visible result."""
+        for name, statement in (("python", "pass"), ("import", "import headrace")):
+            for _ in range(_IMPORTS):
+                begun = time.perf_counter()
+                subprocess.run([sys.executable, "-c", statement], check=True)
+                self._note(name, {"seconds": time.perf_counter() - begun})
+        data = self._simulated(_FIRST_RESULT_EVENTS)
+        for _ in range(self.sizes.repeats):
+            _forget_results(data)
+            ended = children.python("benchmarks.measure.first_result", data)
+            self._note("first result", {"seconds": ended.report["seconds"]})
+        shutil.rmtree(data)
+
+    def throughput(self, count: int) -> None:
+        """The five outputs from the log; with files also `ingest` and the peer."""
+        data = self._simulated(count)
+        repeats = self.sizes.repeats if count <= self.sizes.repeated_max else 1
+        files = self.directory / "files"
+        if count <= self.sizes.files_max:
+            children.python("benchmarks.measure.export", data, files)
+        for number in range(repeats):
+            _forget_results(data)
+            ended = children.python("benchmarks.measure.throughput", data)
+            self._timed(f"five outputs {count}", count, ended, ended.report["seconds"])
+            if files.exists():
+                self._from_files(count, files, data, compare=number == 0)
+        shutil.rmtree(data)
+        shutil.rmtree(files, ignore_errors=True)
+
+    def _from_files(self, count: int, files: Path, data: Path, *, compare: bool) -> None:
+        target = self.directory / "ingested"
+        inputs = sorted(files.iterdir())
+        ended = children.headrace("ingest", APP, TOPIC, *inputs, "--data", target)
+        assert ended.report["added"] == count
+        self._timed(f"ingest {count}", count, ended, ended.report["seconds"])
+        shutil.rmtree(target)
+        target = self.directory / "peer"
+        ended = children.python("benchmarks.peers.duckdb_batch", files, target)
+        self._timed(f"peer {count}", count, ended, ended.report["seconds"])
+        if compare:
+            rows = children.python(
+                "benchmarks.measure.same_rows", data, target / "results.duckdb"
+            ).report
+            self._note(f"rows {count}", rows)
+        shutil.rmtree(target)
+
+    def live(self) -> None:
+        """Latency at a steady rate: on an empty state, and on one that has seen events."""
+        for preload in (0, self.sizes.live_preload):
+            data = self._simulated(preload) if preload else self.directory / "live"
+            ended = children.python(
+                "benchmarks.measure.latency", data, self.sizes.live_rate, self.sizes.live_seconds
+            )
+            self._note(f"live {preload}", asdict(ended) | ended.report)
+            shutil.rmtree(data)
+
+    def _simulated(self, count: int) -> Path:
+        """A data directory whose topic holds `count` events, none late, none malformed."""
+        data = self.directory / f"events-{count}"
+        options = ["--count", count, "--rate", _RATE, "--seed", _SEED, "--late-every", 0]
+        children.headrace("simulate", APP, *options, "--data", data)
+        return data
+
+    def _timed(self, name: str, count: int, ended: Ended, seconds: float) -> None:
+        run = asdict(ended) | {
+            "seconds": seconds,
+            "events_per_second": count / seconds,
+            "cpu_us_per_event": ended.cpu_seconds / count * 1e6,
+        }
+        self._note(name, run)
+
+    def _note(self, name: str, run: Run) -> None:
+        self.runs.setdefault(name, []).append(run)
+        shown = {k: round(v, 3) for k, v in run.items() if isinstance(v, (int, float))}
+        print(f"{name}: {shown or run}", file=sys.stderr, flush=True)
+
+
+def _forget_results(data: Path) -> None:
+    """Leaves the log alone: everything that a run makes is removed."""
+    for part in ("jobs", "lakes", "topics/enriched_activity"):
+        shutil.rmtree(data / part, ignore_errors=True)

@@ -1,0 +1,210 @@
+"""The runs as a page for people."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.measurements import Run
+from benchmarks.sizes import Sizes
+
+Runs = dict[str, list[Run]]
+_PACKAGES = ("headrace", "duckdb", "pyarrow", "numpy", "deltalake")
+_GOAL_RATE, _GOAL_MIB, _GOAL_IMPORT, _GOAL_FIRST, _GOAL_P99_MS = 1_000_000, 1_500, 0.5, 2.0, 250
+
+_HEAD = """\
+# Performance
+
+Written by `make bench`; the numbers of every run are in `build/bench-results.json`.
+Each measurement is a process of its own. Short ones are repeated; a cell shows the best and the
+median of the runs, or the only one. Rates are of the work itself, without the start of Python;
+CPU is of the whole process, and steadier than rates: the column "others" says how many cores
+the rest of the machine used meanwhile. Input comes from `headrace simulate` (about 111 bytes an
+event, 33,000 events a minute of their own time, nothing late, nothing malformed), and is warm in
+the page cache for everyone alike.
+"""
+_PEER = """\
+The peer is `benchmarks/peers/duckdb_batch.py`: a plain DuckDB script with the same five outputs,
+over the same events as NDJSON files. It gives no guarantee: nothing is recoverable, nothing is
+kept apart by epochs, nothing can arrive later. Its speed counts because its rows are the same:
+"""
+_LIVE = """\
+Events are appended every 20 ms at a steady rate, while the same process asks for the sum of all
+counts as fast as it is answered, with 5 ms between. An event's time runs from before its durable
+append to the answer that first counts it; the first two seconds are left out of p50 and p99.
+"""
+_COMMANDS = """\
+## Again
+
+```
+make bench
+BENCH_EVENTS=100000000 make bench
+BENCH_EVENTS=1000000 BENCH_REPEATS=5 BENCH_LIVE_SECONDS=60 make bench
+```
+
+`benchmarks/sizes.py` lists all variables. A hundred million events take some 40 GB of disk.
+"""
+
+
+def page(runs: Runs, sizes: Sizes) -> str:
+    """The whole page as Markdown."""
+    return "\n".join(
+        [
+            _HEAD,
+            f"Machine: {machine()}.",
+            "",
+            *_throughput(runs, sizes),
+            *_peer(runs, sizes),
+            *_start_up(runs),
+            *_live(runs, sizes),
+            _COMMANDS.rstrip(),
+            "",
+        ]
+    )
+
+
+def machine() -> str:
+    """Processor, memory, system and versions in one line."""
+    text = f"{os.cpu_count()} cores ({_processor()})"
+    pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    text += f", {pages * size / 2**30:.0f} GiB, {platform.system()} {platform.release()}"
+    packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    return f"{text}; Python {platform.python_version()}, {packages}"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _throughput(runs: Runs, sizes: Sizes) -> Iterator[str]:
+    yield "## Throughput and memory"
+    yield ""
+    yield "| what | events | events/s | goal | CPU µs/event | peak MiB (own) | goal | others |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for name, label in (
+        ("five outputs", "five outputs from the log"),
+        ("ingest", "`ingest` of NDJSON, durable"),
+        ("peer", "peer: DuckDB batch"),
+    ):
+        for count in sizes.events:
+            found = runs.get(f"{name} {count}")
+            if not found:
+                continue
+            rate = _cell(found, "events_per_second", lambda v: f"{v / 1e6:.2f} M", best=max)
+            goals = ["–", "–"]
+            if name != "peer":
+                goals[0] = _met(_median(found, "events_per_second") >= _GOAL_RATE, "≥ 1 M")
+            if name == "five outputs" and count >= 10_000_000:
+                goals[1] = _met(_peak(found, "peak_mib") < _GOAL_MIB, "< 1.5 GB")
+            cpu = _cell(found, "cpu_us_per_event", lambda v: f"{v:.2f}")
+            memory = f"{_peak(found, 'peak_mib'):,.0f} ({_peak(found, 'anonymous_mib'):,.0f})"
+            others = f"{_median(found, 'other_cores'):.1f}"
+            cells = [label, f"{count:,}", rate, goals[0], cpu, memory, goals[1], others]
+            yield f"| {' | '.join(cells)} |"
+    yield ""
+    yield 'Memory is the greatest resident size; "own" leaves out mapped files of the log.'
+    yield ""
+
+
+def _peer(runs: Runs, sizes: Sizes) -> Iterator[str]:
+    measured = [n for n in sizes.events if f"peer {n}" in runs]
+    if not measured:
+        return
+    yield "## Beside a plain batch"
+    yield ""
+    yield _PEER
+    yield "| events | table | rows | equal to the peer's |"
+    yield "|---|---|---|---|"
+    for count in measured:
+        for table, rows in runs[f"rows {count}"][0].items():
+            yield f"| {count:,} | {table} | {rows['ours']:,} | {rows['equal']:,} |"
+    yield ""
+    for count in measured:
+        ours, peer = runs[f"five outputs {count}"], runs[f"peer {count}"]
+        speed = _median(ours, "events_per_second") / _median(peer, "events_per_second")
+        cpu = _median(ours, "cpu_us_per_event") / _median(peer, "cpu_us_per_event")
+        memory = _peak(ours, "peak_mib") / _peak(peer, "peak_mib")
+        yield (
+            f"- {count:,} events, by the medians: Headrace runs at **{speed:.2f}×** the peer's "
+            f"speed, with {cpu:.2f}× its CPU and {memory:.2f}× its memory."
+        )
+    yield ""
+
+
+def _start_up(runs: Runs) -> Iterator[str]:
+    def seconds(value: float) -> str:
+        return f"{value:.2f}"
+
+    yield "## Start"
+    yield ""
+    yield "| what | seconds | goal |"
+    yield "|---|---|---|"
+    yield f"| an empty Python | {_cell(runs['python'], 'seconds', seconds)} | – |"
+    imports, first = runs["import"], runs["first result"]
+    goal = _met(_median(imports, "seconds") < _GOAL_IMPORT, "< 0.5")
+    yield f"| Python with `import headrace` | {_cell(imports, 'seconds', seconds)} | {goal} |"
+    goal = _met(_median(first, "seconds") < _GOAL_FIRST, "< 2")
+    label = "`headrace run` on a million unread events, to the first row that a query shows"
+    yield f"| {label} | {_cell(first, 'seconds', seconds)} | {goal} |"
+    yield ""
+
+
+def _live(runs: Runs, sizes: Sizes) -> Iterator[str]:
+    yield f"## Latency at {sizes.live_rate:,} events/s"
+    yield ""
+    yield _LIVE
+    yield (
+        "| state at the start | p50 ms | p99 ms | goal | longest ms | append p50/p99 ms "
+        "| query p50/p99 ms | epoch p50/p99 ms | events an epoch | CPU cores | others |"
+    )
+    yield "|---|---|---|---|---|---|---|---|---|---|---|"
+    for preload in (0, sizes.live_preload):
+        run = runs[f"live {preload}"][0]
+        pairs = [f"{run[f'{k}_p50_ms']:.0f} / {run[f'{k}_p99_ms']:.0f}" for k in _PARTS]
+        cells = [
+            f"{preload:,} events" if preload else "empty",
+            f"{run['p50_ms']:.0f}",
+            f"{run['p99_ms']:.0f}",
+            _met(run["p99_ms"] < _GOAL_P99_MS, "< 250"),
+            f"{run['max_ms']:.0f}",
+            *pairs,
+            f"{run['epoch_records_p50']:,.0f}",
+            f"{run['cpu_seconds'] / run['wall_seconds']:.1f}",
+            f"{run['other_cores']:.1f}",
+        ]
+        yield f"| {' | '.join(cells)} |"
+    yield ""
+
+
+_PARTS = ("append", "query", "epoch")
+
+
+def _met(holds: bool, goal: str) -> str:
+    return f"{goal}: {'met' if holds else 'missed'}"
+
+
+def _median(found: list[Run], key: str) -> float:
+    return float(median(run[key] for run in found))
+
+
+def _peak(found: list[Run], key: str) -> float:
+    return float(max(run[key] for run in found))
+
+
+def _cell(
+    found: list[Run], key: str, show: Callable[[float], str], best: Callable[..., Any] = min
+) -> str:
+    values = [run[key] for run in found]
+    if len(values) == 1:
+        return show(values[0])
+    return f"{show(best(values))} / {show(median(values))}"

@@ -1,0 +1,46 @@
+"""How much is measured, and where: environment variables with their defaults."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+APP = "benchmarks/activity_five.py"
+TOPIC = "user_activity"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """`events`: the sizes of the log. Sizes up to `repeated_max` are measured `repeats` times,
+    larger ones once; the peer and NDJSON stop at `files_max`. `live_preload`: events in the state
+    when the second latency measurement begins.
+    """
+
+    events: tuple[int, ...]
+    repeats: int
+    repeated_max: int
+    files_max: int
+    live_rate: int
+    live_seconds: float
+    live_preload: int
+    directory: Path
+
+
+def sizes_from_environment() -> Sizes:
+    """Reads BENCH_EVENTS (a list: 1000000,10000000), BENCH_REPEATS and so on."""
+    return Sizes(
+        events=tuple(int(n) for n in _text("EVENTS", "1000000,10000000").split(",")),
+        repeats=int(_text("REPEATS", "3")),
+        repeated_max=int(_text("REPEATED_MAX", "1000000")),
+        files_max=int(_text("FILES_MAX", "10000000")),
+        live_rate=int(_text("LIVE_RATE", "10000")),
+        live_seconds=float(_text("LIVE_SECONDS", "25")),
+        live_preload=int(_text("LIVE_PRELOAD", "1000000")),
+        directory=Path(_text("DIR", str(ROOT / "build" / "bench"))),
+    )
+
+
+def _text(name: str, default: str) -> str:
+    return os.environ.get(f"BENCH_{name}") or default
