@@ -275,7 +275,9 @@ def test_inputs_of_one_name_are_told_apart() -> None:
     ("make", "whole", "added"),
     [
         (lambda s: s, True, []),
-        (lambda s: s.with_columns(x="amount + 1"), True, ["x"]),
+        (lambda s: s.with_columns(x="amount = 1"), True, ["x"]),
+        # A row on which it overflows is failed: then the lake lacks an event.
+        (lambda s: s.with_columns(x="amount + 1"), False, ["x"]),
         (lambda s: s.with_columns(x="amount").with_columns(y="x"), True, ["x", "y"]),
         (lambda s: s.with_columns(amount="amount + 1"), False, ["amount"]),
         (lambda s: s.with_columns(Amount="amount + 1"), False, ["amount"]),
