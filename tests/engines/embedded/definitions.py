@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
@@ -122,6 +123,18 @@ DEFINITIONS = st.builds(
 def known(definition: Definition) -> bool:
     """Without sessions by marks of exploded rows, whose records are counted wrongly as yet."""
     return not ("explode" in definition.steps and definition.window in ("marks", "starts"))
+
+
+def varied(seed: int) -> list[Definition]:
+    """Three definitions, no two with the same window."""
+    random = Random(seed)
+    made: list[Definition] = []
+    for window in random.sample(list(WINDOWS), 3):
+        steps = tuple(random.sample(list(STEPS), random.choice([0, 1, 1, 2])))
+        keys = random.choice([(), ("who",), ("who",), ("who", "kind")])
+        definition = Definition(steps, window, keys, random.random() < 0.25, random.random() < 0.3)
+        made += [definition] if known(definition) else []
+    return made or varied(seed + 1)
 
 
 def app_of(definitions: list[Definition], lateness_seconds: int) -> hr.App:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
+from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
@@ -45,27 +46,51 @@ class Record:
     then: str
 
 
-def _record(partition: int, second: float, values: dict[str, Any], then: str) -> Record:
+def _record(partition: int, second: float, values: dict[str, Any], bad: int, then: str) -> Record:
+    if bad < len(MALFORMED):
+        return Record(partition, MALFORMED[bad], None, then)
     event = {"at": at(second), **values}
     text = {"at": at(second).isoformat() + "Z", **values}
     return Record(partition, json.dumps(text).encode(), event, then)
 
 
-_THEN = st.sampled_from(["", "", "", "epoch", "epoch", "restart"])
-
-RECORDS = st.lists(
-    st.one_of(
-        *[st.builds(_record, st.integers(0, 2), _TIMES, _VALUES, _THEN)] * 9,
-        st.builds(Record, st.integers(0, 2), st.sampled_from(MALFORMED), st.just(None), _THEN),
-    ),
-    min_size=1,
-    max_size=22,
-).flatmap(
-    # Some records stand in the log twice.
-    lambda made: st.lists(st.integers(0, len(made) - 1), max_size=3).map(
-        lambda again: made + [made[i] for i in again]
-    )
+_RECORD = st.builds(
+    _record,
+    st.integers(0, 2),
+    _TIMES,
+    _VALUES,
+    st.integers(0, 60),
+    st.sampled_from(["", "", "", "epoch", "epoch", "restart"]),
 )
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> list[Record]:
+    """Up to 24 records, some of them twice."""
+    size = draw(st.integers(1, 21))
+    made = draw(st.lists(_RECORD, min_size=size, max_size=size))
+    again = draw(st.lists(st.integers(0, size - 1), max_size=3))
+    return made + [made[i] for i in again]
+
+
+def scattered(seed: int) -> list[Record]:
+    """A log with more variety than a strategy's, which likes to repeat itself."""
+    random = Random(seed)
+    made = []
+    for _ in range(random.randint(10, 30)):
+        values = {
+            "who": random.choice(["a", "b", None]),
+            "kind": random.choice(["s", "e", "x", "x", "x", "se"]),
+            "n": random.choice([None, -2, 0, 1, 1, 2, 3]),
+            "f": random.choice([None, 0.5, 1.0, -2.0]),
+            "text": random.choice(["1", "1", "2", "-7", "seven"]),
+            "items": random.choice([None, [], [1], [2, 0], [None, 1, 2]]),
+        }
+        second = random.choice([random.randint(0, 12), random.randint(0, 60)])
+        then = random.choice(["", "", "", "epoch", "epoch", "restart"])
+        bad = random.randint(0, 60)
+        made.append(_record(random.randint(0, 2), float(second), values, bad, then))
+    return made + random.choices(made, k=random.randint(0, 3))
 
 
 def play(t: Driver, records: list[Record], epochs: bool) -> None:

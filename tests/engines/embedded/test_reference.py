@@ -13,8 +13,8 @@ from headrace.plan.operators import Output, View
 from headrace.testing import Driver
 from tests import reference
 from tests.engines.batch.logs import comparable
-from tests.engines.embedded.definitions import DEFINITIONS, Definition, Meaning, app_of
-from tests.engines.embedded.logs import RECORDS, Record, play, run_of, watermark_of
+from tests.engines.embedded.definitions import DEFINITIONS, Definition, Meaning, app_of, varied
+from tests.engines.embedded.logs import Record, logs, play, run_of, scattered, watermark_of
 from tests.views.cases import at
 
 CHECKS = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
@@ -22,8 +22,8 @@ CHECKS = settings(max_examples=15, deadline=None, suppress_health_check=list(Hea
 
 @CHECKS
 @given(
-    st.lists(DEFINITIONS, min_size=1, max_size=3),
-    RECORDS,
+    st.one_of(st.integers(0, 1 << 40).map(varied), st.lists(DEFINITIONS, min_size=1, max_size=3)),
+    st.one_of(st.integers(0, 1 << 40).map(scattered), logs()),
     st.sampled_from([0, 0, 5, 20]),
     st.sampled_from([1, 2]),
 )
