@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
+
+import duckdb
+from duckdb.sqltypes import DuckDBPyType
+
 from headrace.engines.embedded.recall import read_all
 from headrace.engines.embedded.runner import JobRunner
 from headrace.plan.operators import Output, View
@@ -11,6 +17,8 @@ from headrace.storage.topics.log import LocalTopic
 from headrace.values.schema import literal, quote
 
 _CHUNK_RECORDS = 1_000_000
+# The type, also inside structs and lists; a field's name is followed by its type.
+_TIMESTAMP = re.compile(r"\bTIMESTAMP(?=[,)\[]|$)")
 
 
 def served(runner: JobRunner, fix: Fixed, output: Output, view: View) -> str:
@@ -54,8 +62,10 @@ def load_topic(
     fix: Fixed, topic: LocalTopic, ends: list[int], name: str, types: dict[str, str]
 ) -> None:
     """Fills the temporary table `name` with records up to `ends`, values as typed columns."""
-    spec = literal("{" + ", ".join(f'"{c}": "{t}"' for c, t in types.items()) + "}")
-    columns = "".join(f"j.{quote(c)}, " for c in types)
+    # A transform to TIMESTAMP would leave out a text's UTC offset.
+    spec = literal(json.dumps({c: _TIMESTAMP.sub("VARCHAR", t) for c, t in types.items()}))
+    read = {c: _with_times(f"j.{quote(c)}", duckdb.sqltype(t)) for c, t in types.items()}
+    columns = "".join(f"{sql} as {quote(c)}, " for c, sql in read.items())
     at, made = topic.begin_offsets(), False
     while any(a < e for a, e in zip(at, ends, strict=True)) or not made:
         share = max(1, _CHUNK_RECORDS // len(at))
@@ -70,3 +80,21 @@ def load_topic(
         fix.cursor.execute(f"{verb} {sql}")
         fix.cursor.unregister("_read")
         at, made = upto, True
+
+
+def _with_times(sql: str, type_: DuckDBPyType, depth: int = 0) -> str:
+    """`sql`, read with its times as text, as a value of `type_`: RFC 3339, UTC without offset."""
+    if not _TIMESTAMP.search(str(type_)):
+        return sql
+    children = [(n, t) for n, t in type_.children if isinstance(t, DuckDBPyType)]
+    match type_.id:
+        case "list":
+            item = f"x{depth}"
+            made = _with_times(item, children[0][1], depth + 1)
+            return f"list_transform({sql}, lambda {item}: {made})"
+        case "struct":
+            fields = [
+                f"{quote(n)} := {_with_times(f'({sql}).{quote(n)}', t, depth)}" for n, t in children
+            ]
+            return f"case when {sql} is not null then struct_pack({', '.join(fields)}) end"
+    return f"cast(cast(upper({sql}) as timestamptz) as timestamp)"
