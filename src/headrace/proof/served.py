@@ -86,7 +86,8 @@ def _with_times(sql: str, type_: DuckDBPyType, depth: int = 0) -> str:
     """`sql`, read with its times as text, as a value of `type_`: RFC 3339, UTC without offset."""
     if not _TIMESTAMP.search(str(type_)):
         return sql
-    children = [(n, t) for n, t in type_.children if isinstance(t, DuckDBPyType)]
+    nested = type_.children if type_.id in ("list", "struct") else []
+    children = [(n, t) for n, t in nested if isinstance(t, DuckDBPyType)]
     match type_.id:
         case "list":
             item = f"x{depth}"
