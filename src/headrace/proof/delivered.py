@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from headrace.engines.batch.expected import expected_stream
-from headrace.engines.batch.relations import Relations
 from headrace.engines.embedded.runner import JobRunner
 from headrace.plan.operators import Named, Output, Project, Stream
 from headrace.proof.events import Events
-from headrace.proof.fixed import Fixed, epochs_relation
+from headrace.proof.fixed import Fixed
 from headrace.proof.report import Checked
 from headrace.proof.served import load_topic
 from headrace.storage.lake.reading import relation_sql
@@ -40,7 +39,7 @@ def check_lake(runner: JobRunner, fix: Fixed, events: Events, output: Output) ->
         different = abs(rows - distinct) + abs(rows - accepted)
         note = f"accepted {accepted}, in the lake {rows}, distinct records {distinct}"
     if events.origin == "the log" or not reader.whole:
-        relations = Relations(events.relation, epochs_relation(source))
+        relations = events.relations
         wanted = expected_stream(reader, source, fix.epoch, relations)
         columns = [quote(c) for c in _stable(reader)]
         different += _unequal(fix, wanted, held, columns)
@@ -65,9 +64,7 @@ def check_topic(runner: JobRunner, fix: Fixed, events: Events, output: Output) -
         different = 0 if shared else abs(sent - count)
         return Checked("topic", output.name, count, different, note=f"{sent} records were sent")
     source = runner.job.source(reader.topic)
-    wanted = expected_stream(
-        reader, source, fix.epoch, Relations(events.relation, epochs_relation(source))
-    )
+    wanted = expected_stream(reader, source, fix.epoch, events.relations)
     columns = _stable(reader)
     load_topic(fix, topic, ends, "_proof_topic", _types(reader, columns))
     different = _unequal(fix, wanted, "_proof_topic", [quote(c) for c in columns])

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
+from headrace.engines.batch.relations import Relations
+from headrace.engines.batch.watermarks import watermarked
 from headrace.engines.embedded.recall import read_all
 from headrace.engines.embedded.runner import JobRunner
 from headrace.engines.embedded.sources import SourceReader
 from headrace.plan.operators import Source, Stream
 from headrace.plan.times import time_sql
-from headrace.proof.fixed import Fixed
+from headrace.proof.fixed import Fixed, epochs_relation
 from headrace.storage.lake.reading import relation_sql
 from headrace.values.schema import literal, quote, sql_type
 
@@ -20,18 +22,34 @@ _CHUNK_RECORDS = 500_000
 
 @dataclass(frozen=True)
 class Events:
-    """`relation` names a temporary view or table; `origin` says in words where it comes from.
+    """`relations` name temporary views and tables; `origin` says in words where they come from.
 
     `whole` is false when the log no longer reaches back to its beginning.
     """
 
-    relation: str
+    relations: Relations
     origin: str
     whole: bool
 
+    @property
+    def relation(self) -> str:
+        return self.relations.events
+
 
 def events_of(runner: JobRunner, fix: Fixed, source: Source) -> Events:
-    """The events of `source` up to the fixed epoch, as the relation that batch queries read."""
+    """The events of `source` up to the fixed epoch, as the relations that batch queries read."""
+    found, origin, whole = _events(runner, fix, source)
+    relations = Relations(found, epochs_relation(source))
+    if any(v.window is not None and v.topic == source.topic for v in runner.job.views):
+        seen = quote(f"_proof_seen_{source.topic}")
+        sql = watermarked(source, fix.epoch, relations)
+        fix.cursor.execute(f"create or replace temp table {seen} as {sql}")
+        relations = replace(relations, watermarked=seen)
+    return Events(relations, origin, whole)
+
+
+def _events(runner: JobRunner, fix: Fixed, source: Source) -> tuple[str, str, bool]:
+    """(relation, origin, whether all are there)."""
     name = quote(f"_proof_{source.topic}")
     for output in runner.job.outputs:
         reader = runner.job.input_of(output)
@@ -52,7 +70,7 @@ def events_of(runner: JobRunner, fix: Fixed, source: Source) -> Events:
                 f"_topic_generation, _partition, _offset, _replay, _epoch, _arrival_time, "
                 f"({time_sql(source)}) as _time from {held} where _epoch <= {fix.epoch}"
             )
-            return Events(name, f"lake {output.name}", True)
+            return name, f"lake {output.name}", True
     return _from_log(runner, fix, source, name)
 
 
@@ -77,7 +95,7 @@ def _renumbered(source: Source, lake: str) -> str:
     )
 
 
-def _from_log(runner: JobRunner, fix: Fixed, source: Source, name: str) -> Events:
+def _from_log(runner: JobRunner, fix: Fixed, source: Source, name: str) -> tuple[str, str, bool]:
     """Decodes the log again, piece by piece, into a temporary table."""
     reader = runner.engine.readers[source.topic]
     topic = reader.topic
@@ -95,7 +113,7 @@ def _from_log(runner: JobRunner, fix: Fixed, source: Source, name: str) -> Event
         _insert(fix, reader, read_all(topic, at, upto), name)
         at = upto
     _insert_replayed(fix, reader, name)
-    return Events(name, "the log", all(b == 0 for b in begin))
+    return name, "the log", all(b == 0 for b in begin)
 
 
 def _insert(fix: Fixed, reader: SourceReader, records: pa.Table, name: str) -> None:

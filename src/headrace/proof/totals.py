@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from headrace.engines.batch.relations import Relations
 from headrace.engines.batch.sums import VERDICTS, sums
 from headrace.engines.embedded.runner import JobRunner
 from headrace.proof.events import Events
-from headrace.proof.fixed import Fixed, epochs_relation
+from headrace.proof.fixed import Fixed
 from headrace.proof.report import Sum
 
 
@@ -21,7 +20,7 @@ def check_sums(runner: JobRunner, fix: Fixed, events: dict[str, Events]) -> list
         held = events[source.topic]
         if not held.whole:
             continue
-        relations = Relations(held.relation, epochs_relation(source))
+        relations = held.relations
         for reader in runner.job.readers_of(source.topic):
             sql = sums(reader, source, fix.epoch, relations)
             batch = fix.cursor.sql(f"select * from ({sql}) where unit = 'record'").to_arrow_table()

@@ -10,14 +10,14 @@ import pyarrow as pa
 
 from headrace.engines.batch.compare import compare_sql
 from headrace.engines.batch.expected import expected, kept_by_key
-from headrace.engines.batch.relations import AsOf, Region, Relations
+from headrace.engines.batch.relations import AsOf, Region
 from headrace.engines.batch.tolerance import tolerance
 from headrace.engines.embedded.runner import JobRunner
 from headrace.engines.embedded.tables import EMBEDDED_ROLES
 from headrace.plan.operators import Output, Source, View
 from headrace.proof.delivered import check_lake, check_topic
 from headrace.proof.events import Events, events_of
-from headrace.proof.fixed import Fixed, epochs_relation, fixed
+from headrace.proof.fixed import Fixed, fixed
 from headrace.proof.report import Checked, Verification
 from headrace.proof.served import served
 from headrace.proof.totals import check_sums
@@ -74,7 +74,7 @@ def _check(runner: JobRunner, fix: Fixed, events: dict[str, Events], output: Out
 
 def expected_rows(view: View, source: Source, output: Output, as_of: AsOf, events: Events) -> str:
     """SELECT of what `output` must hold of `view`."""
-    relations = Relations(events.relation, epochs_relation(source))
+    relations = events.relations
     rows = expected(
         view,
         source,

@@ -19,10 +19,15 @@ RECORD = "_topic_generation, _partition, _offset"
 
 @dataclass(frozen=True)
 class Relations:
-    """Names (or parenthesised SELECTs) of the relations that a query reads."""
+    """Names (or parenthesised SELECTs) of the relations that a query reads.
+
+    `watermarked` is the result of `watermarks.watermarked`, where somebody has kept it: its sort
+    is what costs most, and all views of a source need the same.
+    """
 
     events: str = "events"
     epochs: str = "epochs_of_source"
+    watermarked: str | None = None
 
 
 @dataclass(frozen=True)

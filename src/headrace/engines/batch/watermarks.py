@@ -18,6 +18,8 @@ LOG_ORDER = "_epoch, _replay nulls first, _offset"
 
 def watermarked(source: Source, until: int, relations: Relations) -> str:
     """SELECT of the events up to epoch `until` with `_seen` and `_closed`."""
+    if relations.watermarked is not None:
+        return f"select * from {relations.watermarked}"
     return f"""
 select e.*, greatest(e._seen, w.watermark_start) as _closed from (
   select {_columns(source)},
