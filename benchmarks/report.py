@@ -87,7 +87,8 @@ def machine() -> str:
     """Processor, memory, system and versions in one line."""
     text = f"{os.cpu_count()} cores ({_processor()})"
     pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
-    text += f", {pages * size / 2**30:.0f} GiB, {platform.system()} {platform.release().partition('-')[0]}"
+    release = platform.release().partition("-")[0]
+    text += f", {pages * size / 2**30:.0f} GiB, {platform.system()} {release}"
     packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     return f"{text}; Python {platform.python_version()}, {packages}"
 
