@@ -9,7 +9,9 @@ import duckdb
 import pyarrow as pa
 
 from headrace.apps.activity import app
+from headrace.ops.jobs.states import reset
 from headrace.storage.topics.log import LocalTopic
+from headrace.values.settings import load_settings
 from tests.faults.activity_runs import check_same, result, run, write_log
 from tests.faults.conftest import Undisturbed
 
@@ -37,6 +39,18 @@ def test_a_topic_made_again(small: Undisturbed, tmp_path: Path) -> None:
     shutil.rmtree(aside)
     kept.rename(aside)
     assert run(data).returncode == 0
+    check_same(result(data), small.result)
+
+
+def test_a_new_generation_goes_on_behind_what_the_last_delivered(
+    small: Undisturbed, tmp_path: Path
+) -> None:
+    data = small.finished(tmp_path / "d")
+    assert reset("activity", load_settings(overrides={"data": data})) == 2
+    done = run(data, kill_at="state.committed:5", settings={"epoch_records_max": 2000})
+    assert done.returncode == -9
+    done = run(data)
+    assert done.returncode == 0, done.stderr
     check_same(result(data), small.result)
 
 

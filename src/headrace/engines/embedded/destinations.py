@@ -106,8 +106,8 @@ def _delivered(engine: JobEngine, output: Output, mark: Mark | None, made: Strea
         noted = store.rows(
             "select m.epoch, coalesce(max(c.value), 0) from meta.marks m left join meta.counters c "
             "on c.kind = 'destination' and c.name = m.output and c.counter = 'landed' "
-            "where m.output = ? group by 1",
-            [output.name],
+            "where m.output = ? and m.generation = ? group by 1",
+            [output.name, ledger.generation],
         )
         # A mark comes with the first rows: without any there is none to lose.
         if noted and noted[0][1] > 0:
@@ -115,7 +115,7 @@ def _delivered(engine: JobEngine, output: Output, mark: Mark | None, made: Strea
                 f"{output.role} {output.name} has lost what it was given up to epoch {noted[0][0]}",
                 remedy="Restore it, or begin a new generation: headrace state reset APP",
             )
-        return _first_epoch(engine) - 1
+        return int(noted[0][0]) if noted else _first_epoch(engine) - 1
     if mark.generation > ledger.generation or (
         mark.generation == ledger.generation and mark.epoch > ledger.epoch
     ):
