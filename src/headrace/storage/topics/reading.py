@@ -20,6 +20,8 @@ from headrace.storage.topics.segment import Segment
 from headrace.storage.topics.segments import Segments
 
 Ints = npt.NDArray[np.int64]
+# Rows handed out lately are likely to be asked for again, by whoever delivers them.
+_KEPT_MAPPED_BYTES = 128 << 20
 _FRAMES_AT_ONCE = 1024
 # Below this many rows a chunk costs its reader more than copying it does.
 _CHUNK_ROWS_MIN = 2048
@@ -55,6 +57,8 @@ def read_range(
             if (segments.begin(ordinal)[0] >= bounds[1])[bounds[0] < bounds[1]].all():
                 break
             segment = segments.at(ordinal, head)
+            if not slices:
+                _release(segments, segment, wanted)
             for part in _frames(segment, wanted, bounds):
                 taken, full = _cut(part, records_max - found, first=found == 0)
                 found += int(taken.counts.sum())
@@ -63,6 +67,17 @@ def read_range(
                 if full:
                     return _table(slices, schema)
     return _table(slices, schema)
+
+
+def _release(segments: Segments, segment: Segment, wanted: Ints) -> None:
+    """Lets go of what lies well behind the range: who still holds rows of it reads them again."""
+    first = min(
+        int(column.searchsorted(start, "right"))
+        for column, start in zip(segment.index.ends, wanted.tolist(), strict=True)
+    )
+    if 0 < first < segment.index.count:
+        position = segment.index.span(first)[0]
+        segments.release_before(segment.ordinal, position - _KEPT_MAPPED_BYTES)
 
 
 def offsets_at(segments: Segments, head: Head, time_us: int) -> Ints:

@@ -55,6 +55,7 @@ class Segment:
         self._peek = frame.header_size(partitions) + _PEEK_BYTES
         self._descriptor = os.open(self.path, os.O_RDONLY)
         self._map: memoryview = memoryview(b"")
+        self._released = 0
         self._verified = np.zeros(0, bool)
 
     def __del__(self) -> None:
@@ -149,11 +150,25 @@ class Segment:
             header.base + header.counts,
         )
 
+    def release(self, until: int) -> None:
+        """Gives back the memory behind the bytes before `until`; they are read again if asked for.
+
+        The pages of a mapping count as this process's memory until then: without this a reader
+        would seem to hold as much as it has ever read.
+        """
+        mapped = self._map.obj
+        end = until - until % mmap.PAGESIZE
+        if not isinstance(mapped, mmap.mmap) or not self._released < end <= len(mapped):
+            return
+        mapped.madvise(mmap.MADV_DONTNEED, self._released, end - self._released)
+        self._released = end
+
     def _remap(self) -> None:
         # A file shorter than the mapping would kill the process on access, so its size is asked.
         size = self.size()
         if size:
             self._map = memoryview(mmap.mmap(self._descriptor, size, access=mmap.ACCESS_READ))
+            self._released = 0
 
 
 def producer_hash(origin: frame.Origin | None) -> int:

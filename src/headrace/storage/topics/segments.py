@@ -73,6 +73,14 @@ class Segments:
             for ordinal in [ordinal for ordinal in known if ordinal < first]:
                 del known[ordinal]
 
+    def release_before(self, ordinal: int, position: int) -> None:
+        """Gives back the memory of what was read before `position` of segment `ordinal`."""
+        for number, segment in self._open.items():
+            if number < ordinal:
+                segment.release(segment.size())
+            elif number == ordinal:
+                segment.release(position)
+
     def opened(self, ordinal: int) -> Segment:
         """Segment `ordinal` with its index as it is; FileNotFoundError when it is gone."""
         segment = self._open.pop(ordinal, None)
