@@ -17,7 +17,7 @@ from tests.engines.embedded.definitions import DEFINITIONS, Definition, Meaning,
 from tests.engines.embedded.logs import Record, logs, play, run_of, scattered, watermark_of
 from tests.views.cases import at
 
-CHECKS = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+CHECKS = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @CHECKS
@@ -46,6 +46,22 @@ def test_the_engine_is_what_plain_loops_say(
             _check_counts(t, view, run)
         t.verify()
         t.recompute()
+        t.verify()
+
+
+@settings(CHECKS, max_examples=3)
+@given(st.integers(0, 1 << 40), st.integers(0, 10), st.sampled_from([0, 5]))
+def test_a_recompute_in_the_middle_of_a_run(seed: int, middle: int, lateness: int) -> None:
+    """What was recomputed is held against all events up to there, the rest as before."""
+    records = scattered(seed)
+    with headrace.testing.run(app_of(varied(seed), lateness), start=at(86_400)) as t:
+        play(t, records[:middle], epochs=True)
+        t.recompute()
+        t.verify()
+        play(t, records[middle:], epochs=True)
+        t.verify()
+        t.recompute()
+        t.restart()
         t.verify()
 
 
