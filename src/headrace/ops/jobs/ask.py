@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -25,7 +27,16 @@ def ask(
     request: Mapping[str, Any] | None = None,
     progress: Tell | None = None,
 ) -> Reply:
-    """Has the request `name` answered by the owner of `job`."""
+    """Has the request `name` answered by the owner of `job`.
+
+    Raises UsageError where there is no data directory: an empty one, made in passing, would prove
+    and answer as if it were the one that was meant.
+    """
+    if not Path(settings.data).is_dir():
+        raise UsageError(
+            f"there is no data directory {settings.data}",
+            remedy="Name the one that the app ran in with --data DIR, or begin: headrace run APP",
+        )
     return perform(
         DataDirectory(settings.data).job(job.id),
         name,
@@ -40,11 +51,15 @@ def jobs_of(plan: Plan, only: str | None) -> tuple[Job, ...]:
     """All jobs of an app, or the one called `only` ("matches" or "esports.matches")."""
     if only is None:
         return plan.jobs
-    found = [j for j in plan.jobs if only in (j.id, j.id.rpartition(".")[2])]
+    found = [j for j in plan.jobs if only in (j.id, _short(j))]
     if not found:
-        names = [j.id.rpartition(".")[2] for j in plan.jobs]
+        names = [_short(j) for j in plan.jobs]
         raise UsageError(f"{plan.app} has no job {only!r}", remedy=did_you_mean(only, names))
     return tuple(found)
+
+
+def _short(job: Job) -> str:
+    return job.id.rpartition(".")[2]
 
 
 def ask_query(plan: Plan, settings: Settings, sql: str, only: str | None = None) -> pa.Table:
@@ -52,9 +67,14 @@ def ask_query(plan: Plan, settings: Settings, sql: str, only: str | None = None)
     jobs = jobs_of(plan, only)
     job = jobs[0]
     if len(jobs) > 1:
-        named = [j for j in jobs if any(o.name in sql for o in j.outputs)]
+        words = set(re.findall(r"[\w.-]+", sql))
+        words |= {word.rpartition(".")[2] for word in words}
+        named = [j for j in jobs if any(o.name in words for o in j.outputs)]
         if len(named) != 1:
-            raise UsageError(f"{plan.app} has several jobs", remedy="Say which to ask: --job NAME.")
+            raise UsageError(
+                f"{plan.app} has several jobs, and the query does not name what only one serves",
+                remedy=f"Say which to ask, --job NAME: {', '.join(_short(j) for j in jobs)}.",
+            )
         job = named[0]
     table = ask(job, settings, "query", {"sql": sql}).table
     assert table is not None

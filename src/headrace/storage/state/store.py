@@ -18,6 +18,7 @@ import duckdb
 from headrace.storage.state.schema import FORMAT, PUBLIC_VIEWS, TABLES
 from headrace.values.errors import DiskRefused, HeadraceError, StateRefused
 from headrace.values.points import reach
+from headrace.values.schema import literal
 
 FILE_NAME = "job.duckdb"
 _DISK_ERRORS = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES)
@@ -121,26 +122,19 @@ class StateStore:
                 raise
 
     def count(self, counts: Iterable[tuple[str, str, str, int]]) -> None:
-        """Adds (kind, name, counter, by) to the counters; inside a transaction."""
-        wanted = [c for c in counts if c[3]]
-        known = {
-            (k, n, c)
-            for k, n, c in self.connection.execute(
-                "select kind, name, counter from meta.counters"
-            ).fetchall()
-        }
-        for kind, name, counter, by in wanted:
-            if (kind, name, counter) in known:
-                self.connection.execute(
-                    "update meta.counters set value = value + ? "
-                    "where kind = ? and name = ? and counter = ?",
-                    [by, kind, name, counter],
-                )
-            else:
-                known.add((kind, name, counter))
-                self.connection.execute(
-                    "insert into meta.counters values (?, ?, ?, ?)", [kind, name, counter, by]
-                )
+        """Adds (kind, name, counter, by) to the counters, each named once; in a transaction."""
+        rows = ", ".join(
+            f"({literal(kind)}, {literal(name)}, {literal(counter)}, {by}::bigint)"
+            for kind, name, counter, by in counts
+            if by
+        )
+        if rows:
+            self.connection.execute(
+                f"merge into meta.counters c using (values {rows}) v(kind, name, counter, more) "
+                "on c.kind = v.kind and c.name = v.name and c.counter = v.counter "
+                "when matched then update set value = c.value + v.more "
+                "when not matched then insert values (v.kind, v.name, v.counter, v.more)"
+            )
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """The rows of a query."""
