@@ -37,6 +37,12 @@ def test_option_beats_environment_beats_profile(
     assert sources["data"] == "default"
 
 
+def test_a_variable_that_is_no_setting_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADRACE_THREDS", "2")
+    with pytest.raises(UsageError, match='HEADRACE_THREDS is set.*\n.*"HEADRACE_THREADS"'):
+        load_settings()
+
+
 def test_variables_are_filled_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     profile(tmp_path, "[profile.p]\ndata = '${PLACE}/d'\n")
     with pytest.raises(UsageError, match="environment variable PLACE"):

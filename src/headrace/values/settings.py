@@ -16,6 +16,7 @@ from typing import Any, get_type_hints
 
 from headrace.values.durations import duration_us
 from headrace.values.errors import UsageError, did_you_mean
+from headrace.values.points import VARIABLE as KILL_VARIABLE
 
 FILE_NAME = "headrace.toml"
 PREFIX = "HEADRACE_"
@@ -155,6 +156,7 @@ def _load(
         f.name: (types[f.name], Field(f.default, **f.metadata["bounds"])) for f in fields(Settings)
     }
     model = create_model("Loaded", __base__=Base, **columns)
+    _refuse_unknown_variables()
     from_profile = _profile_values(profile, directory or Path.cwd())
     from_environment = EnvSettingsSource(model)()
     given = {name: value for name, value in (overrides or {}).items() if value is not None}
@@ -170,6 +172,17 @@ def _load(
     except ValidationError as error:
         raise _refused(error.errors()[0], sources) from None
     return settings, sources
+
+
+def _refuse_unknown_variables() -> None:
+    """A misspelt variable, or one of another version, must not be passed over in silence."""
+    known = [row.environment for row in table()]
+    for name in os.environ:
+        if name.startswith(PREFIX) and name not in {*known, KILL_VARIABLE}:
+            raise UsageError(
+                f"{name} is set, but there is no such setting",
+                remedy=f"{did_you_mean(name, known)} To leave it out: unset {name}",
+            )
 
 
 def _refused(problem: Mapping[str, Any], sources: Mapping[str, str]) -> UsageError:
