@@ -110,6 +110,24 @@ def test_recompute_bounds_exclude_each_other(run: Run) -> None:
     assert code == 2 and "--date stands for --from and --to" in err
 
 
+def test_recompute_from_after_to_is_refused(run: Run) -> None:
+    code, _, errors = run("recompute", "activity", "--from", "2026-01-06", "--to", "2026-01-05")
+    assert (code, "--from is not before --to" in errors) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["verify", "activity"], ["status", "activity"], ["query", "activity", "select 1"]],
+)
+def test_a_data_directory_that_is_not_there_is_not_made(
+    command: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "mistyped"
+    assert call([*command, "--data", str(place)]) == 2
+    assert "there is no data directory" in capfd.readouterr().err
+    assert not place.exists()
+
+
 @pytest.mark.parametrize("words", ["dead-letters activity", "dead-letters list activity"])
 def test_dead_letters_are_listed_by_reason(run: Run, words: str) -> None:
     rows = json.loads(run(*words.split(), "--json")[1])

@@ -63,6 +63,10 @@ def command(
         if begin is not None or end is not None:
             raise UsageError("--date stands for --from and --to", remedy="Give one or the other.")
         begin, end = date, date + timedelta(days=1)
+    if begin is not None and end is not None and begin >= end:
+        raise UsageError(
+            "--from is not before --to", remedy="Windows end after the one, by the other."
+        )
     request = {
         "from_us": None if begin is None else instant_us(begin),
         "to_us": None if end is None else instant_us(end),
