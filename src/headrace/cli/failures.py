@@ -37,7 +37,7 @@ def report_usage(error: typer.TyperException) -> int:
     """Says what Typer found wrong with the command line, and where help is."""
     context = getattr(error, "ctx", None)
     hint = f"\nTry '{context.command_path} --help'." if context is not None else ""
-    _say("UsageError", error.format_message() + hint, error.exit_code)
+    _say("UsageError", error.format_message().replace("Value error, ", "") + hint, error.exit_code)
     return error.exit_code
 
 

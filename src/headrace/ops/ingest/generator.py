@@ -46,8 +46,8 @@ class Simulation:
                 raise UsageError(f"{option} {value} means nothing", remedy="Give it 0 or more.")
         if not 0 < self.rate <= RATE_MAX:
             raise UsageError(
-                f"A rate of {self.rate:g} records per second means nothing",
-                remedy=f"Give --rate a number above 0, at most {RATE_MAX:,}.",
+                f"a rate of {self.rate:g} records per second means nothing",
+                remedy=f"Give a number above 0, at most {RATE_MAX:,}.",
             )
         if self.count is None and not self.live:
             raise UsageError(

@@ -12,9 +12,12 @@ from typing import Any
 
 from headrace.values.errors import DiskRefused, TopicRefused
 
+_ROOM = (
+    "Free some space. A running job goes on by itself; run another command again: nothing is lost."
+)
 _REASONS = {
-    errno.ENOSPC: ("the disk is full", "Free some space; the work goes on by itself."),
-    errno.EDQUOT: ("the disk quota is used up", "Free some space; the work goes on by itself."),
+    errno.ENOSPC: ("the disk is full", _ROOM),
+    errno.EDQUOT: ("the disk quota is used up", _ROOM),
     errno.EFBIG: ("the file may not grow further", "Raise the file size limit (ulimit -f)."),
     errno.EACCES: ("no permission", "Give this user the right to write there."),
     errno.EPERM: ("no permission", "Give this user the right to write there."),
