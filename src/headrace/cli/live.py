@@ -121,7 +121,8 @@ def _table(job: dict[str, Any], rates: dict[tuple[str, str], float]) -> str:
                 f"{view.get('applied', 0):,}",
                 f"{view.get('late', 0):,}",
                 f"{source['lag_records']:,}",
-                f"{source.get('dead_lettered', 0):,}",
+                # What the view could not compute is dead-lettered too.
+                f"{source.get('dead_lettered', 0) + view.get('failed', 0):,}",
                 (source["watermark"] or "-").partition(".")[0].rstrip("Z"),
             )
         )

@@ -8,6 +8,10 @@ from headrace.engines.embedded.runner import JobRunner
 from headrace.engines.kernel.watermark import NEVER_US
 from headrace.values.clock import instant_text
 
+_SOURCE = ("read", "accepted", "dead_lettered")
+_VIEW = ("accepted", "applied", "filtered", "late", "duplicate", "failed")
+_DESTINATION = ("sent", "landed", "refused")
+
 
 def status(runner: JobRunner) -> dict[str, Any]:
     """JSON-able: epoch, sources with lag and watermark, views with their sums, destinations."""
@@ -21,6 +25,7 @@ def _status(runner: JobRunner) -> dict[str, Any]:
         "select kind, name, counter, value from meta.counters"
     ):
         counters.setdefault((kind, name), {})[counter] = value
+    inputs = {r.name: r.topic for r in map(runner.job.input_of, runner.job.outputs)}
     return {
         "job": runner.job.id,
         "running": runner.running,
@@ -29,12 +34,19 @@ def _status(runner: JobRunner) -> dict[str, Any]:
         "epoch_time": instant_text(ledger.time_us) if ledger.epoch else None,
         "sources": [_source(runner, t, counters) for t in runner.engine.readers],
         "views": [
-            {"name": name, **counts} for (kind, name), counts in counters.items() if kind == "view"
+            {
+                "name": name,
+                "topic": topic,
+                **dict.fromkeys(_VIEW, 0),
+                **counters.get(("view", name), {}),
+            }
+            for name, topic in inputs.items()
         ],
         "destinations": [
             {
                 "name": o.name,
                 "role": o.role,
+                **dict.fromkeys(_DESTINATION, 0),
                 **counters.get(("destination", o.name), {}),
                 "epochs_behind": _behind(runner, o.name),
             }
@@ -59,6 +71,7 @@ def _source(
         "offsets": position.offsets,
         "greatest_times": greatest,
         "held_back_by": silent if silent and greatest else ([] if least is None else [least[0]]),
+        **dict.fromkeys(_SOURCE, 0),
         **counters.get(("source", topic), {}),
     }
 
