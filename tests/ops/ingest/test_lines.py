@@ -55,6 +55,8 @@ some_lines = st.lists(
 @example(b"\xef\xbb\xbf\r\n", [1, 2])
 @example(b"x" * 150 + b"\r\n" + b"y" * 150, [101, 151])
 @example(b"x" * 150 + b"\r" + b"x" * 150 + b"\r", [101, 151, 152])
+@example(b"x" * 150 + b"\r\r\n", [])
+@example(b"x" * 150 + b"\r\r\n", [151, 152])
 @example(b"", [])
 def test_lines_are_those_of_a_plain_loop(content: bytes, cuts: list[int]) -> None:
     hasher = xxhash.xxh3_128()
@@ -77,6 +79,7 @@ def test_lines_are_those_of_a_plain_loop(content: bytes, cuts: list[int]) -> Non
 
 
 @given(some_lines, st.lists(st.integers(0, 1_000), max_size=8), st.integers(0, 1_000))
+@example(b"x" * 150 + b"\r\r\n", [], 0)
 def test_reading_goes_on_at_any_place(content: bytes, cuts: list[int], stop: int) -> None:
     blocks = [part for block in blocks_of(content, cuts) for part in (block, b"")]
     batches = list(LineReader(iter(blocks), Place(), LIMIT))

@@ -234,14 +234,13 @@ def _newlines(octets: npt.NDArray[np.uint8]) -> Positions:
 
 
 def cut_long(values: pa.Array, bytes_max: int) -> pa.Array:
-    """`values` (binary) with those above `bytes_max` cut."""
+    """`values` (binary, lines without their ends) with those above `bytes_max` cut."""
     lengths = pc.binary_length(values)
     if not len(values) or pc.max(lengths).as_py() <= bytes_max:
         return values
     long = pc.greater(lengths, bytes_max)
     shorter = []
     for number in np.flatnonzero(long.to_numpy(zero_copy_only=False)).tolist():
-        line = _LongLine()
-        line.feed(values[number].as_py())
-        shorter.append(line.value())
+        line = values[number].as_py()
+        shorter.append(cut(line, Oversize(len(line), xxhash.xxh3_128_hexdigest(line))))
     return pc.replace_with_mask(values, long, pa.array(shorter, pa.binary()))
