@@ -19,7 +19,13 @@ def verification_text(found: Verification, holds: bool) -> str:
         f"computed again in {found.seconds:.1f} s"
     ]
     rows = [
-        (c.name, c.kind, f"{c.rows:,}", _verdict(c), _late(c.late_would_change))
+        (
+            c.name,
+            c.kind,
+            f"{c.rows:,}" if c.compared else "",
+            _verdict(c),
+            _late(c.late_would_change),
+        )
         for c in found.checked
     ]
     rows += [(name, "", "", "not delivered", "") for name in found.undelivered]
@@ -34,11 +40,17 @@ def verification_text(found: Verification, holds: bool) -> str:
             f"{plural(found.refused_rows, 'row')} refused by a destination: "
             'headrace query APP "select * from refused_rows"'
         )
-    lines.append("it holds" if holds else "it does NOT hold")
+    unproved = sum(not c.compared for c in found.checked)
+    if holds and unproved:
+        lines.append(f"what can be compared holds; {plural(unproved, 'destination')} cannot be")
+    else:
+        lines.append("it holds" if holds else "it does NOT hold")
     return "\n".join(lines)
 
 
 def _verdict(check: Checked) -> str:
+    if not check.compared:
+        return "not possible"
     return "equal" if check.holds else f"{check.different:,} different"
 
 

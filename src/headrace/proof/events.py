@@ -24,7 +24,7 @@ _CHUNK_RECORDS = 500_000
 class Events:
     """`relations` name temporary views and tables; `origin` says in words where they come from.
 
-    `whole` is false when the log no longer reaches back to its beginning.
+    `whole` is false when the log no longer reaches back to what was read of it first.
     """
 
     relations: Relations
@@ -113,7 +113,14 @@ def _from_log(runner: JobRunner, fix: Fixed, source: Source, name: str) -> tuple
         _insert(fix, reader, read_all(topic, at, upto), name)
         at = upto
     _insert_replayed(fix, reader, name)
-    return name, "the log", all(b == 0 for b in begin)
+    first = dict(
+        fix.cursor.execute(
+            'select "partition", min(start_offset) from meta.ranges '
+            f"where topic = {literal(source.topic)} and end_offset > start_offset group by 1"
+        ).fetchall()
+    )
+    whole = all(b <= first.get(p, b) for p, b in enumerate(begin))
+    return name, "the log" if whole else f"the log from offsets {begin}", whole
 
 
 def _insert(fix: Fixed, reader: SourceReader, records: pa.Table, name: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 class Checked:
     """One thing that was compared. `differences` are the first few, `different` how many.
 
+    `compared` is false where the events are no longer there to compute it from, see `note`.
     `late_would_change` is how many rows the late events would change, None where none can.
     """
 
@@ -21,6 +22,7 @@ class Checked:
     differences: tuple[dict[str, Any], ...] = ()
     late_would_change: int | None = None
     note: str | None = None
+    compared: bool = True
 
     @property
     def holds(self) -> bool:

@@ -1,0 +1,37 @@
+"""Records that retention took: what cannot be computed again is not called different."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+import headrace as hr
+from headrace.storage.topics.log import LocalTopic
+
+
+class Ping(hr.Event):
+    who: str
+    at: datetime
+
+
+def test_rows_of_records_that_are_gone_are_not_called_different(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = hr.App("pings")
+    pings = app.source(Ping, topic="pings", key="who", time="at", partitions=1)
+    app.table("counts", pings.by("who").agg(n="count(*)"))
+    topic = LocalTopic.ensure(tmp_path / "topics", "pings", 1)
+    record = b'{"who": "ann", "at": "2026-03-01T10:00:00Z"}'
+    for _ in range(3):
+        topic.append(pa.array([record] * 10), keys=pa.array([b"ann"] * 10))
+        app.run(until="caught-up", data=tmp_path)
+    assert [c.compared for v in app.verify(data=tmp_path) for c in v.checked] == [True]
+    time.sleep(0.1)
+    topic.retain(50_000, 1)
+    (found,) = app.verify(data=tmp_path)
+    assert found.holds and [c.compared for c in found.checked] == [False]
+    assert app.query("select n from counts", data=tmp_path).to_pylist() == [{"n": 30}]
