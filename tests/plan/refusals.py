@@ -69,8 +69,12 @@ def _minutes(s: hr.Stream) -> hr.View:
     return s.tumble("1 minute").by("user_id").agg(n="count(*)")
 
 
+def _gaps(s: hr.Stream, *keys: str) -> hr.View:
+    return s.session(gap="5 minutes").by(*keys).agg(n="count(*)")
+
+
 def _sessions(s: hr.Stream) -> hr.View:
-    return s.session(gap="5 minutes").by("user_id").agg(n="count(*)")
+    return _gaps(s, "user_id")
 
 
 def _other_job(app: hr.Definition, stream: hr.Stream) -> None:
@@ -295,6 +299,12 @@ OUTPUTS: dict[str, Case] = {
     ),
     "smaller key and top": _out(
         lambda a, s: a.table("t", _minutes(s).top(3, by="n"), key="user_id")
+    ),
+    "smaller key of gap sessions": _out(
+        lambda a, s: a.table("t", _gaps(s, "user_id", "page_url"), key="user_id")
+    ),
+    "smaller key of gap sessions, the start alone": _out(
+        lambda a, s: a.table("t", _gaps(s, "user_id"), key="session_start_time")
     ),
     "processing_time into a table": _out(
         lambda a, s: a.table("t", s.with_columns(p="processing_time()"), key="user_id")

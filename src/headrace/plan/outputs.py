@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from headrace.language.definition import OutputSpec
-from headrace.plan.operators import Column, Output, Stream, View
+from headrace.plan.operators import Column, Output, SessionGap, Stream, View
 from headrace.plan.rows import Rows
 from headrace.values.errors import DefinitionError, did_you_mean
 
@@ -78,7 +78,23 @@ def _order(
             f"a smaller key cannot stand with {step}, which withdraws rows without a successor",
             remedy=f"Take the whole key: {', '.join(row_key)}.",
         )
-    return (start, *(n for n in row_key if n != start and n not in key))
+    others = [n for n in row_key if n != start and n not in key]
+    if isinstance(view.window, SessionGap) and others:
+        raise _refused(
+            spec,
+            f"a smaller key that leaves out {', '.join(others)} cannot stand with "
+            "session(gap=…): an event that joins two sessions withdraws the later one, and the row "
+            "before it is no longer held",
+            remedy=f"Leave out nothing but the start: key={_names(row_key, start)}; or take the "
+            f"whole key: {', '.join(row_key)}.",
+        )
+    return (start, *others)
+
+
+def _names(row_key: tuple[str, ...], start: str) -> str:
+    """The columns but the start, as `key` is written."""
+    names = tuple(n for n in row_key if n != start)
+    return f'"{names[0]}"' if len(names) == 1 else str(names).replace("'", '"')
 
 
 def _topic_key(spec: OutputSpec, rows: Rows) -> tuple[str, ...]:
