@@ -7,6 +7,7 @@ import math
 import re
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from headrace.plan.operators import Source
@@ -134,8 +135,8 @@ def _text(found: Any) -> str:
 def _whole(found: Any) -> int:
     if not isinstance(found, _Number):
         raise Refused
-    number = Decimal(found)
-    if number != number.to_integral_value() or not -(2**63) <= number < 2**63:
+    number = Fraction(found)
+    if number.denominator > 1 or not -(2**63) <= number < 2**63:
         raise Refused
     return int(number)
 
@@ -154,13 +155,13 @@ def _bool(found: Any) -> bool:
 
 
 def _decimal(found: Any, precision: int, scale: int) -> Decimal:
-    if not isinstance(found, str) or not re.fullmatch(r"-?\d+(\.\d*)?", found, re.ASCII):
+    written = r"-?\d+(\.\d*)?([eE][+-]?\d{1,4})?"
+    if not isinstance(found, str) or not re.fullmatch(written, found, re.ASCII):
         raise Refused
-    number = Decimal(found)
-    step = Decimal(1).scaleb(-scale)
-    if number % step != 0 or abs(number) >= Decimal(10) ** (precision - scale):
+    number = Fraction(found)
+    if (number * 10**scale).denominator > 1 or abs(number) >= 10 ** (precision - scale):
         raise Refused
-    return number
+    return Decimal(found)
 
 
 def _date(found: Any) -> date:

@@ -28,6 +28,8 @@ _RFC3339 = (
     r'([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)?"'
 )
 _NUMBER = r"-?\d.*"
+_DIGITS = r"-?\d+(\.\d*)?"
+_EXPONENT = r"[eE][+-]?0*\d{1,4}"
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,12 @@ def _whole_reason() -> str:
 
 
 def _spec(fields: tuple[Field, ...]) -> str:
-    return json.dumps({f.name: "JSON" for f in fields})
+    """The tokens of `fields`, for json_transform.
+
+    It hands numbers over as they are written only if a Decimal is asked for somewhere, else through
+    a double; `_` is no field's name.
+    """
+    return json.dumps({f.name: "JSON" for f in fields} | {"_": "DECIMAL(1,0)"})
 
 
 def _field(field: Field, token: str, depth: int, unit: str | None = None) -> Judged:
@@ -114,7 +121,8 @@ def _scalar(name: str, t: str, unit: str | None) -> Judged:
     if name == "int":
         return _whole_number(t)
     if name == "float":
-        value = f"try_cast({t} as double)"
+        # A whole -0 is 0; only -0.0 has a sign.
+        value = f"try_cast(case {t} when '-0' then '0' else {t} end as double)"
         return Judged(
             value,
             f"""case when not regexp_full_match({t}, '{_NUMBER}') then 'is not a number: ' || {seen}
@@ -139,18 +147,27 @@ def _scalar(name: str, t: str, unit: str | None) -> Judged:
 
 def _whole_number(t: str) -> Judged:
     """64-bit whole numbers, also written 5.0 or 1e3; DuckDB's cast would round 1.7."""
-    double = f"try_cast({t} as double)"
+    whole = f"regexp_full_match({t}, '{_DIGITS}({_EXPONENT})?') and {_behind_point(t)} <= 0"
     value = (
         f"case when regexp_full_match({t}, '-?\\d+') then try_cast({t} as bigint) "
-        f"when {double} = trunc({double}) and abs({double}) < 9223372036854775808 "
-        f"then try_cast({double} as bigint) end"
+        f"when {whole} then try_cast(try_cast({t} as decimal(38, 0)) as bigint) end"
     )
     seen = f"left({t}, 40)"
-    reason = f"""case when not regexp_full_match({t}, '{_NUMBER}')
-          or ({double} is not null and {double} <> trunc({double}))
+    reason = f"""case when ({value}) is not null then null
+        when not regexp_full_match({t}, '{_NUMBER}') or not ({whole})
           then 'is not a whole number: ' || {seen}
-        when ({value}) is null then 'does not fit 64 bits: ' || {seen} end"""
+        else 'does not fit 64 bits: ' || {seen} end"""
     return Judged(value, reason)
+
+
+def _behind_point(t: str) -> str:
+    """How many digits the number written in `t` has behind the point, exponent counted; 0 has 0."""
+    digits = f"regexp_replace(regexp_replace({t}, '[eE].*', ''), '[^0-9]', '', 'g')"
+    kept = f"rtrim({digits}, '0')"
+    fraction = f"length(regexp_extract({t}, '\\.(\\d*)', 1))"
+    exponent = f"coalesce(try_cast(regexp_extract({t}, '[eE](.*)', 1) as integer), 0)"
+    zeros = f"length({digits}) - length({kept})"
+    return f"case when {kept} = '' then 0 else {fraction} - {exponent} - ({zeros}) end"
 
 
 def _datetime(t: str, unit: str | None) -> Judged:
@@ -185,11 +202,17 @@ def _decimal(type_: DecimalType, t: str) -> Judged:
     text = f"""trim({t}, '"')"""
     whole, scale = type_.precision - type_.scale, type_.scale
     fraction = f"(\\.\\d{{0,{scale}}}0*)?" if scale else "(\\.0*)?"
-    digits = f"0*\\d{{1,{max(whole, 1)}}}"
-    value = f"try_cast({text} as {sql_type(type_)})"
+    plain = f"regexp_full_match({text}, '-?0*\\d{{1,{max(whole, 1)}}}{fraction}')"
+    power = (
+        f"regexp_full_match({text}, '{_DIGITS}{_EXPONENT}') and {_behind_point(text)} <= {scale}"
+    )
+    # By way of 38 digits, as 100000e-2 overflows DECIMAL(6, 2) while DuckDB reads it.
+    wide = f"try_cast({text} as decimal(38, {scale}))"
+    value = f"case when {plain} then try_cast({text} as {sql_type(type_)}) "
+    value += f"when {power} then try_cast({wide} as {sql_type(type_)}) end"
     return Judged(
         value,
-        f"""case when not regexp_full_match({text}, '-?{digits}{fraction}') or ({value}) is null
+        f"""case when ({value}) is null
             then 'does not fit {sql_type(type_)} exactly: ' || left({t}, 40) end""",
     )
 
@@ -214,7 +237,8 @@ def _struct(fields: tuple[Field, ...], t: str, depth: int) -> Judged:
 
 
 def _list(type_: ListType, t: str, depth: int) -> Judged:
-    tokens = f"""try(from_json({t}, '["JSON"]'))"""
+    spec = json.dumps({"l": ["JSON"], "_": "DECIMAL(1,0)"})
+    tokens = f"""try(json_transform('{{"l":' || {t} || '}}', {literal(spec)}).l)"""
     part = _field(Field("element", type_.item, type_.nullable), f"(e{depth}::varchar)", depth + 1)
     value = f"list_transform({tokens}, lambda e{depth}: {part.value})"
     each = f"list_transform({tokens}, lambda e{depth}: {part.reason})"
