@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from headrace.engines.kernel.decode_plain import match, shape_of
+from headrace.engines.kernel.decode_plain import plain_events
 from headrace.engines.kernel.decode_strict import strict_sql
 from headrace.plan.operators import Source
 from headrace.plan.times import time_sql
@@ -58,7 +58,7 @@ def decode(connection: duckdb.DuckDBPyConnection, source: Source, records: pa.Ta
     rows = np.arange(len(records), dtype=np.int64)
     values, unreadable = _as_text(records.column("value"), source.value_bytes_max)
     dead = [unreadable] if len(unreadable) else []
-    parts = [p for p in [_plain(source, values, records)] if p is not None]
+    parts = _plain(source, values, records)
     left = _rest(rows, parts, unreadable)
     if len(left) or not parts:
         texts = pa.table(
@@ -80,27 +80,22 @@ def decode(connection: duckdb.DuckDBPyConnection, source: Source, records: pa.Ta
     return Decoded(events, _in_order(dead) if dead else _DEAD.empty_table())
 
 
-def _plain(source: Source, values: pa.ChunkedArray, records: pa.Table) -> pa.Table | None:
-    """The events among the records that are written like the first one."""
-    sample = next((v.as_py() for c in values.chunks for v in c[:1] if v.is_valid), None)
-    shape = None if sample is None else shape_of(source, sample)
-    if shape is None:
-        return None
+def _plain(source: Source, values: pa.ChunkedArray, records: pa.Table) -> list[pa.Table]:
+    """The events among the records that are written alike."""
     names = [f.name for f in source.schema.fields]
     own = {"_partition": "partition", "_offset": "offset", "_arrival_time": "arrival_time"}
     tables, start = [], 0
     for chunk in values.chunks:
-        plain = match(source, shape, chunk)
-        if plain is not None and len(plain.rows):
-            rows = plain.rows + start
-            part = records.select(list(own.values())).slice(start, len(chunk))
-            if len(rows) < len(chunk):
-                part = part.take(pa.array(plain.rows))
-            columns = {"_row": pa.array(rows)} | {n: plain.columns[n] for n in names}
+        held = records.select(list(own.values())).slice(start, len(chunk))
+        for plain in plain_events(source, chunk):
+            whole = len(plain.rows) == len(chunk)
+            part = held if whole else held.take(pa.array(plain.rows))
+            columns = {"_row": pa.array(plain.rows + start)}
+            columns |= {n: plain.columns[n] for n in names}
             columns |= {mine: part.column(theirs) for mine, theirs in own.items()}
             tables.append(pa.table(columns))
         start += len(chunk)
-    return pa.concat_tables(tables) if tables else None
+    return tables
 
 
 def _as_text(values: pa.ChunkedArray, bytes_max: int) -> tuple[pa.ChunkedArray, pa.Table]:
