@@ -187,3 +187,11 @@ def test_splice_is_update_by_the_added_columns(
 
 def test_the_moment_is_the_same_everywhere() -> None:
     assert datetime.fromisoformat(ADDED["processing_time"]) == MOMENT.replace(tzinfo=UTC)
+
+
+def test_splice_of_plain_texts_is_the_same() -> None:
+    raw = pa.chunked_array([[b'{"a":1}', b'{"b":"x"}'], [b'{"c":null}']], pa.binary())
+    for added in (moments(3), pa.table({"n": [1, None, 3]})):
+        plain = splice(raw, added, plain=True)
+        assert plain.type == pa.binary()
+        assert plain.to_pylist() == splice(raw, added).to_pylist()

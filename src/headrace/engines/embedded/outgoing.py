@@ -76,11 +76,15 @@ class StreamRows:
             return None
         rows = self._stream_rows(committed, part)
         if self.input.whole:
-            raw = part.records.column("value").take(rows.column("_row"))
-            text = splice(_as_text(raw), rows.select([a.name for a in self.input.added]))
+            raw = part.records.column("value")
+            if len(rows) < len(raw):
+                raw = raw.take(rows.column("_row"))
+            added = rows.select([a.name for a in self.input.added])
+            plain = part.keys is not None and part.keys.isdisjoint(added.column_names)
+            text = splice(raw, added, plain=plain)
         else:
             text = rows_to_json(self.connection, rows.select([c.name for c in self.input.columns]))
-        return pa.table([self._keys(rows), _as_bytes(text)], schema=_RECORD)
+        return pa.table([self._keys(rows), text.cast(pa.binary())], schema=_RECORD)
 
     def _beyond_mark(self, rows: pa.Table) -> pa.Table:
         """Final rows of windows that close after what an earlier generation delivered."""

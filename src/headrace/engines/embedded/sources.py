@@ -31,7 +31,10 @@ class Position:
 
 @dataclass(frozen=True)
 class SourceEpoch:
-    """One source's part of an epoch, decoded. `before` and `after` are positions around it."""
+    """One source's part of an epoch, decoded. `before` and `after` are positions around it.
+
+    `keys` as in kernel.decode.Decoded.
+    """
 
     source: Source
     identity: str
@@ -43,6 +46,7 @@ class SourceEpoch:
     exempt: tuple[int, ...]
     late_possible: bool
     relation: str
+    keys: frozenset[str] | None = None
 
 
 class SourceReader:
@@ -155,7 +159,7 @@ class SourceReader:
 
     def _decoded(self, records: pa.Table) -> _Part:
         found = decode(self._decoding, self.source, records)
-        return _Part(records, found.events, found.dead)
+        return _Part(records, found.events, found.dead, found.keys)
 
     def judged(self, records: pa.Table) -> Decoded:
         """Decodes `records` outside of any epoch."""
@@ -169,6 +173,7 @@ class _Part:
     records: pa.Table
     events: pa.Table
     dead: pa.Table
+    keys: frozenset[str] | None
 
 
 def placed_in_time(
@@ -212,6 +217,7 @@ def placed_in_time(
         exempt,
         late_possible,
         events_relation(quote(name), now_us),
+        part.keys,
     )
 
 

@@ -30,10 +30,13 @@ class Decoded:
     Events have the columns of the class, `_time`, `_row`, `_partition`, `_offset`, `_arrival_time`.
 
     `_row` is the record's place in the table that was decoded; both tables are in its order.
+    `keys` are those of the events' records if all were plain, so that each ends with its brace
+    and holds no other key; else None.
     """
 
     events: pa.Table
     dead: pa.Table
+    keys: frozenset[str] | None
 
 
 def decoding(threads: int | None = None) -> duckdb.DuckDBPyConnection:
@@ -58,8 +61,9 @@ def decode(connection: duckdb.DuckDBPyConnection, source: Source, records: pa.Ta
     rows = np.arange(len(records), dtype=np.int64)
     values, unreadable = _as_text(records.column("value"), source.value_bytes_max)
     dead = [unreadable] if len(unreadable) else []
-    parts = _plain(source, values, records)
+    parts, keys = _plain(source, values, records)
     left = _rest(rows, parts, unreadable)
+    known = True
     if len(left) or not parts:
         texts = pa.table(
             {
@@ -72,19 +76,23 @@ def decode(connection: duckdb.DuckDBPyConnection, source: Source, records: pa.Ta
         )
         more, refused = _judge(connection, source, texts.take(pa.array(left)))
         parts.append(more)
+        known = not len(more)
         dead.append(refused)
     events = _in_order(parts)
     events, refused = _bounded(connection, source, events)
     if len(refused):
         dead.append(refused)
-    return Decoded(events, _in_order(dead) if dead else _DEAD.empty_table())
+    refusals = _in_order(dead) if dead else _DEAD.empty_table()
+    return Decoded(events, refusals, keys if known else None)
 
 
-def _plain(source: Source, values: pa.ChunkedArray, records: pa.Table) -> list[pa.Table]:
-    """The events among the records that are written alike."""
+def _plain(
+    source: Source, values: pa.ChunkedArray, records: pa.Table
+) -> tuple[list[pa.Table], frozenset[str]]:
+    """The events among the records that are written alike, and the keys of these records."""
     names = [f.name for f in source.schema.fields]
     own = {"_partition": "partition", "_offset": "offset", "_arrival_time": "arrival_time"}
-    tables, start = [], 0
+    tables, keys, start = [], frozenset[str](), 0
     for chunk in values.chunks:
         held = records.select(list(own.values())).slice(start, len(chunk))
         for plain in plain_events(source, chunk):
@@ -94,8 +102,9 @@ def _plain(source: Source, values: pa.ChunkedArray, records: pa.Table) -> list[p
             columns |= {n: plain.columns[n] for n in names}
             columns |= {mine: part.column(theirs) for mine, theirs in own.items()}
             tables.append(pa.table(columns))
+            keys |= plain.keys
         start += len(chunk)
-    return tables
+    return tables, keys
 
 
 def _as_text(values: pa.ChunkedArray, bytes_max: int) -> tuple[pa.ChunkedArray, pa.Table]:

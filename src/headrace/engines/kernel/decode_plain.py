@@ -8,7 +8,7 @@ tier, which gives the same answer where both apply (docs/decisions/0004-decoding
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -45,10 +45,14 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Plain:
-    """`rows` are the positions of the records; `columns` their values by field."""
+    """`rows` are the positions of the records, `columns` their values by field.
+
+    `keys` are all keys of each of these records, declared or not.
+    """
 
     rows: NDArray[np.int64]
     columns: dict[str, pa.Array]
+    keys: frozenset[str]
 
 
 class _NotPlain(Exception):
@@ -67,7 +71,7 @@ def plain_events(source: Source, values: pa.StringArray) -> list[Plain]:
         plain = None if form is None else _match(source, form, texts)
         stays = np.ones(len(left), bool)
         if plain is not None and len(plain.rows):
-            found.append(Plain(left[plain.rows], plain.columns))
+            found.append(replace(plain, rows=left[plain.rows]))
             stays[plain.rows] = False
         # One that is not even of its own form will not be of another.
         stays[0] = False
@@ -105,9 +109,10 @@ def _match(source: Source, form: Form, values: pa.StringArray) -> Plain | None:
         if name not in slots:
             columns[name] = pa.nulls(len(good), _arrow_type(field))
     if good.all():
-        return Plain(places.rows, columns)
+        return Plain(places.rows, columns, frozenset(slots))
     kept = pa.array(good)
-    return Plain(places.rows[good], {n: c.filter(kept) for n, c in columns.items()})
+    columns = {n: c.filter(kept) for n, c in columns.items()}
+    return Plain(places.rows[good], columns, frozenset(slots))
 
 
 def _kind(field: Field, unit: str | None) -> str:

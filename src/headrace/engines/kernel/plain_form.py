@@ -57,12 +57,12 @@ class Form:
 
 @lru_cache(256)
 def form_of(sample: str) -> Form | None:
-    """The form of `sample`; None unless it is a JSON object of plain values with distinct keys."""
+    """The form of `sample`; None unless it is one JSON object of plain values, keys distinct."""
     try:
         pairs: object = json.loads(sample, object_pairs_hook=_Pairs)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(pairs, _Pairs) or not pairs or "\\" in sample:
+    if not isinstance(pairs, _Pairs) or not pairs or "\\" in sample or sample[-1] != "}":
         return None
     keys = [key for key, _ in pairs]
     if len(set(keys)) != len(keys) or any(isinstance(v, (_Pairs, list)) for _, v in pairs):

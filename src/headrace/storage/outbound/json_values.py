@@ -74,15 +74,23 @@ def splice(
     raw: pa.Array | pa.ChunkedArray,
     added: pa.Table,
     connection: duckdb.DuckDBPyConnection | None = None,
-) -> pa.Array:
+    *,
+    plain: bool = False,
+) -> pa.Array | pa.ChunkedArray:
     """The JSON objects `raw` (string or binary), each with the columns of `added` at its end.
 
     Every text has to be one whole JSON object, white space around it is tolerated; null stays
     null. Columns with one value throughout cost one pass. The result has the type of `raw`.
+    `plain` vouches that every text ends with its brace, is not empty, and names none of `added`.
     """
+    if not len(raw) or not added.num_columns:
+        return raw
+    if plain:
+        members = _members_of(added, connection or _own_connection().cursor())
+        one = isinstance(members, pa.Scalar)
+        texts = (raw if one else _flat(raw)).cast(pa.binary())
+        return _with_ends(texts, members).cast(raw.type)
     texts = _flat(raw).cast(pa.binary())
-    if not len(texts) or not added.num_columns:
-        return texts.cast(raw.type)
     if not _closed(texts).all():
         texts = pc.ascii_rtrim(texts.cast(pa.string()), _SPACE.decode()).cast(pa.binary())
     members = _members_of(added, connection or _own_connection().cursor())
@@ -117,7 +125,9 @@ def _constant(column: pa.ChunkedArray) -> bool:
     return bool(bounds["min"] == bounds["max"])
 
 
-def _with_ends(texts: pa.BinaryArray, members: pa.BinaryScalar | pa.BinaryArray) -> pa.BinaryArray:
+def _with_ends(
+    texts: pa.BinaryArray | pa.ChunkedArray, members: pa.BinaryScalar | pa.BinaryArray
+) -> pa.BinaryArray | pa.ChunkedArray:
     """`texts` with `members` before the last brace, a comma between."""
     if isinstance(members, pa.Scalar):
         return pc.binary_replace_slice(texts, -1, _END, b"," + members.as_py() + b"}")

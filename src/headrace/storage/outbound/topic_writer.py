@@ -73,6 +73,7 @@ class TopicWriter:
                 producer=self._producer,
                 sequence=mark.number,
                 note=_note(mark, self._incarnation),
+                read_soon=False,
             )
         reach("topic.appended")
         self._last = mark

@@ -136,6 +136,7 @@ class LocalTopic:
         partition: npt.NDArray[np.integer] | None = None,
         extras: Mapping[str, Column] | None = None,
         note: Mapping[str, Any] | None = None,
+        read_soon: bool = True,
     ) -> Appended:
         """Appends `values` (binary, null: a delete) in one durable step, as one delivery.
 
@@ -146,7 +147,8 @@ class LocalTopic:
         A row goes to `partition`, else by murmur2 of its key, else row i to
         (sequence + i) % partitions, without a producer to (rows in the topic + i) % partitions.
         `extras` are the columns `timestamp` (timestamp[us]) and `headers`
-        (list<struct<key: string, value: binary>>).
+        (list<struct<key: string, value: binary>>). What is not `read_soon` need not be kept in
+        the page cache.
         Raises UsageError when the columns do not fit, or are larger than the limit in all.
         """
         if (producer is None) != (sequence is None) or (producer is None and note is not None):
@@ -157,7 +159,7 @@ class LocalTopic:
         if producer is not None and sequence is not None:
             numbering = Numbering(producer, sequence, False, note)
         with self._locked():
-            return self._writer.append(rows, numbering)
+            return self._writer.append(rows, numbering, read_soon=read_soon)
 
     def append_numbered(
         self,

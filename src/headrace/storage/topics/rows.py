@@ -26,18 +26,20 @@ EXTRAS = pa.schema(
     ]
 )
 Column: TypeAlias = pa.Array | pa.ChunkedArray
+# Stretches of one partition that are this long on average are moved as wholes.
+_RUN_ROWS_MIN = 64
 
 
 @dataclass(frozen=True)
 class Rows:
-    """`batch` has `key`, `value` and the given extras; `partition` is -1 for keyless rows."""
+    """`table` has `key`, `value` and the given extras; `partition` is -1 for keyless rows."""
 
-    batch: pa.RecordBatch
+    table: pa.Table
     partition: npt.NDArray[np.int32]
 
     def skip(self, count: int) -> Rows:
         """The rows without the first `count`."""
-        return Rows(self.batch.slice(count), self.partition[count:])
+        return Rows(self.table.slice(count), self.partition[count:])
 
     def grouped(self, number: int, partitions: int) -> tuple[pa.RecordBatch, npt.NDArray[np.int64]]:
         """The rows in order of partition, each in its given order, and their counts.
@@ -50,12 +52,13 @@ class Rows:
             partition = partition.copy()
             partition[keyless] = (number % partitions + keyless) % partitions
         counts = np.bincount(partition, minlength=partitions).astype(np.int64)
-        if (partition[1:] >= partition[:-1]).all():
-            return self.batch, counts
+        changes = np.flatnonzero(partition[1:] != partition[:-1]) + 1
+        if len(changes) < len(partition) // _RUN_ROWS_MIN:
+            return _by_runs(self.table, partition, changes), counts
         # Small integers are sorted by radix, several times faster than by comparison.
         small = np.uint16 if partitions <= 1 << 16 else np.int32
         order = np.argsort(partition.astype(small), kind="stable")
-        return self.batch.take(pa.array(order)), counts
+        return _one_batch(self.table.take(pa.array(order))), counts
 
 
 def rows_of(
@@ -67,20 +70,22 @@ def rows_of(
     partitions: int,
 ) -> Rows:
     """Checks the columns of an append; UsageError when they do not fit one another."""
-    value = _flat("values", values, pa.binary(), len(values))
-    count = len(value)
-    key = pa.nulls(count, pa.binary()) if keys is None else _flat("keys", keys, pa.binary(), count)
+    count = len(values)
+    value = _fitting("values", values, pa.binary(), count)
+    key = pa.nulls(count, pa.binary())
+    if keys is not None:
+        key = _flat(_fitting("keys", keys, pa.binary(), count))
     columns, fields = [key, value], list(PLAIN)
     for name, column in (extras or {}).items():
         if name not in EXTRAS.names:
             raise UsageError(f"A record has no column {name!r}. {did_you_mean(name, EXTRAS.names)}")
-        columns.append(_flat(name, column, EXTRAS.field(name).type, count))
+        columns.append(_fitting(name, column, EXTRAS.field(name).type, count))
         fields.append(EXTRAS.field(name))
     if partition is None:
         places = np.full(count, -1, np.int32) if keys is None else partitions_of(key, partitions)
     else:
         places = _places(partition, count, partitions)
-    return Rows(pa.record_batch(columns, schema=pa.schema(fields)), places)
+    return Rows(pa.table(columns, schema=pa.schema(fields)), places)
 
 
 def _places(
@@ -96,11 +101,33 @@ def _places(
     return partition.astype(np.int32)
 
 
-def _flat(what: str, column: Column, type_: pa.DataType, count: int) -> pa.Array:
+def _by_runs(
+    table: pa.Table, partition: npt.NDArray[np.int32], changes: npt.NDArray[np.int64]
+) -> pa.RecordBatch:
+    """`table` by partition, stretch by stretch; `changes` are where the partition changes."""
+    if (partition[changes] < partition[changes - 1]).any():
+        bounds = [0, *changes.tolist(), len(partition)]
+        starts = np.array(bounds[:-1], np.int64)
+        order = np.argsort(partition[starts], kind="stable").tolist()
+        table = pa.concat_tables([table.slice(bounds[i], bounds[i + 1] - bounds[i]) for i in order])
+    return _one_batch(table)
+
+
+def _one_batch(table: pa.Table) -> pa.RecordBatch:
+    return pa.record_batch([_flat(c) for c in table.columns], schema=table.schema)
+
+
+def _flat(column: Column) -> pa.Array:
+    if isinstance(column, pa.Array):
+        return column
+    if column.num_chunks == 0:
+        return pa.nulls(0, column.type)
+    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
+
+
+def _fitting(what: str, column: Column, type_: pa.DataType, count: int) -> Column:
     if len(column) != count:
         raise UsageError(f"{len(column)} {what} were given for {count} values")
-    if isinstance(column, pa.ChunkedArray):
-        column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.nulls(0, column.type)
     if column.type == type_:
         return column
     try:

@@ -12,6 +12,7 @@ import numpy as np
 
 from headrace.storage.topics import frame
 from headrace.storage.topics.checkpoint import begin_segment
+from headrace.storage.topics.direct import write_large
 from headrace.storage.topics.directory import About
 from headrace.storage.topics.disk import sync_data, write_at
 from headrace.storage.topics.head import Head, publish_head
@@ -82,7 +83,9 @@ class Writer:
             self._producers.refresh(self._segments.active(head))
         return self._producers
 
-    def append(self, rows: Rows, numbering: Numbering | None) -> Appended:
+    def append(
+        self, rows: Rows, numbering: Numbering | None, *, read_soon: bool = True
+    ) -> Appended:
         """Appends `rows` unless the producer has before; OSError leaves the log as it was."""
         head = settle(self._about, self._segments)
         count, skipped, origin = len(rows.partition), 0, None
@@ -123,7 +126,7 @@ class Writer:
             arrival_us=arrival_us,
             end=tuple(end.tolist()),
         )
-        self._write(head, after, pieces)
+        self._write(head, after, pieces, write_at if read_soon else write_large)
         self._note(head, after, end, origin)
         return Appended(head.end, tuple(counts.tolist()), arrival_us, skipped)
 
@@ -153,11 +156,17 @@ class Writer:
                 and self._clock() - int(arrivals_us[1]) >= self._limits.segment_age_us
             )
 
-    def _write(self, head: Head, after: Head, pieces: list[Any]) -> None:
+    def _write(
+        self,
+        head: Head,
+        after: Head,
+        pieces: list[Any],
+        write: Callable[[int, list[Any], int], None],
+    ) -> None:
         directory = self._segments.directory
         descriptor = os.open(segment_path(directory, head.segment), os.O_WRONLY)
         try:
-            write_at(descriptor, pieces, head.position)
+            write(descriptor, pieces, head.position)
             sync_data(descriptor)
             publish_head(directory, after)
         except OSError:
@@ -195,9 +204,9 @@ def _nothing(head: Head, *, skipped: int = 0, duplicate: bool = False) -> Append
 
 def check_size(rows: Rows, limits: Limits) -> None:
     """UsageError when `rows` are too many bytes for one append."""
-    if rows.batch.nbytes > limits.append_bytes_max:
+    if rows.table.nbytes > limits.append_bytes_max:
         raise UsageError(
-            f"An append of {rows.batch.nbytes:,} bytes is above the limit of "
+            f"An append of {rows.table.nbytes:,} bytes is above the limit of "
             f"{limits.append_bytes_max:,}",
             remedy="Append it in several batches.",
         )
