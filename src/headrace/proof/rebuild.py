@@ -81,11 +81,12 @@ def _forget(runner: JobRunner, view: View) -> None:
         table.create(connection)
     engine.views[view.name].create(connection, empty_events(runner.job.source(view.topic)))
     for sql in (
-        "delete from meta.counters where kind in ('view', 'view_rows') and name = ?",
         "delete from meta.dead_letters where view = ?",
         "delete from meta.regions where view = ?",
     ):
         connection.execute(sql, [view.name])
+    for kind in ("view", "view_rows"):
+        runner.store.counters.forget(connection, kind, view.name)
 
 
 def _replay(
@@ -114,10 +115,7 @@ def _replay(
             land(connection, runner.job, runner.engine.tables, view, outcome, None, counts)
             account(view, outcome, len(events), counts)
         connection.unregister("_rebuilding")
-        merged: dict[tuple[str, str, str], int] = {}
-        for kind, name, counter, by in counts:
-            merged[kind, name, counter] = merged.get((kind, name, counter), 0) + by
-        runner.store.count((*key, by) for key, by in merged.items())
+        runner.store.count(counts)
 
 
 def _pieces(fix: Fixed, relation: str, source: Source) -> Iterator[tuple[int, int, bool]]:

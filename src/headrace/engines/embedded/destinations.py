@@ -82,40 +82,29 @@ def _begin(engine: JobEngine, delivery: Delivery, delivered: int) -> None:
 
 def _rows(engine: JobEngine, delivery: Delivery, delivered: int) -> dict[str, int]:
     """All rows sent and landed; those of a crash's last moment are in no transaction yet."""
-    store = engine.store
-    noted = store.rows(
-        "select epoch from meta.marks where output = ? and generation = ?",
-        [delivery.name, engine.ledger.generation],
-    )
-    first = noted[0][0] + 1 if noted else _first_epoch(engine)
+    noted = engine.ledger.mark(delivery.name)
+    first = _first_epoch(engine) if noted is None else noted + 1
     tables = [delivery.rows_of(recall(engine, epoch)) for epoch in range(first, delivered + 1)]
     unnoted = sum(len(table) for table in tables if table is not None)
-    counted = dict(
-        store.rows(
-            "select counter, value from meta.counters where kind = 'destination' and name = ?",
-            [delivery.name],
-        )
-    )
-    return {counter: counted.get(counter, 0) + unnoted for counter in ("sent", "landed")}
+    counted = engine.store.counters
+    return {
+        counter: (counted.value(("destination", delivery.name, counter)) or 0) + unnoted
+        for counter in ("sent", "landed")
+    }
 
 
 def _delivered(engine: JobEngine, output: Output, mark: Mark | None, made: StreamRows) -> int:
     """The last epoch of this generation that the destination has; refuses what is not explained."""
     ledger, store = engine.ledger, engine.store
     if mark is None:
-        noted = store.rows(
-            "select m.epoch, coalesce(max(c.value), 0) from meta.marks m left join meta.counters c "
-            "on c.kind = 'destination' and c.name = m.output and c.counter = 'landed' "
-            "where m.output = ? and m.generation = ? group by 1",
-            [output.name, ledger.generation],
-        )
+        noted = ledger.mark(output.name)
         # A mark comes with the first rows: without any there is none to lose.
-        if noted and noted[0][1] > 0:
+        if noted is not None and store.counters.value(("destination", output.name, "landed")):
             raise StateRefused(
-                f"{output.role} {output.name} has lost what it was given up to epoch {noted[0][0]}",
+                f"{output.role} {output.name} has lost what it was given up to epoch {noted}",
                 remedy="Restore it, or begin a new generation: headrace state reset APP",
             )
-        return int(noted[0][0]) if noted else _first_epoch(engine) - 1
+        return _first_epoch(engine) - 1 if noted is None else noted
     if mark.generation > ledger.generation or (
         mark.generation == ledger.generation and mark.epoch > ledger.epoch
     ):

@@ -233,7 +233,6 @@ class JobEngine:
     ) -> Outcome:
         batch = batch_of(part, self.readers[part.source.topic].columns, emit)
         outcome = self.views[view.name].apply(connection, batch)
-        outcome.failed_results = _failed_results(connection, view, outcome)
         outcome.failed_results = failed_results(connection, view, outcome)
         land(connection, self.job, self.tables, view, outcome, committed, counts)
         return outcome
@@ -287,15 +286,6 @@ def failed_results(connection: duckdb.DuckDBPyConnection, view: View, outcome: O
     return int(row[0]) if row else 0
 
 
-def _failed_results(connection: duckdb.DuckDBPyConnection, view: View, outcome: Outcome) -> int:
-    """Results of changed rows that could not be computed and are null."""
-    rows = outcome.changes or outcome.finals
-    if rows is None or not any(r.expression.can_fail for r in view.results):
-        return 0
-    found = connection.execute(f"select coalesce(sum(_failed), 0)::bigint from {rows}").fetchall()
-    return int(found[0][0])
-
-
 def account(
     reader: View | Stream, outcome: Outcome, accepted: int, counts: list[tuple[str, str, str, int]]
 ) -> None:
@@ -342,7 +332,8 @@ def land(
         changes = outcome.changes if table.output.emit == "changes" else outcome.finals
         if changes is None:
             continue
-        landed = table.apply(connection, changes)
+        upserts = outcome.upserts if table.output.emit == "changes" else None
+        landed = table.apply(connection, changes, upserts)
         counts += [
             ("destination", table.output.name, "sent", landed),
             ("destination", table.output.name, "landed", landed),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import xxhash
+from numpy.typing import NDArray
 
 from headrace.engines.embedded.sources import Position, SourceEpoch
 from headrace.engines.kernel.watermark import NEVER_US
@@ -31,6 +33,9 @@ class Ledger:
         # Epochs go on counting through generations: lakes keep the numbers of earlier ones.
         self.epoch, self.time_us = row[0] if row else (int(store.fact("epoch_base") or 0), 0)
         self.keeps_verdicts = any(o.role == "lake" for o in job.outputs)
+        # Epochs of which something waits in the outbox, by output, and among the verdicts.
+        self._outbox = _waiting(store, "select distinct output, epoch from meta.outbox")
+        self._verdicts = _waiting(store, "select distinct '', epoch from meta.verdicts")
 
     def advanced(self, epoch: int, time_us: int) -> None:
         """An epoch is committed."""
@@ -54,92 +59,89 @@ class Ledger:
     def position(self, source: Source) -> Position | None:
         """How far a source was read; None if never."""
         rows = self.store.rows(
-            "select next_offset, greatest_us from meta.partitions where topic = ? "
-            'order by "partition"',
+            "select s.end_offsets, s.greatest_after_us, s.after_us from "
+            "(select epoch, unnest(sources) as s from meta.epochs) where s.topic = ? "
+            "order by epoch desc limit 1",
             [source.topic],
         )
         if not rows:
             return None
-        watermark = self.store.rows(
-            "select after_us from meta.watermarks where topic = ? order by epoch desc limit 1",
-            [source.topic],
-        )
-        greatest = {p: g for p, (_, g) in enumerate(rows) if g is not None}
-        after = watermark[0][0] if watermark and watermark[0][0] is not None else NEVER_US
-        return Position([o for o, _ in rows], greatest, after)
+        offsets, greatest, after = rows[0]
+        known = {p: us for p, us in enumerate(greatest) if us is not None}
+        return Position(list(offsets), known, NEVER_US if after is None else after)
 
     def write(
         self, committed: Committed, emitted: bool, counts: list[tuple[str, str, str, int]]
     ) -> None:
         """The record of an epoch: enough to compute its effects again from the log."""
-        connection, epoch = self.store.connection, committed.epoch
-        connection.execute(
-            "insert into meta.epochs values (?, ?, ?, make_timestamp(?), ?, ?, ?)",
+        epoch, sources = committed.epoch, None
+        if committed.kind == "live":
+            sources = [_source(topic, part) for topic, part in committed.sources.items()]
+        self.store.connection.execute(
+            "insert into meta.epochs values (?, ?, ?, ?, make_timestamp(?), ?, ?, ?, ?)",
             [
                 committed.generation,
+                epoch,
                 epoch,
                 committed.kind,
                 committed.time_us,
                 committed.records,
                 emitted,
                 self.job.fingerprint,
+                sources,
             ],
         )
-        if committed.kind == "live":
-            for topic, part in committed.sources.items():
-                self._ranges(epoch, topic, part)
         if self.keeps_verdicts:
             for kind in ("late", "duplicate"):
                 for reader, rows in getattr(committed, kind).items():
-                    connection.execute(
-                        "insert into meta.verdicts values (?, ?, ?, ?)",
-                        [epoch, reader, kind, rows.astype(np.int64).tobytes()],
-                    )
+                    self._verdict(epoch, reader, kind, rows)
         for output, table in committed.changes.items():
             self.outbox(epoch, output, table)
-        merged: dict[tuple[str, str, str], int] = {}
-        for kind, name, counter, by in counts:
-            merged[kind, name, counter] = merged.get((kind, name, counter), 0) + by
-        self.store.count((*key, by) for key, by in merged.items())
+        self.store.count(counts)
+
+    def _verdict(self, epoch: int, reader: str, kind: str, rows: NDArray[np.int64]) -> None:
+        self._verdicts.setdefault("", set()).add(epoch)
+        self.store.connection.execute(
+            "insert into meta.verdicts values (?, ?, ?, ?)",
+            [epoch, reader, kind, rows.astype(np.int64).tobytes()],
+        )
 
     def outbox(self, epoch: int, output: str, table: pa.Table) -> None:
         """Keeps the rows of a view until `output` has them; the log alone does not give them."""
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, table.schema) as writer:
             writer.write_table(table)
+        self._outbox.setdefault(output, set()).add(epoch)
         self.store.connection.execute(
             "insert into meta.outbox values (?, ?, ?, null, ?)",
             [epoch, output, 0, sink.getvalue().to_pybytes()],
         )
 
-    def _ranges(self, epoch: int, topic: str, part: SourceEpoch) -> None:
-        connection = self.store.connection
-        before, after = part.before, part.after
-        rows = [
-            (
-                epoch,
-                topic,
-                p,
-                before.offsets[p],
-                after.offsets[p],
-                before.greatest_us.get(p),
-                p in part.exempt,
-            )
-            for p in range(len(after.offsets))
-        ]
-        connection.executemany("insert into meta.ranges values (?, ?, ?, ?, ?, ?, ?)", rows)
-        connection.execute(
-            "insert into meta.watermarks values (?, ?, ?, ?)",
-            [epoch, topic, _known(before.watermark_us), _known(after.watermark_us)],
-        )
-        connection.execute("delete from meta.partitions where topic = ?", [topic])
-        connection.executemany(
-            "insert into meta.partitions values (?, ?, ?, ?)",
-            [
-                (topic, p, offset, after.greatest_us.get(p))
-                for p, offset in enumerate(after.offsets)
-            ],
-        )
+    def landed(self, epochs: dict[str, int]) -> None:
+        """Notes the last epoch that each destination has, and forgets what was kept for it."""
+        connection, counters = self.store.connection, self.store.counters
+        for output, epoch in epochs.items():
+            counters.set(("mark", output, "generation"), self.generation)
+            counters.set(("mark", output, "epoch"), epoch)
+            if _forget(self._outbox, output, epoch):
+                connection.execute(
+                    "delete from meta.outbox where output = ? and epoch <= ?", [output, epoch]
+                )
+        least = min(epochs.values())
+        if _forget(self._verdicts, "", least):
+            connection.execute("delete from meta.verdicts where epoch <= ?", [least])
+
+    def noted(self) -> int | None:
+        """The least epoch that is noted of any destination; None while none is."""
+        marks = [self.mark(o.name) for o in self.job.outputs]
+        return min((m for m in marks if m is not None), default=None)
+
+    def mark(self, output: str) -> int | None:
+        """The last epoch of this generation that `output` is known to have."""
+        counters = self.store.counters
+        if counters.value(("mark", output, "generation")) != self.generation:
+            return None
+        return counters.value(("mark", output, "epoch"))
 
     def dead_letters(self, part: SourceEpoch, epoch: int) -> None:
         """Keeps the records that were refused, with their bytes and why."""
@@ -234,6 +236,39 @@ def _kept(value: bytes | None, reason: str) -> tuple[bytes | None, str, int, str
     if len(value) <= KEPT_BYTES:
         return value, reason, len(value), None
     return value[:KEPT_BYTES], reason, len(value), xxhash.xxh3_128_hexdigest(value)
+
+
+def _source(topic: str, part: SourceEpoch) -> dict[str, Any]:
+    """A source's part of an epoch, as `meta.epochs` holds it."""
+    before, after = part.before, part.after
+    partitions = range(len(after.offsets))
+    least = pc.min(part.events.column("_seen")).as_py()
+    return {
+        "topic": topic,
+        "before_us": _known(before.watermark_us),
+        "after_us": _known(after.watermark_us),
+        "raised": least is not None and least < before.watermark_us,
+        "start_offsets": before.offsets,
+        "end_offsets": after.offsets,
+        "greatest_before_us": [before.greatest_us.get(p) for p in partitions],
+        "greatest_after_us": [after.greatest_us.get(p) for p in partitions],
+        "exempt": [p in part.exempt for p in partitions],
+    }
+
+
+def _waiting(store: StateStore, sql: str) -> dict[str, set[int]]:
+    waiting: dict[str, set[int]] = {}
+    for name, epoch in store.rows(sql):
+        waiting.setdefault(name, set()).add(epoch)
+    return waiting
+
+
+def _forget(waiting: dict[str, set[int]], name: str, upto: int) -> bool:
+    """Leaves out the epochs up to `upto`; whether there were any."""
+    held = waiting.get(name, set())
+    left = {e for e in held if e > upto}
+    waiting[name] = left
+    return len(left) < len(held)
 
 
 def _known(watermark_us: int) -> int | None:

@@ -289,33 +289,14 @@ class JobRunner:
         """Writes down what destinations have, and forgets what was kept for them."""
         if not self.deliveries:
             return
-        generation = self.engine.ledger.generation
-        # As totals, so that nothing is lost when this transaction fails and another follows.
-        counted = {
-            (name, counter): value
-            for name, counter, value in self.store.rows(
-                "select name, counter, value from meta.counters where kind = 'destination'"
-            )
-        }
-        counts, epochs = [], {}
+        epochs = {}
         for delivery in self.deliveries:
             epochs[delivery.name], landed = delivery.landed()
             for counter, rows in landed.items():
-                by = rows - counted.get((delivery.name, counter), 0)
-                counts.append(("destination", delivery.name, counter, by))
-        connection.execute("delete from meta.marks")
-        connection.executemany(
-            "insert into meta.marks values (?, ?, ?)",
-            [(name, generation, epoch) for name, epoch in epochs.items()],
-        )
-        self.store.count(counts)
+                # As totals, so that nothing is lost when this transaction fails.
+                self.store.counters.set(("destination", delivery.name, counter), rows)
         # Only what is noted is forgotten: after a crash the rest is counted from here.
-        least = min(epochs.values())
-        connection.execute("delete from meta.verdicts where epoch <= ?", [least])
-        for name, epoch in epochs.items():
-            connection.execute(
-                "delete from meta.outbox where output = ? and epoch <= ?", [name, epoch]
-            )
+        self.engine.ledger.landed(epochs)
 
     def _keep_house(self) -> None:
         """Moves on what retention may take, and lets it take."""
@@ -329,7 +310,7 @@ class JobRunner:
 
     def _register_readers(self) -> None:
         """Says to each topic from where on this job, its destinations included, still needs it."""
-        noted = self.store.rows("select min(epoch) from meta.marks")[0][0]
+        noted = self.engine.ledger.noted()
         least = self.engine.ledger.epoch if noted is None else noted
         for name, reader in self.engine.readers.items():
             offsets = [end for _, end, *_ in ranges(self.engine, name, least)]

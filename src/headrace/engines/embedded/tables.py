@@ -6,7 +6,6 @@ import duckdb
 
 from headrace.engines.kernel.partial import matches
 from headrace.plan.operators import Column, Output, View
-from headrace.storage.state.store import one_row
 from headrace.values.errors import StateRefused
 from headrace.values.schema import quote
 
@@ -38,18 +37,22 @@ class EmbeddedTable:
                 remedy="Rebuild it: headrace run APP --rebuild",
             )
 
-    def apply(self, connection: duckdb.DuckDBPyConnection, changes: str) -> int:
-        """Applies upserts and deletes of the relation `changes`; returns how many there were."""
-        row = one_row(
-            connection.execute(f"select count(*), count(*) filter (where _op = 'd') from {changes}")
-        )
-        assert row is not None
-        if not row[0]:
-            return 0
-        if row[1]:
+    def apply(
+        self, connection: duckdb.DuckDBPyConnection, changes: str, upserts: int | None = None
+    ) -> int:
+        """Applies upserts and deletes of the relation `changes`; returns how many there were.
+
+        `upserts` is their number where it is known that there are no deletes.
+        """
+        count, deletes = upserts, 0
+        if count is None:
+            counted = f"select count(*), count(*) filter (where _op = 'd') from {changes}"
+            count, deletes = connection.execute(counted).fetchall()[0]
+        if deletes:
             self._delete(connection, changes)
-        self._upsert(connection, changes)
-        return int(row[0])
+        if count > deletes:
+            self._upsert(connection, changes)
+        return int(count)
 
     def _delete(self, connection: duckdb.DuckDBPyConnection, changes: str) -> None:
         # A smaller key's row goes only if it is the very one withdrawn: same start, same key.
@@ -68,7 +71,8 @@ class EmbeddedTable:
             order = ", ".join(f"{c} desc nulls last" for c in self.order)
             rows += f" qualify row_number() over (partition by {by} order by {order}) = 1"
             newer = f"and {_not_older(self.order)} "
-        updates = ", ".join(f"{c} = c.{c}" for c in self.columns)
+        others = [c for c in self.columns if self.smaller or c not in self.key]
+        updates = ", ".join(f"{c} = c.{c}" for c in others or self.columns)
         values = ", ".join(f"c.{c}" for c in self.columns)
         on = matches("t", "c", self.key)
         connection.execute(

@@ -59,10 +59,8 @@ def merged_with_state_sql(view: View, partial: str, state: str) -> str:
     """New states of every (slice, key) that `partial` touches, what `state` holds included."""
     names = ["_slice", *key_names(view)]
     columns = ", ".join([*names, *(c.name for c in state_columns(view))])
-    held = (
-        f"select {columns} from {state} s where exists "
-        f"(select 1 from {partial} p where p._verdict = 0 and {matches('s', 'p', names)})"
-    )
+    touched = f"(select {', '.join(names)} from {partial} where _verdict = 0)"
+    held = f"select {columns} from {state} s semi join {touched} p on {matches('s', 'p', names)}"
     return merge_sql(view, f"({applied_sql(view, partial)} union all {held})")
 
 

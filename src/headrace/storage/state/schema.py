@@ -6,25 +6,22 @@ refused in words; see docs/decisions/0002-state-layout.md.
 
 from __future__ import annotations
 
-FORMAT = 1
+FORMAT = 2
 
 TABLES = """
 create schema if not exists meta;
 create schema if not exists state;
 create table if not exists meta.facts (name varchar primary key, value varchar);
 create table if not exists meta.epochs (
-  generation bigint, epoch bigint, kind varchar, epoch_time timestamp,
-  records bigint, emitted boolean, fingerprint varchar);
-create table if not exists meta.ranges (
-  epoch bigint, topic varchar, "partition" integer, start_offset bigint, end_offset bigint,
-  greatest_before_us bigint, exempt boolean);
-create table if not exists meta.watermarks (
-  epoch bigint, topic varchar, before_us bigint, after_us bigint);
+  generation bigint, first_epoch bigint, epoch bigint, kind varchar, epoch_time timestamp,
+  records bigint, emitted boolean, fingerprint varchar,
+  sources struct(
+    topic varchar, before_us bigint, after_us bigint, raised boolean,
+    start_offsets bigint[], end_offsets bigint[],
+    greatest_before_us bigint[], greatest_after_us bigint[], exempt boolean[])[]);
 create table if not exists meta.sources (topic varchar, identity varchar);
-create table if not exists meta.partitions (
-  topic varchar, "partition" integer, next_offset bigint, greatest_us bigint);
 create table if not exists meta.counters (
-  kind varchar, name varchar, counter varchar, value bigint);
+  kind varchar, name varchar, counter varchar, value bigint, place integer);
 create table if not exists meta.dead_letters (
   topic varchar, topic_generation varchar, "partition" integer, "offset" bigint,
   view varchar, field varchar, reason varchar, value blob, value_bytes bigint, value_digest varchar,
@@ -35,7 +32,6 @@ create table if not exists meta.verdicts (
   epoch bigint, reader varchar, kind varchar, rows blob);
 create table if not exists meta.outbox (
   epoch bigint, output varchar, position bigint, key blob, value blob);
-create table if not exists meta.marks (output varchar, generation bigint, epoch bigint);
 create table if not exists meta.views (view varchar, fingerprint varchar, since_epoch bigint);
 create table if not exists meta.replays (replay bigint, topic varchar, epoch bigint);
 create table if not exists meta.regions (
@@ -43,18 +39,31 @@ create table if not exists meta.regions (
   topic_generation varchar, "partition" integer, end_offset bigint);
 """
 
-PUBLIC_VIEWS = """
+VIEWS = """
+create or replace view meta.watermarks as
+  select first_epoch, epoch, s.topic, s.before_us, s.after_us
+  from (select first_epoch, epoch, unnest(sources) as s from meta.epochs);
+create or replace view meta.ranges as
+  select first_epoch, epoch, topic, p as "partition", start_offsets[p + 1] as start_offset,
+    end_offsets[p + 1] as end_offset, greatest_before_us[p + 1] as greatest_before_us,
+    greatest_after_us[p + 1] as greatest_after_us, exempt[p + 1] as exempt
+  from (select first_epoch, epoch, unnest(s), unnest(range(len(s.end_offsets)))::integer as p
+    from (select first_epoch, epoch, unnest(sources) as s from meta.epochs));
+create or replace view meta.marks as
+  select name as output, max(value) filter (where counter = 'generation') as generation,
+    max(value) filter (where counter = 'epoch') as epoch
+  from meta.counters where kind = 'mark' group by name;
 create or replace view main.dead_letters as
   select topic, topic_generation, "partition", "offset", view, field, reason,
     value, value_bytes, value_digest, arrival_time, epoch, replayed from meta.dead_letters;
 create or replace view main.refused_rows as select * from meta.refused_rows;
 create or replace view main.epochs as
-  select e.generation, e.epoch, e.kind, e.epoch_time, e.records, e.emitted,
+  select e.generation, e.first_epoch, e.epoch, e.kind, e.epoch_time, e.records, e.emitted,
     w.topic, make_timestamp(w.before_us) as watermark_before,
     make_timestamp(w.after_us) as watermark_after
   from meta.epochs e left join meta.watermarks w on w.epoch = e.epoch;
 create or replace view main.conservation as
-  with c as (select kind, name, counter, value from meta.counters),
+  with c as (select kind, name, counter, value from meta.counters where kind <> 'mark'),
   p as (select kind, name,
       coalesce(max(value) filter (where counter = 'read'), 0) as read,
       coalesce(max(value) filter (where counter = 'accepted'), 0) as accepted,

@@ -15,10 +15,10 @@ from typing import Any
 
 import duckdb
 
-from headrace.storage.state.schema import FORMAT, PUBLIC_VIEWS, TABLES
+from headrace.storage.state.counters import Counters
+from headrace.storage.state.schema import FORMAT, TABLES, VIEWS
 from headrace.values.errors import DiskRefused, HeadraceError, StateRefused
 from headrace.values.points import reach
-from headrace.values.schema import literal
 
 FILE_NAME = "job.duckdb"
 _DISK_ERRORS = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES)
@@ -51,6 +51,7 @@ class StateStore:
     def __init__(self, directory: Path, *, threads: int | None, memory_limit: str) -> None:
         self.path = directory / FILE_NAME
         self.connection = self._open(threads, memory_limit)
+        self.counters = Counters(self.connection)
 
     def _open(self, threads: int | None, memory_limit: str) -> duckdb.DuckDBPyConnection:
         config: dict[str, Any] = {
@@ -72,7 +73,7 @@ class StateStore:
             connection.execute(TABLES)
         self._check_format(connection)
         with disk_errors(self.path):
-            connection.execute(PUBLIC_VIEWS)
+            connection.execute(VIEWS)
         return connection
 
     def _check_format(self, connection: duckdb.DuckDBPyConnection) -> None:
@@ -109,32 +110,24 @@ class StateStore:
     @contextmanager
     def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """One durable step: all of it or nothing."""
-        connection = self.connection
+        connection, counters = self.connection, self.counters.copy()
         with disk_errors(self.path):
             connection.execute("begin")
             try:
                 yield connection
+                self.counters.write(connection)
                 reach("state.before_commit")
                 connection.execute("commit")
                 reach("state.committed")
             except BaseException:
+                self.counters = counters
                 _rollback(connection)
                 raise
 
     def count(self, counts: Iterable[tuple[str, str, str, int]]) -> None:
-        """Adds (kind, name, counter, by) to the counters, each named once; in a transaction."""
-        rows = ", ".join(
-            f"({literal(kind)}, {literal(name)}, {literal(counter)}, {by}::bigint)"
-            for kind, name, counter, by in counts
-            if by
-        )
-        if rows:
-            self.connection.execute(
-                f"merge into meta.counters c using (values {rows}) v(kind, name, counter, more) "
-                "on c.kind = v.kind and c.name = v.name and c.counter = v.counter "
-                "when matched then update set value = c.value + v.more "
-                "when not matched then insert values (v.kind, v.name, v.counter, v.more)"
-            )
+        """Adds (kind, name, counter, by) to the counters; in a transaction."""
+        for kind, name, counter, by in counts:
+            self.counters.add((kind, name, counter), by)
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """The rows of a query."""

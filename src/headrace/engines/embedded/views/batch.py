@@ -42,7 +42,8 @@ class Outcome:
     `counts` are records by verdict, `row_counts` rows by verdict (the same unless exploded),
     `reasons` filtered records by reason. `late` and `duplicate` are `_row`s; `failed` pairs of
     (`_row`, expression), `failed_results` counts results that could not be computed. `changes`
-    and `finals` name relations of rows: `_op` and the columns.
+    and `finals` name relations of rows: `_op` and the columns. `upserts` is the number of rows in
+    `changes` where it is known that they are all upserts, by different keys of the view.
     """
 
     counts: dict[str, int] = field(default_factory=dict)
@@ -53,6 +54,7 @@ class Outcome:
     failed: list[tuple[int, str]] = field(default_factory=list)
     failed_results: int = 0
     changes: str | None = None
+    upserts: int | None = None
     finals: str | None = None
 
 

@@ -17,6 +17,12 @@ from headrace.engines.kernel import partial, rows
 from headrace.plan.operators import Tumble, View
 
 
+def passes(batch: Batch, size_us: int, offset_us: int) -> bool:
+    """Whether the watermark passes the end of an aligned slice in this epoch."""
+    before, after = batch.before_us - offset_us, batch.watermark_us - offset_us
+    return before // size_us != after // size_us
+
+
 class KeyedView:
     """Keeps a state per (window, key), or per key where there is no window."""
 
@@ -38,24 +44,33 @@ class KeyedView:
     def apply(self, connection: duckdb.DuckDBPyConnection, batch: Batch) -> Outcome:
         """Applies an epoch's events; what changed and what became final is in the outcome."""
         view, outcome = self.view, Outcome()
-        part = self._count(connection, batch, outcome)
-        before = self._shown(connection, part, "before")
-        merged = self._merge(connection, part)
-        if "changes" in self.wants:
-            outcome.changes = self._changes(connection, part, merged, before)
-        if isinstance(view.window, Tumble):
+        part, groups = self._count(connection, batch, outcome)
+        if groups:
+            before = self._shown(connection, part, "before")
+            merged = self._merge(connection, part)
+            if "changes" in self.wants:
+                self._change(connection, part, merged, before, outcome)
+                outcome.upserts = groups if before is None else None
+        window = view.window
+        if isinstance(window, Tumble) and passes(batch, window.size_us, window.offset_us):
             self._close(connection, batch, outcome)
         return outcome
 
-    def _count(self, connection: duckdb.DuckDBPyConnection, batch: Batch, outcome: Outcome) -> str:
-        """Places and counts an epoch's events; returns their states by verdict, slice and key."""
+    def _count(
+        self, connection: duckdb.DuckDBPyConnection, batch: Batch, outcome: Outcome
+    ) -> tuple[str, int]:
+        """Places and counts an epoch's events.
+
+        Returns their states by verdict, slice and key, and how many of those were applied.
+        """
         placed = self.placing.rows(connection, batch)
         sql = partial.partial_sql(self.view, f"select * from {placed}")
         part = make_temp(connection, temp_name(self.view.name, "part"), sql)
-        counts = f"select _verdict, sum(_n)::bigint from {part} group by 1"
-        counted = dict(connection.execute(counts).fetchall())
-        tally(connection, self.placing, placed, counted, outcome)
-        return part
+        rows = connection.execute(
+            f"select _verdict, sum(_n)::bigint, count(*) from {part} group by 1"
+        ).fetchall()
+        tally(connection, self.placing, placed, {v: n for v, n, _ in rows}, outcome)
+        return part, sum(groups for verdict, _, groups in rows if verdict == 0)
 
     def _merge(self, connection: duckdb.DuckDBPyConnection, part: str) -> str:
         """Merges an epoch's states into those held; returns the new ones of what it touched."""
@@ -88,16 +103,23 @@ class KeyedView:
         )
         return make_temp(connection, temp_name(view.name, name), rows.rows_sql(view, touched))
 
-    def _changes(
-        self, connection: duckdb.DuckDBPyConnection, part: str, merged: str, before: str | None
-    ) -> str:
+    def _change(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        part: str,
+        merged: str,
+        before: str | None,
+        outcome: Outcome,
+    ) -> None:
         view = self.view
-        name = temp_name(view.name, "changes")
         if before is None:
-            return make_temp(connection, name, rows.upserts_sql(view, merged))
+            # Hardly ever read twice: a table of its own would cost more than the rows.
+            outcome.changes = f"({rows.upserts_sql(view, merged)})"
+            return
         after = self._shown(connection, part, "after")
         assert after is not None
-        return make_temp(connection, name, rows.changed_sql(view, after, before))
+        name, sql = temp_name(view.name, "changes"), rows.changed_sql(view, after, before)
+        outcome.changes = make_temp(connection, name, sql)
 
     def _close(self, connection: duckdb.DuckDBPyConnection, batch: Batch, outcome: Outcome) -> None:
         """Drops the windows that the watermark has passed; their rows are final."""

@@ -12,7 +12,7 @@ from headrace.engines.embedded.views.batch import (
     state_name,
     temp_name,
 )
-from headrace.engines.embedded.views.keyed import KeyedView
+from headrace.engines.embedded.views.keyed import KeyedView, passes
 from headrace.engines.kernel import panes, partial, rows
 from headrace.engines.kernel.place import pane_us
 from headrace.plan.operators import Slide, View
@@ -41,25 +41,28 @@ class SlidingView(KeyedView):
         return [*super().tables(), self.changed]
 
     def apply(self, connection: duckdb.DuckDBPyConnection, batch: Batch) -> Outcome:
-        view, outcome = self.view, Outcome()
-        part = self._count(connection, batch, outcome)
-        fresh = f"(select * from {part} where _verdict = 0)"
-        keys = ", ".join(["_slice", *partial.key_names(view)])
-        connection.execute(f"insert into {self.changed} select distinct {keys} from {fresh}")
+        outcome = Outcome()
+        part, groups = self._count(connection, batch, outcome)
         before = None
-        if self.withdraws:
-            touched = self._touched(connection, "touched")
-            before = self._rows(connection, touched, "before")
-        self._merge(connection, part)
-        if "changes" in self.wants and (batch.emit or self.withdraws or self._closes(batch)):
+        if groups:
+            self._mark_changed(connection, part)
+            if self.withdraws:
+                before = self._rows(connection, self._touched(connection, "touched"), "before")
+            self._merge(connection, part)
+        closes = passes(batch, *pane_us(self.window))
+        if "changes" not in self.wants:
+            connection.execute(f"delete from {self.changed}")
+        elif batch.emit or closes or before is not None:
             outcome.changes = self._show(connection, before)
-        self._close(connection, batch, outcome)
+        if closes:
+            self._close(connection, batch, outcome)
         return outcome
 
-    def _closes(self, batch: Batch) -> bool:
-        """Whether the watermark passes the end of a pane in this epoch."""
-        size, offset = pane_us(self.window)
-        return (batch.before_us - offset) // size != (batch.watermark_us - offset) // size
+    def _mark_changed(self, connection: duckdb.DuckDBPyConnection, part: str) -> None:
+        keys = ", ".join(["_slice", *partial.key_names(self.view)])
+        connection.execute(
+            f"insert into {self.changed} select distinct {keys} from {part} where _verdict = 0"
+        )
 
     def _touched(self, connection: duckdb.DuckDBPyConnection, name: str) -> str:
         """The windows of what changed; with `top`, all keys of those windows."""
@@ -105,7 +108,5 @@ class SlidingView(KeyedView):
             states = f"({panes.combined_sql(view, self.state, wanted)})"
             sql = rows.upserts_sql(view, states)
             outcome.finals = make_temp(connection, temp_name(view.name, "finals"), sql)
-            if "changes" not in self.wants:
-                connection.execute(f"delete from {self.changed}")
         ends = panes.last_end_sql(view, "_slice")
         connection.execute(f"delete from {self.state} where {ends} <= {watermark}")
