@@ -240,6 +240,7 @@ AGGREGATES: dict[str, Case] = {
     "approx_top_k": _agg("approx_top_k(page_url, 3)"),
     "max of several": _agg("max(amount, 3)"),
     "sum of two": _agg("sum(amount, price)"),
+    "avg of times": _agg("avg(event_time)"),
     "sum of text": _agg("sum(page_url)"),
     "sum distinct": _agg("sum(distinct amount)"),
     "order by inside": _agg("list(page_url order by amount)"),

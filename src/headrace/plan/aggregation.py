@@ -20,6 +20,7 @@ from headrace.plan.parse import Text, Tree, column, parse, render, types_of
 from headrace.plan.rewrite import check_kind, lambda_parameters
 from headrace.plan.safety import is_constant, words
 from headrace.plan.scope import Scope
+from headrace.plan.wide_sums import WideSum, fill, wide_sum
 
 
 @dataclass
@@ -103,17 +104,61 @@ class Aggregation:
             self._condition(counted, text)
             condition = counted if condition is None else _both(counted, condition)
             function, arguments = "count_star", []
+        kept = None if condition is None else self._condition(condition, text)
+        wide = wide_sum(arguments[0].expression.type) if function in ("sum", "avg") else None
+        if wide is not None:
+            made = self._in_parts(function, wide, arguments[0], kept, node, text)
+        else:
+            distinct = bool(node["distinct"]) and known.distinct == "own"
+            made = self._kept(function, arguments, constants, distinct, kept, node, text)
+        place = {k: v for k, v in node.items() if k.startswith("query_location")}
+        return {**made, **place, "alias": node["alias"]}
+
+    def _kept(
+        self,
+        function: str,
+        arguments: list[Bound],
+        constants: tuple[str, ...],
+        distinct: bool,
+        condition: Expression | None,
+        node: Tree,
+        text: Text,
+    ) -> Tree:
+        """The column under which results read a call that is kept as it is."""
         made = AggregateCall(
             id=f"a{len(self.calls)}",
             function=function,
             arguments=tuple(bound.expression for bound in arguments),
             type=self._type(function, arguments, constants, node, text),
-            distinct=bool(node["distinct"]) and known.distinct == "own",
-            filter=None if condition is None else self._condition(condition, text),
+            distinct=distinct,
+            filter=condition,
             constants=constants,
         )
-        place = {k: v for k, v in node.items() if k.startswith("query_location")}
-        return {**column(self._id(made)), **place, "alias": node["alias"]}
+        return column(self._id(made))
+
+    def _in_parts(
+        self,
+        function: str,
+        wide: WideSum,
+        argument: Bound,
+        condition: Expression | None,
+        node: Tree,
+        text: Text,
+    ) -> Tree:
+        """The expression over the calls that keep a sum or mean whose plain sum could overflow."""
+        sums = {}
+        given = node["arguments"][0]["expression"]
+        for name, template in (("l", wide.low), ("h", wide.high)):
+            part = self._row(fill(template, text.where, x=given), text)
+            # Taking a value apart cannot fail.
+            said, can_fail = argument.expression.text, argument.expression.can_fail
+            expression = replace(part.expression, text=said, can_fail=can_fail)
+            part = replace(part, expression=expression)
+            sums[name] = self._kept("sum", [part], (), False, condition, node, text)
+        if function == "sum":
+            return fill(wide.total, text.where, **sums)
+        count = self._kept("count", [argument], (), False, condition, node, text)
+        return fill(wide.mean, text.where, **sums, n=count)
 
     def _id(self, made: AggregateCall) -> str:
         """The id of an equal call that is there already, else of `made`."""
@@ -168,14 +213,20 @@ class Aggregation:
         try:
             if function == "count_star":
                 return "BIGINT"
-            return str(
-                types_of([f"{function}({', '.join([*inputs, *constants])})"], self.rows.table)[0]
-            )
+            call = f"{function}({', '.join([*inputs, *constants])})"
+            type_ = str(types_of([call], self.rows.table)[0])
         except duckdb.Error as error:
             if arguments and "No function matches" in str(error):
                 types = ", ".join(a.expression.type for a in arguments)
                 raise text.refused(f"{function}(…) does not take {types}", node) from None
             raise text.refused(words(error), node) from None
+        if function == "avg" and type_ != "DOUBLE":
+            raise text.refused(
+                f"avg(…) is of numbers; this is {arguments[0].expression.type}",
+                node,
+                remedy="Of times: make_timestamp(cast(avg(epoch_us(…)) as bigint)).",
+            )
+        return type_
 
 
 def last_row(columns: tuple[Named, ...]) -> tuple[AggregateCall, tuple[Named, ...]]:

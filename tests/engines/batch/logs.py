@@ -162,11 +162,14 @@ def fetched(duck: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
 
 
 def comparable(rows: list[dict[str, Any]]) -> list[str]:
-    """Rows as sorted text, floats to nine digits, so that two lists can be compared."""
+    """Rows as sorted text, floats to nine digits, so that two lists can be compared.
+
+    What cancels out to almost nothing (a quantile between -0.3 and 0.2) counts as nothing.
+    """
 
     def text(value: Any) -> str:
         if isinstance(value, float):
-            return f"{value + 0.0:.9g}"
+            return f"{value:.9g}" if abs(value) > 1e-12 else "0"
         return repr(value)
 
     return sorted(str({name: text(v) for name, v in row.items()}) for row in rows)
