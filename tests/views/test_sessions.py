@@ -256,7 +256,6 @@ def test_a_smaller_key_keeps_the_latest_session() -> None:
     )
 
 
-@pytest.mark.xfail(reason="records are not counted again when their rows change place", strict=True)
 def test_records_of_exploded_rows_are_counted_by_the_present_placement() -> None:
     app, source = things(lateness="1 minute")
     rows = source.explode("items", "item")

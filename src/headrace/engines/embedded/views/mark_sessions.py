@@ -1,4 +1,10 @@
-"""Sessions by marks: open sessions by key, and the rows whose place may still change."""
+"""Sessions by marks: open sessions by key, and the rows that stand behind them.
+
+An epoch only adds its rows to those pending. What a row of the view was, and what it is now, both
+follow from placing the rows of a key: without the epoch's rows as of the watermark before it, and
+with them as of the watermark after it. Only now and then are rows below the watermark settled into
+the states of the sessions that they leave open.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +15,30 @@ import pyarrow as pa
 from headrace.engines.embedded.views.batch import (
     Batch,
     Outcome,
-    count,
     make_state,
     make_temp,
     state_name,
     temp_name,
 )
+from headrace.engines.embedded.views.held import Buckets, HeldRows, bucket_sql, no_buckets
 from headrace.engines.embedded.views.placing import Placing, tally
-from headrace.engines.kernel import marks, rows
+from headrace.engines.embedded.views.session_counts import (
+    count_records,
+    count_rows,
+    rows_by_verdict,
+)
+from headrace.engines.embedded.views.session_states import Placed, SessionStates
+from headrace.engines.kernel import marks
 from headrace.engines.kernel.partial import key_names
-from headrace.engines.kernel.sequence import WHY, Rows, Sessions, sequence
+from headrace.engines.kernel.pool import Pool, difference, pool
+from headrace.engines.kernel.rows import upserts_sql
+from headrace.engines.kernel.sequence import WHY, Ints, Sequenced
 from headrace.engines.kernel.watermark import NEVER_US
 from headrace.plan.operators import SessionMarks, View
-from headrace.values.schema import quote
+from headrace.storage.state.store import one_row
 
-_OUT, _IN, _ORPHAN = 0, 1, 2
+_SETTLED_ROWS_MIN = 10_000
+"""So many rows below the watermark wait before they are settled: it costs a look at `open`."""
 
 
 class MarkSessions:
@@ -33,241 +48,225 @@ class MarkSessions:
         assert isinstance(view.window, SessionMarks)
         self.view, self.wants, self.timeout_us = view, wants, view.window.timeout_us
         self.placing = Placing(view, columns)
-        self.open = state_name(view.name, "open")
-        self.pending = state_name(view.name, "pending")
-        self.shown = state_name(view.name, "shown")
+        self.keys = key_names(view)
+        self.settles = state_name(view.name, "settles")
+        self.pending = HeldRows(
+            state_name(view.name, "pending"), marks.row_columns(view), self.keys, "_us"
+        )
+        self.states = SessionStates(view, state_name(view.name, "open"))
+        self._known: tuple[int, int, int] | None = None
 
     def create(self, connection: duckdb.DuckDBPyConnection, relation: str) -> None:
         """Makes the state tables, empty, unless they are there."""
         placed = self.placing.create(connection, relation)
-        make_state(connection, self.pending, marks.pending_sql(self.view, placed))
-        make_state(connection, self.open, marks.open_sql(self.view, self.pending))
-        typed = (
-            "select *, null::timestamp as _started, null::timestamp as _ended, "
-            f"null::varchar as _why from {self.open}"
+        make_state(connection, self.pending.table, marks.pending_sql(self.view, placed))
+        make_state(connection, self.states.table, marks.open_sql(self.view, self.pending.table))
+        make_state(connection, self.settles, "select 0::bigint as times")
+        connection.execute(
+            f"insert into {self.settles} select 0 where not exists (from {self.settles})"
         )
-        make_state(connection, self.shown, rows.rows_sql(self.view, f"({typed})"))
+        self.states.learn_types(connection)
+        self._known = None
 
     def tables(self) -> list[str]:
-        return [self.open, self.pending, self.shown, *self.placing.tables()]
+        return [self.pending.table, self.states.table, self.settles, *self.placing.tables()]
 
     def apply(self, connection: duckdb.DuckDBPyConnection, batch: Batch) -> Outcome:
-        """Places an epoch's events, settles what the watermark passed, reports the differences."""
-        view, outcome = self.view, Outcome()
-        placed = self.placing.rows(connection, batch)
-        fresh = connection.sql(marks.fresh_sql(view, placed)).to_arrow_table()
-        tally(connection, self.placing, placed, _counted(fresh), outcome)
-        connection.register("_fresh", fresh)
-        keys = self._keys(connection, batch, len(fresh))
-        mine = "true" if keys is None else marks.of_keys(view, keys)
-        carried = self._temp(
+        """Places an epoch's events, reports the differences, settles what has long been passed."""
+        outcome = Outcome()
+        fresh = self._fresh(connection, batch, outcome)
+        self._look(connection)
+        known, self._known = self._known, None
+        assert known is not None
+        buckets = self._buckets(connection, batch, fresh)
+        carried = self.states.open.take(connection, buckets)
+        waiting = self.pending.take(connection, buckets)
+        both = pool(carried, [waiting, fresh], self.keys)
+        held = len(carried) + len(waiting)
+        before = both.place(held, self.timeout_us, batch.before_us)
+        after = both.place(held + len(fresh), self.timeout_us, batch.watermark_us)
+        count_rows(outcome, before, after, len(carried))
+        if not self.placing.explodes:
+            outcome.counts = dict(outcome.row_counts)
+        rows = pa.concat_tables([waiting, fresh.cast(waiting.schema)])
+        if self.placing.explodes:
+            count_records(outcome, before, after, both.record, rows.column("_rest"), len(carried))
+        self._report(
             connection,
-            "carried",
-            f"select row_number() over () - 1 as _id, * from {self.open} t where {mine}",
+            outcome,
+            both,
+            Placed(before, carried, waiting),
+            Placed(after, carried, rows),
         )
-        columns = ", ".join(marks.row_columns(view))
-        waiting = connection.sql(
-            f"select {columns}, null::bigint as _row, 0 as _verdict from {self.pending} t "
-            f"where {mine}"
-        ).to_arrow_table()
-        pool = pa.concat_tables([waiting, fresh], promote_options="permissive")
-        sessions = self._place(connection, batch, pool, carried, outcome)
-        self._report(connection, outcome, sessions, keys)
-        self._keep(connection, batch, sessions, keys)
-        for name in ("_fresh", "_pool", "_carried", "_sessions"):
-            connection.unregister(name)
+        times = known[0]
+        if buckets is None:
+            times += 1
+            self._settle(connection, None, both, Placed(after, carried, rows), batch.watermark_us)
+            waits = fresh.column("_us").to_numpy() >= batch.watermark_us
+            self.pending.append(connection, _filtered(fresh, waits))
+        else:
+            self.pending.append(connection, fresh)
+            times += self._settle_passed(connection, batch.watermark_us)
+        if times > known[0]:
+            connection.execute(f"update {self.settles} set times = {times}")
+        self._known = (times, self.pending.count, self.states.open.count)
         return outcome
 
-    def _temp(self, connection: duckdb.DuckDBPyConnection, part: str, sql: str) -> str:
-        return make_temp(connection, temp_name(self.view.name, part), sql)
+    def _fresh(
+        self, connection: duckdb.DuckDBPyConnection, batch: Batch, outcome: Outcome
+    ) -> pa.Table:
+        """The epoch's rows that no step left behind; the others are counted."""
+        placed = self.placing.rows(connection, batch)
+        bucket = bucket_sql(self.keys)
+        fresh = connection.sql(marks.fresh_sql(self.view, placed, bucket)).to_arrow_table()
+        verdicts = fresh.column("_verdict").to_numpy()
+        tally(connection, self.placing, placed, rows_by_verdict(verdicts), outcome)
+        # Those go by where they are placed.
+        outcome.row_counts.pop("applied", None)
+        outcome.counts.pop("applied", None)
+        names = [*marks.row_columns(self.view), "_bucket"]
+        return _filtered(fresh.select(names), verdicts == 0)
 
-    def _keys(
-        self, connection: duckdb.DuckDBPyConnection, batch: Batch, fresh_count: int
-    ) -> str | None:
-        """The keys to look at; None for all, where finding them out would cost more."""
-        held = count(connection, self.pending) + count(connection, self.open)
-        if fresh_count >= held:
+    def _look(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Reads the tables into memory unless they are what is there.
+
+        A transaction may have been undone since: their sizes and how often they were settled,
+        which only grow together with what is in them, tell.
+        """
+        row = one_row(
+            connection.execute(
+                f"select (select times from {self.settles}), "
+                f"(select count(*) from {self.pending.table}), "
+                f"(select count(*) from {self.states.table})"
+            )
+        )
+        assert row is not None
+        if row != self._known:
+            self.pending.load(connection)
+            self.states.open.load(connection)
+            self._known = (row[0], row[1], row[2])
+
+    def _buckets(
+        self, connection: duckdb.DuckDBPyConnection, batch: Batch, fresh: pa.Table
+    ) -> Buckets | None:
+        """The keys to look at; None for all, where finding them would cost more."""
+        held = self.pending.count + self.states.open.count
+        if len(fresh) * 4 >= held:
             return None
-        touched = marks.touched_sql(
-            self.view, "_fresh", self.pending, self.open, batch.watermark_us
-        )
-        return self._temp(connection, "keys", touched)
-
-    def _place(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        batch: Batch,
-        pool: pa.Table,
-        carried: str,
-        outcome: Outcome,
-    ) -> str:
-        """Runs `sequence` over carried sessions and rows; returns sessions with their states."""
-        view = self.view
-        keys = "".join(f"{k}, " for k in key_names(view))
-        held = connection.sql(
-            f"select {keys}_id, _first, _last from {carried} order by _id"
-        ).to_arrow_table()
-        applied = np.flatnonzero(pool.column("_verdict").to_numpy() == 0)
-        rows, keyed = _sequence_rows(pool, held, applied, key_names(view))
-        found = sequence(rows, self.timeout_us, batch.watermark_us)
-        first = len(held)
-        session = np.full(len(pool), -1, np.int64)
-        session[applied] = found.session[first:]
-        now = np.zeros(len(pool), np.int8)
-        now[applied] = np.where(
-            found.session[first:] >= 0, _IN, np.where(found.orphan[first:], _ORPHAN, _OUT)
-        )
-        was = pool.column("_was").to_numpy()
-        _count_moves(outcome, now[applied], was[applied], self.placing.explodes)
-        settled = pool.column("_us").to_numpy() < batch.watermark_us
-        for name, column in (("_session", session), ("_settled", settled), ("_now", now)):
-            pool = pool.append_column(name, pa.array(column))
-        connection.register("_pool", pool)
-        ids = pa.table({"_id": np.arange(first), "_session": found.session[:first]})
-        connection.register("_carried", ids)
-        connection.register("_sessions", _session_table(found.sessions, keyed))
-        states = self._temp(
-            connection, "states", marks.states_sql(view, "_pool", carried, "_carried")
-        )
-        merged = self._temp(connection, "whole", marks.merged_sql(view, states, "true"))
-        return self._temp(connection, "sessions", marks.sessions_sql(view, "_sessions", merged))
+        buckets = no_buckets()
+        buckets[fresh.column("_bucket").to_numpy()] = True
+        # Sessions that lapse: the watermark passes an event's timeout.
+        low, high = batch.before_us - self.timeout_us, batch.watermark_us - self.timeout_us
+        bounds = [(low + 1, high + 1)]
+        if "final" in self.wants:
+            bounds.append((batch.before_us, batch.watermark_us))
+        for low, high in bounds:
+            if low < high:
+                self.pending.mark(connection, buckets, low, high)
+                self.states.open.mark(connection, buckets, low, high)
+        if self.placing.explodes:
+            # A record's verdict hangs on all its rows, whatever their keys.
+            self.pending.mark_records(connection, buckets)
+        return buckets
 
     def _report(
         self,
         connection: duckdb.DuckDBPyConnection,
         outcome: Outcome,
-        sessions: str,
-        keys: str | None,
+        both: Pool,
+        before: Placed,
+        after: Placed,
     ) -> None:
+        """Makes the relations of changed and of final rows."""
         view = self.view
-        if "changes" in self.wants:
-            shown = self._temp(
-                connection, "before", f"select * from {self.shown} t where {self._shown_of(keys)}"
-            )
-            after = self._temp(connection, "after", rows.rows_sql(view, sessions))
-            outcome.changes = self._temp(
-                connection, "changes", rows.changed_sql(view, after, shown)
-            )
+        found = difference(
+            before.found,
+            after.found,
+            counted=marks.shows_count(view),
+            all_compared=view.having is not None,
+        )
+        shown = "changes" in self.wants
+        wanted = found.changed if shown else np.zeros_like(found.changed)
         if "final" in self.wants:
-            ended = f"(select * from {sessions} where _final)"
-            outcome.finals = self._temp(connection, "finals", rows.upserts_sql(view, ended))
+            wanted = wanted | found.closed
+        new = np.flatnonzero(wanted)
+        old = np.flatnonzero(found.compared) if shown else np.zeros(0, np.int64)
+        sessions = pa.concat_tables(
+            [
+                _session_table(both, after.found, new, True, found.changed[new], found.closed[new]),
+                _session_table(both, before.found, old, False, found.compared[old], None),
+            ][: 2 if len(old) else 1]
+        )
+        picks = [(after, new), (before, old)][: 2 if len(old) else 1]
+        relation = self.states.of(connection, sessions, picks)
+        if shown:
+            sql = marks.changes_sql(view, relation, len(old) > 0)
+            outcome.changes = make_temp(connection, temp_name(view.name, "changes"), sql)
+        if "final" in self.wants:
+            sql = upserts_sql(view, f"(select * from {relation} where _closed)")
+            outcome.finals = make_temp(connection, temp_name(view.name, "finals"), sql)
+        connection.unregister("_sessions")
 
-    def _shown_of(self, keys: str | None) -> str:
-        """Condition that a shown row `t` belongs to one of `keys`."""
-        if keys is None:
-            return "true"
-        pairs = [
-            f"t.{quote(k.name)} is not distinct from k.k{i}" for i, k in enumerate(self.view.keys)
-        ]
-        return f"exists (select 1 from {keys} k where {' and '.join(pairs) or 'true'})"
+    def _settle_passed(self, connection: duckdb.DuckDBPyConnection, watermark_us: int) -> bool:
+        """Settles the rows below the watermark once they are many; whether it did."""
+        passed = self.pending.count_below(connection, watermark_us)
+        if passed < max(_SETTLED_ROWS_MIN, self.states.open.count // 2):
+            return False
+        rows = self.pending.below(connection, watermark_us)
+        buckets = no_buckets()
+        buckets[rows.column("_bucket").to_numpy()] = True
+        # Those that lapsed are over, though nothing came.
+        lapsed_us = watermark_us - self.timeout_us + 1
+        self.states.open.mark(connection, buckets, NEVER_US, lapsed_us)
+        carried = self.states.open.take(connection, buckets)
+        mine = pool(carried, [rows], self.keys)
+        found = mine.place(len(carried) + len(rows), self.timeout_us, watermark_us)
+        self._settle(connection, buckets, mine, Placed(found, carried, rows), watermark_us)
+        return True
 
-    def _keep(
+    def _settle(
         self,
         connection: duckdb.DuckDBPyConnection,
-        batch: Batch,
-        sessions: str,
-        keys: str | None,
+        buckets: Buckets | None,
+        mine: Pool,
+        placed: Placed,
+        watermark_us: int,
     ) -> None:
-        """Carries on what stays open, keeps what is pending, forgets what is final."""
-        view = self.view
-        mine = "true" if keys is None else marks.of_keys(view, keys)
-        states = temp_name(view.name, "states")
-        settled = self._temp(connection, "settled", marks.merged_sql(view, states, "_settled"))
-        connection.execute(f"delete from {self.open} t where {mine}")
-        connection.execute(
-            f"insert into {self.open} by name {marks.carried_sql(view, sessions, settled)}"
-        )
-        connection.execute(f"delete from {self.pending} t where {mine}")
-        names = ", ".join(c for c in marks.row_columns(view) if c != "_was")
-        connection.execute(
-            f"insert into {self.pending} by name select {names}, _now as _was from _pool "
-            f"where _verdict = 0 and _us >= {batch.watermark_us}"
-        )
-        connection.execute(f"delete from {self.shown} t where {self._shown_of(keys)}")
-        going = f"(select * from {sessions} where not _final)"
-        connection.execute(f"insert into {self.shown} by name {rows.rows_sql(view, going)}")
+        """Carries on the sessions that rows below the watermark leave open; forgets those rows."""
+        chosen = np.flatnonzero(placed.found.sessions.stays)
+        keys = mine.keys_of(placed.found.sessions.row[chosen])
+        passed = placed.rows.column("_us").to_numpy() < watermark_us
+        settled = Placed(placed.found, placed.carried, placed.rows, passed)
+        self.states.settle(connection, buckets, settled, keys, chosen)
+        self.pending.drop_below(connection, watermark_us)
 
 
-def _counted(fresh: pa.Table) -> dict[int, int]:
-    """Rows by verdict."""
-    values, counts = np.unique(fresh.column("_verdict").to_numpy(), return_counts=True)
-    return dict(zip(values.tolist(), counts.tolist(), strict=True))
+def _filtered(rows: pa.Table, these: np.ndarray) -> pa.Table:
+    return rows if these.all() else rows.take(pa.array(np.flatnonzero(these)))
 
 
-def _sequence_rows(
-    pool: pa.Table, held: pa.Table, applied: np.ndarray, keys: list[str]
-) -> tuple[Rows, dict[str, pa.Array]]:
-    """Carried sessions, then the applied rows of `pool`, for `sequence`; and their keys."""
-    whole = len(applied) == len(pool)
-    picked = pool if whole else pool.select(keys).take(pa.array(applied))
-    keyed = {
-        k: pa.chunked_array(
-            held.column(k).chunks + picked.column(k).chunks, picked.column(k).type
-        ).combine_chunks()
-        for k in keys
-    }
-    count, first = len(held) + len(applied), len(held)
-
-    def values(name: str, before: np.ndarray | int, kind: type) -> np.ndarray:
-        made: np.ndarray = np.empty(count, kind)
-        made[:first] = before
-        made[first:] = pool.column(name).to_numpy()[applied]
-        return made
-
-    carried = np.full(count, NEVER_US, np.int64)
-    carried[:first] = held.column("_first").to_numpy()
-    order = (values("_partition", 0, np.int64) << 40) + values("_offset", -1, np.int64)
-    position = values("_pos", 0, np.int64)
-    if position.any():
-        ranked = np.empty(count, np.int64)
-        ranked[np.lexsort((position, order))] = np.arange(count)
-        order = ranked
-    rows = Rows(
-        _codes(keyed, count),
-        values("_us", held.column("_last").to_numpy(), np.int64),
-        order,
-        values("_start", 0, np.bool_),
-        values("_end", 0, np.bool_),
-        carried,
+def _session_table(
+    both: Pool,
+    found: Sequenced,
+    chosen: Ints,
+    after: bool,
+    changed: np.ndarray,
+    closed: np.ndarray | None,
+) -> pa.Table:
+    """The chosen sessions with their keys, ready to be rows."""
+    s = found.sessions
+    ended = s.ended_us[chosen]
+    why = s.why[chosen]
+    reasons = pa.array([WHY[w] for w in range(4)], pa.string())
+    kind = pa.timestamp("us")
+    return pa.table(
+        {
+            **both.keys_of(s.row[chosen]),
+            "_started": pa.array(s.started_us[chosen], kind),
+            "_ended": pa.array(ended, pa.int64(), mask=ended == NEVER_US).cast(kind),
+            "_why": reasons.take(pa.array(why)),
+            "_after": pa.repeat(after, len(chosen)),
+            "_changed": changed,
+            "_closed": np.zeros(len(chosen), bool) if closed is None else closed,
+        }
     )
-    return rows, keyed
-
-
-def _session_table(sessions: Sessions, keyed: dict[str, pa.Array]) -> pa.Table:
-    """What `sequence` found, one row per session, with its key."""
-    s = sessions
-    why = pa.array([WHY[w] for w in range(4)], pa.string()).take(pa.array(s.why))
-    columns = {
-        "_session": np.arange(len(s.row)),
-        "_first": s.started_us,
-        "_last": s.settled_us,
-        "_ended_us": pa.array(s.ended_us, mask=s.ended_us == NEVER_US),
-        "_why": why,
-        "_final": s.final,
-        "_stays": s.stays,
-    }
-    rows = pa.array(s.row)
-    return pa.table({**columns, **{k: column.take(rows) for k, column in keyed.items()}})
-
-
-def _codes(keyed: dict[str, pa.Array], count: int) -> np.ndarray:
-    """A number for every distinct key; null is a key like any other."""
-    codes = np.zeros(count, np.int64)
-    for column in keyed.values():
-        encoded = column.dictionary_encode(null_encoding="encode")
-        one = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-        codes = codes * (len(encoded.dictionary) + 1) + one
-        if len(keyed) > 1:
-            codes = np.unique(codes, return_inverse=True)[1].astype(np.int64)
-    return codes
-
-
-def _count_moves(outcome: Outcome, now: np.ndarray, was: np.ndarray, explodes: bool) -> None:
-    """Counts by present placement: rows of earlier epochs may have moved in or out."""
-    into = int((now == _IN).sum()) - int((was == _IN).sum())
-    out = int((now != _IN).sum()) - int(((was == _OUT) | (was == _ORPHAN)).sum())
-    orphans = int((now == _ORPHAN).sum()) - int((was == _ORPHAN).sum())
-    for counts in (outcome.row_counts,) if explodes else (outcome.row_counts, outcome.counts):
-        counts["applied"] = into
-        counts["filtered"] = counts.get("filtered", 0) + out
-        counts["orphan_ends"] = orphans
