@@ -24,7 +24,7 @@ def state_columns(view: View) -> list[StateColumn]:
 
 
 def partial_sql(view: View, placed: str) -> str:
-    """States by verdict, slice and key over placed rows; `_n` counts the rows of each.
+    """States by verdict, slice and key over a relation of placed rows; `_n` counts each one's.
 
     Rows that were not applied meet in one row per verdict: the counters come from the same pass.
     """
@@ -33,7 +33,7 @@ def partial_sql(view: View, placed: str) -> str:
     chosen = ", ".join(["_verdict", *groups, "count(*) as _n", *states])
     count = 2 + len(view.keys)
     by = ", ".join(str(i + 1) for i in range(count))
-    return f"select {chosen} from ({placed}) group by {by}"
+    return f"select {chosen} from {placed} group by {by}"
 
 
 def applied_sql(view: View, partial: str) -> str:

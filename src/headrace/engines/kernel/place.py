@@ -8,12 +8,12 @@ sessions with marks `_start`, `_end`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import gcd
 
 from headrace.engines.kernel import verdicts
 from headrace.engines.kernel.aggregates import argument, condition
-from headrace.engines.kernel.steps import Failures, begin_sql, columns_after, project_sql, step_sql
+from headrace.engines.kernel.steps import Failures, Select, again, apply_step, begin, project
 from headrace.plan.operators import (
     Dedupe,
     Named,
@@ -58,13 +58,10 @@ SOURCE = "{rows}"
 def place(reader: View | Stream, columns: Sequence[str]) -> Placed:
     """The SQL that places events with the user columns `columns` for a view or a stream."""
     failures = Failures()
-    segments, rows, names, reasons = _chain(reader.steps, tuple(columns), failures)
+    segments, rows, reasons = _chain(reader.steps, tuple(columns), failures)
     if isinstance(reader, View):
-        named = _needs(reader)
-        rows = project_sql(named, rows, failures)
-        rows = _late(reader.window, rows)
-        names = tuple(n.name for n in named)
-    segments.append(Segment(rows, None, names))
+        rows = _late(reader.window, project(_needs(reader), rows, failures))
+    segments.append(Segment(rows.sql(), None, rows.columns))
     return Placed(tuple(segments), tuple(failures.texts), reasons)
 
 
@@ -77,28 +74,25 @@ def pane_us(window: Tumble | Slide) -> tuple[int, int]:
 
 def _chain(
     steps: Sequence[Step], columns: tuple[str, ...], failures: Failures
-) -> tuple[list[Segment], str, tuple[str, ...], dict[int, str]]:
+) -> tuple[list[Segment], Select, dict[int, str]]:
     segments: list[Segment] = []
-    rows = begin_sql(SOURCE, columns)
+    rows = begin(SOURCE, columns)
     reasons: dict[int, str] = {}
     for index, step in enumerate(steps):
         if isinstance(step, Dedupe):
             named = [Named(f"_d{i}", e) for i, e in enumerate(step.by)]
-            rows = _with_dedupe_keys(named, rows, columns, failures)
-            segments.append(Segment(rows, step, columns))
-            rows = f"select * from {SOURCE}"
+            sql = _with_dedupe_keys(named, rows.sql(), failures)
+            segments.append(Segment(sql, step, rows.columns))
+            rows = again(f"select * from {SOURCE}", rows.columns)
             continue
-        rows = step_sql(step, index, rows, columns, failures)
-        columns = columns_after(step, columns)
+        rows = apply_step(step, index, rows, failures)
         reason = getattr(step, "reason", None)
         if reason is not None:
             reasons[index] = reason
-    return segments, rows, columns, reasons
+    return segments, rows, reasons
 
 
-def _with_dedupe_keys(
-    named: list[Named], rows: str, columns: Sequence[str], failures: Failures
-) -> str:
+def _with_dedupe_keys(named: list[Named], rows: str, failures: Failures) -> str:
     """Adds the values that a dedupe compares; they are plain columns more often than not."""
     made = "".join(
         f", case when _verdict = 0 then try(struct_pack(v := ({n.expression.sql}))) end as {n.name}"
@@ -126,10 +120,10 @@ def _needs(view: View) -> list[Named]:
     return named
 
 
-def _late(window: Window | None, rows: str) -> str:
+def _late(window: Window | None, rows: Select) -> Select:
     """Adds `_slice`, and the last verdict: whether the slice was closed when the record came."""
     if window is None:
-        return f"select *, null::bigint as _slice from ({rows})"
+        return replace(rows, more=", null::bigint as _slice")
     time = "epoch_us(_time)"
     if isinstance(window, SessionGap | SessionMarks):
         start = "null::bigint"
@@ -138,10 +132,8 @@ def _late(window: Window | None, rows: str) -> str:
         size, offset = pane_us(window)
         start = slice_sql(time, size, offset)
         late = f"{start} + {size} <= _closed"
-    code = verdicts.code(verdicts.LATE)
-    closed = f"(({late}) or _replay is not null)"
-    verdict = f"case when _verdict = 0 and {closed} then {code} else _verdict end"
-    return f"select * replace (({verdict}) as _verdict), {start} as _slice from ({rows})"
+    when = f"when {late} or _replay is not null then {verdicts.code(verdicts.LATE)}"
+    return rows.with_verdict(when, f", {start} as _slice")
 
 
 def slice_sql(time: str, size_us: int, offset_us: int) -> str:

@@ -7,7 +7,7 @@ again behind it, so a list of steps becomes one or more chained SELECTs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from headrace.engines.kernel import verdicts
 from headrace.plan.operators import Explode, Expression, Filter, Named, Project, Step
@@ -41,21 +41,62 @@ class Failures:
         return len(self.texts) - 1
 
 
-def begin_sql(events: str, columns: Sequence[str]) -> str:
+@dataclass(frozen=True)
+class Select:
+    """Rows as one SELECT that takes in further steps while it can.
+
+    `named` are (SQL, name) of the user columns; `plain` says that they are those of `source`,
+    unchanged, so that what a step reads stands there too. `decided` are the WHENs of the verdict.
+    A SELECT inside a SELECT for every step would be the same, but planned several times longer.
+    """
+
+    source: str
+    named: tuple[tuple[str, str], ...]
+    own: tuple[str, ...] = OWN
+    plain: bool = True
+    decided: tuple[str, ...] = ("when _verdict <> 0 then _verdict",)
+    more: str = ""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(name for _, name in self.named)
+
+    def sql(self) -> str:
+        """The SELECT."""
+        own = ", ".join(self.own)
+        named = "".join(f", {sql} as {quote(name)}" for sql, name in self.named)
+        verdict = f"case {' '.join(self.decided)} else 0 end" if self.decided else "0"
+        return f"select {own}{named}, {verdict} as _verdict{self.more} from {self.source}"
+
+    def with_verdict(self, when: str, more: str = "") -> Select:
+        """One more verdict, of what stands in the source; `more` are further columns."""
+        return replace(self, decided=(*self.decided, when), more=self.more + more)
+
+
+def begin(events: str, columns: Sequence[str]) -> Select:
     """Rows of `events` before the first step: nothing has been decided yet."""
-    own = ", ".join("0::bigint as _pos" if c == "_pos" else c for c in OWN)
-    named = "".join(f", {quote(c)}" for c in columns)
-    return f"select {own}{named}, 0 as _verdict from {events}"
+    own = tuple("0::bigint as _pos" if c == "_pos" else c for c in OWN)
+    return Select(events, _plain(columns), own, decided=())
 
 
-def step_sql(step: Step, index: int, rows: str, columns: Sequence[str], failures: Failures) -> str:
-    """One step over `rows` (a SELECT); `columns` are its user columns. Not for Dedupe."""
+def again(sql: str, columns: Sequence[str]) -> Select:
+    """Rows of a SELECT that has everything, for the next step."""
+    return Select(f"({sql})", _plain(columns))
+
+
+def _plain(columns: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    return tuple((quote(c), c) for c in columns)
+
+
+def apply_step(step: Step, index: int, rows: Select, failures: Failures) -> Select:
+    """`rows` behind one step. Not for Dedupe."""
     if isinstance(step, Filter):
         return _filter(step, index, rows, failures)
     if isinstance(step, Project):
-        return project_sql(step.columns, rows, failures)
+        return project(step.columns, rows, failures)
     assert isinstance(step, Explode)
-    return _explode(step, index, rows, columns, failures)
+    sql = _explode(step, index, rows.sql(), rows.columns, failures)
+    return again(sql, columns_after(step, rows.columns))
 
 
 def columns_after(step: Step, columns: Sequence[str]) -> tuple[str, ...]:
@@ -67,34 +108,40 @@ def columns_after(step: Step, columns: Sequence[str]) -> tuple[str, ...]:
     return tuple(columns)
 
 
-def _filter(step: Filter, index: int, rows: str, failures: Failures) -> str:
+def _filter(step: Filter, index: int, rows: Select, failures: Failures) -> Select:
     """A row on which the condition is false or null is filtered; one on which it raises, failed."""
     condition = step.condition
-    if not condition.can_fail:
-        out = verdicts.code(verdicts.FILTERED, index)
-        new = f"case when _verdict <> 0 then _verdict when ({condition.sql}) then 0 else {out} end"
-        return f"select * replace (({new}) as _verdict) from ({rows})"
-    failed = verdicts.code(verdicts.FAILED, failures.add(condition))
     out = verdicts.code(verdicts.FILTERED, index)
+    if not condition.can_fail:
+        rows = rows if rows.plain else again(rows.sql(), rows.columns)
+        return rows.with_verdict(f"when ({condition.sql}) is not true then {out}")
+    failed = verdicts.code(verdicts.FAILED, failures.add(condition))
     new = (
         f"case when _verdict <> 0 then _verdict when _tried is null then {failed} "
         "when _tried.v then 0 " + f"else {out} end"
     )
     tried = f"case when _verdict = 0 then try(struct_pack(v := ({condition.sql}))) end as _tried"
-    return (
+    sql = (
         f"select * exclude (_tried) replace (({new}) as _verdict) from "
-        f"(select *, {tried} from ({rows}))"
+        f"(select *, {tried} from ({rows.sql()}))"
     )
+    return again(sql, rows.columns)
 
 
-def project_sql(columns: Sequence[Named], rows: str, failures: Failures) -> str:
+def project(columns: Sequence[Named], rows: Select, failures: Failures) -> Select:
     """`rows` with `columns` in place of their user columns; a row that one fails on is failed."""
+    if not any(c.expression.can_fail for c in columns):
+        rows = rows if rows.plain else again(rows.sql(), rows.columns)
+        named = tuple((f"({c.expression.sql})", c.name) for c in columns)
+        return replace(rows, named=named, plain=False)
+    sql = _risky_project(columns, rows.sql(), failures)
+    return again(sql, tuple(c.name for c in columns))
+
+
+def _risky_project(columns: Sequence[Named], rows: str, failures: Failures) -> str:
     own = ", ".join(OWN)
     safe = [c for c in columns if not c.expression.can_fail]
     risky = [(c, failures.add(c.expression)) for c in columns if c.expression.can_fail]
-    if not risky:
-        named = "".join(f", ({c.expression.sql}) as {quote(c.name)}" for c in safe)
-        return f"select {own}{named}, _verdict from ({rows})"
     tried = "".join(
         f", case when _verdict = 0 then try(struct_pack(v := ({c.expression.sql}))) end as _t{i}"
         for c, i in risky

@@ -34,7 +34,7 @@ class KeyedView:
 
     def create(self, connection: duckdb.DuckDBPyConnection, relation: str) -> None:
         """Makes the state tables, empty, unless they are there."""
-        placed = f"select * from {self.placing.create(connection, relation)}"
+        placed = self.placing.create(connection, relation)
         states = partial.applied_sql(self.view, f"({partial.partial_sql(self.view, placed)})")
         make_state(connection, self.state, states)
 
@@ -64,7 +64,7 @@ class KeyedView:
         Returns their states by verdict, slice and key, and how many of those were applied.
         """
         placed = self.placing.rows(connection, batch)
-        sql = partial.partial_sql(self.view, f"select * from {placed}")
+        sql = partial.partial_sql(self.view, placed)
         part = make_temp(connection, temp_name(self.view.name, "part"), sql)
         rows = connection.execute(
             f"select _verdict, sum(_n)::bigint, count(*) from {part} group by 1"
