@@ -30,7 +30,7 @@ def begin_segment(
     """
     counts = np.zeros_like(base)
     pieces = frame.encode(
-        frame.CHECKPOINT, (ordinal, 0), arrival_us, (base, counts), producers, seed=seed
+        frame.CHECKPOINT, (ordinal, 0), arrival_us, (base, counts), [producers], seed=seed
     )
     path = segment_path(directory, ordinal)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)

@@ -21,9 +21,10 @@ Layout, little-endian, a multiple of 64 bytes long and beginning at one:
 
 from __future__ import annotations
 
+import io
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,21 +80,22 @@ def encode(
     place: tuple[int, int],
     arrival_us: int,
     rows: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
-    body: pa.Buffer | bytes,
+    body: Sequence[pa.Buffer | bytes],
     *,
     seed: int,
     origin: Origin | None = None,
 ) -> list[bytes | bytearray | memoryview]:
     """The pieces of a frame to be written one behind the other at `place` (segment, position).
 
-    `rows` are the base offsets and counts by partition.
+    `rows` are the base offsets and counts by partition; `body` comes in pieces too.
     """
     meta = b""
     if origin is not None:
         meta = json.dumps({"producer": origin.producer, "note": origin.note}).encode()
     head_size = header_size(len(rows[0])) + len(meta)
     body_at = _aligned(head_size)
-    length = _aligned(body_at + len(body))
+    body_size = sum(len(piece) for piece in body)
+    length = _aligned(body_at + body_size)
     head = bytearray(body_at)
     _FIXED.pack_into(
         head,
@@ -109,12 +111,12 @@ def encode(
         len(meta),
     )
     head[FIXED_SIZE:head_size] = rows[0].tobytes() + rows[1].tobytes() + meta
-    tail = bytes(length - body_at - len(body))
+    tail = bytes(length - body_at - body_size)
     checksum = xxhash.xxh3_64(memoryview(head)[8:], seed=seed)
-    checksum.update(body)
-    checksum.update(tail)
+    for piece in (*body, tail):
+        checksum.update(piece)
     struct.pack_into("<Q", head, 0, checksum.intdigest())
-    return [head, memoryview(body), tail]
+    return [head, *(memoryview(piece) for piece in body), tail]
 
 
 def header_size(partitions: int) -> int:
@@ -163,12 +165,26 @@ def origin_of(content: bytes | memoryview, header: Header) -> Origin | None:
     return Origin(meta["producer"], header.sequence, meta["note"])
 
 
-def encode_rows(batch: pa.RecordBatch) -> pa.Buffer:
-    """The body of a frame that holds `batch`."""
-    sink = pa.BufferOutputStream()
+def encode_rows(batch: pa.RecordBatch) -> list[pa.Buffer | bytes]:
+    """The body of a frame that holds `batch`, in pieces: its large ones are those of `batch`."""
+    sink = _Pieces()
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)
-    return sink.getvalue()
+    return sink.pieces
+
+
+class _Pieces(io.RawIOBase):
+    """A file that keeps what is written to it, without a copy of what Arrow hands over whole."""
+
+    def __init__(self) -> None:
+        self.pieces: list[pa.Buffer | bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, piece: Any) -> int:
+        self.pieces.append(piece)
+        return len(piece)
 
 
 def decode_rows(content: pa.Buffer) -> pa.RecordBatch:
