@@ -70,90 +70,109 @@ class Sequenced:
 
 def sequence(rows: Rows, timeout_us: int, watermark_us: int) -> Sequenced:
     """Places `rows` in sessions as of a watermark. Arrays of one length in, and out."""
-    count = len(rows.key)
-    order = _sorted(rows)
-    key, time = rows.key[order], rows.time_us[order]
-    carried = rows.carried_us[order] != NEVER_US
-    new_key = np.ones(count, bool)
-    new_key[1:] = key[1:] != key[:-1]
-    lapsed = np.zeros(count, bool)
-    lapsed[1:] = (time[1:] - time[:-1] >= timeout_us) & ~new_key[1:]
-    again = _repeated_starts(key, time, rows.start[order])
-    start = rows.start[order] & ~again
-    end = rows.end[order] & ~again
-    opens = start | carried
-    heads = np.flatnonzero(new_key | opens | lapsed)
-    segment = np.zeros(count, np.int64)
-    segment[heads] = 1
-    segment = np.cumsum(segment) - 1
-    ends_before: Ints = np.cumsum(end) - end
-    ended: Flags = ends_before > ends_before[heads][segment]
-    inside = opens[heads][segment] & (~ended | again)
-    sessions, number = _sessions(
-        _Segments(order, key, time, end & inside & ~ended, segment, heads, opens, lapsed),
-        rows.carried_us,
-        timeout_us,
-        watermark_us,
-    )
+    s = _segments(rows, timeout_us)
+    count, opened = len(s.order), s.opens[s.heads]
+    # A segment's rows belong to its session up to its first end; repeated starts always.
+    upto = np.repeat(np.where(opened, s.first_end, -1), s.lengths)
+    inside = np.arange(count) <= upto
+    again = s.again[np.repeat(opened, s.lengths)[s.again]]
+    inside[again] = True
+    number = np.where(opened, np.cumsum(opened) - 1, -1)
     session = np.full(count, -1, np.int64)
-    session[order] = np.where(inside, number[segment], -1)
-    orphan = np.zeros(count, bool)
-    orphan[order] = end & ~inside
-    return Sequenced(session, orphan, sessions)
+    session[s.order] = np.where(inside, np.repeat(number, s.lengths), -1)
+    orphan = np.zeros(count, np.bool_)
+    orphan[s.order[s.ends[~inside[s.ends]]]] = True
+    return Sequenced(session, orphan, _sessions(s, rows.carried_us, timeout_us, watermark_us))
 
 
 @dataclass(frozen=True)
 class _Segments:
-    """Sorted rows cut into segments; `closing` marks the end that closes a session."""
+    """Sorted rows cut into segments, as positions in `order`.
+
+    `again` are starts at the instant of an earlier one, `ends` the ends; `first_end` is by
+    segment, and beyond the last row where it has none.
+    """
 
     order: Ints
     key: Ints
     time: Ints
-    closing: Flags
-    segment: Ints
-    heads: Ints
     opens: Flags
-    lapsed: Flags
+    again: Ints
+    ends: Ints
+    heads: Ints
+    lengths: Ints
+    first_end: Ints
 
 
-def _sessions(
-    s: _Segments, carried_us: Ints, timeout_us: int, watermark_us: int
-) -> tuple[Sessions, Ints]:
-    """The sessions that segments open, and each segment's number among them (or -1)."""
-    count, heads = len(s.time), s.heads
-    tails = np.append(heads[1:], count)[: len(heads)] - 1
-    end_us = np.full(len(heads), NEVER_US, np.int64)
-    closing = np.flatnonzero(s.closing)
-    end_us[s.segment[closing]] = s.time[closing]
-    has_end = end_us != NEVER_US
-    last = np.where(has_end, end_us, s.time[tails])
-    follows = np.zeros(len(heads), bool)
-    follows[:-1] = s.key[heads[1:]] == s.key[heads[:-1]]
+def _segments(rows: Rows, timeout_us: int) -> _Segments:
+    order = _sorted(rows)
+    count = len(order)
+    key, time = rows.key[order], rows.time_us[order]
+    starts = np.flatnonzero(rows.start[order])
+    before = starts[:-1], starts[1:]
+    repeated = np.zeros(len(starts), np.bool_)
+    repeated[1:] = (key[before[0]] == key[before[1]]) & (time[before[0]] == time[before[1]])
+    again = starts[repeated]
+    end = rows.end[order]
+    end[again] = False
+    ends = np.flatnonzero(end)
+    opens = (rows.carried_us != NEVER_US)[order]
+    opens[starts[~repeated]] = True
+    cut = opens.copy()
+    cut[:1] = True
+    cut[1:] |= (key[1:] != key[:-1]) | (time[1:] - time[:-1] >= timeout_us)
+    heads = np.flatnonzero(cut)
+    first_end = np.full(len(heads), count, np.int64)
+    # The last written stays: the first end of each segment.
+    first_end[np.searchsorted(heads, ends[::-1], side="right") - 1] = ends[::-1]
+    lengths = np.diff(heads, append=count)
+    return _Segments(order, key, time, opens, again, ends, heads, lengths, first_end)
+
+
+def _sessions(s: _Segments, carried_us: Ints, timeout_us: int, watermark_us: int) -> Sessions:
+    """The sessions that segments open, in order."""
+    heads = s.heads
+    tails = heads + s.lengths - 1
+    has_end = s.first_end < len(s.time)
+    first, last_row = s.time[heads], s.time[tails]
+    end_us = np.where(has_end, s.time[np.where(has_end, s.first_end, 0)], NEVER_US)
+    last = np.where(has_end, end_us, last_row)
+    key = s.key[heads]
+    follows = np.zeros(len(heads), np.bool_)
+    follows[:-1] = key[1:] == key[:-1]
     next_us = np.full(len(heads), np.iinfo(np.int64).max, np.int64)
-    next_us[:-1] = np.where(follows[:-1], s.time[heads[1:]], next_us[:-1])
+    next_us[:-1] = np.where(follows[:-1], first[1:], next_us[:-1])
     lapses = last + timeout_us <= watermark_us
     follower = np.where(next_us - timeout_us >= last, TIMEOUT, RESTART)
     why = np.where(has_end, END, np.where(follows, follower, np.where(lapses, TIMEOUT, OPEN)))
     final = np.where(has_end, end_us < watermark_us, (next_us < watermark_us) | lapses)
-    opened = s.opens[heads]
-    settled = np.where(s.time < watermark_us, s.time, NEVER_US)
-    last_settled = np.maximum.reduceat(settled, heads) if count else settled
+    settled = _last_settled(s, first, last_row, watermark_us)
     stays = (
-        (last_settled != NEVER_US)
+        (settled != NEVER_US)
         & (next_us >= watermark_us)
         & ~(has_end & (end_us < watermark_us))
-        & (last_settled + timeout_us > watermark_us)
+        & (settled + timeout_us > watermark_us)
     )
-    chosen = np.flatnonzero(opened)
-    number = np.full(len(heads), -1, np.int64)
-    number[chosen] = np.arange(len(chosen))
-    carried = carried_us[s.order[heads]]
-    started = np.where(carried != NEVER_US, carried, s.time[heads])
+    chosen = np.flatnonzero(s.opens[heads])
+    row = s.order[heads[chosen]]
+    carried = carried_us[row]
+    started = np.where(carried != NEVER_US, carried, first[chosen])
     ended = np.where(why == OPEN, NEVER_US, last)
-    pick = [s.order[heads], started, last, ended, why.astype(np.int64), last_settled]
-    row, begun, latest, ends, reason, settled_us = (p[chosen] for p in pick)
-    sessions = Sessions(row, begun, latest, ends, reason, settled_us, final[chosen], stays[chosen])
-    return sessions, number
+    pick = (last, ended, why.astype(np.int64), settled)
+    latest, ends, reason, settled_us = (p[chosen] for p in pick)
+    return Sessions(row, started, latest, ends, reason, settled_us, final[chosen], stays[chosen])
+
+
+def _last_settled(s: _Segments, first: Ints, last: Ints, watermark_us: int) -> Ints:
+    """The last time below the watermark in each segment, or NEVER_US."""
+    settled: Ints = np.where(last < watermark_us, last, NEVER_US)
+    astride = (first < watermark_us) & (last >= watermark_us)
+    if astride.any():
+        lengths = s.lengths[astride]
+        times = s.time[np.repeat(astride, s.lengths)]
+        times = np.where(times < watermark_us, times, NEVER_US)
+        settled[astride] = np.maximum.reduceat(times, np.cumsum(lengths) - lengths)
+    return settled
 
 
 def _sorted(rows: Rows) -> Ints:
@@ -187,13 +206,3 @@ def _by_digits(values: Ints, bits: int) -> Ints:
         digit = (values >> shift).astype(np.uint16)
         order = order[np.argsort(digit[order], kind="stable")]
     return order
-
-
-def _repeated_starts(key: Ints, time: Ints, start: Flags) -> Flags:
-    """Starts at the very instant of an earlier start of their key."""
-    place = np.where(start, np.arange(len(key)), -1)
-    before = np.full(len(key), -1, np.int64)
-    before[1:] = np.maximum.accumulate(place)[:-1]
-    known = before >= 0
-    again: Flags = start & known & (key[before] == key) & (time[before] == time)
-    return again
