@@ -85,15 +85,19 @@ class Segment:
         """The bytes of frame `number`, verified; TopicRefused when they are damaged."""
         position, end = self.index.span(number)
         buffer = self.bytes_at(position, end)
+        if number >= len(self._verified) or not self._verified[number]:
+            if buffer.size != end - position or not frame.holds(memoryview(buffer), self._seed):
+                raise self.damaged(position)
+            self.trust(number)
+        return buffer
+
+    def trust(self, number: int) -> None:
+        """Notes that frame `number` was verified, or is as this process has just written it."""
         if number >= len(self._verified):
             grown = np.zeros(max(2 * number + 1, self.index.count), bool)
             grown[: len(self._verified)] = self._verified
             self._verified = grown
-        if not self._verified[number]:
-            if buffer.size != end - position or not frame.holds(memoryview(buffer), self._seed):
-                raise self.damaged(position)
-            self._verified[number] = True
-        return buffer
+        self._verified[number] = True
 
     def rows(self, number: int) -> pa.RecordBatch:
         """The rows of frame `number`, sharing the memory of the mapping."""

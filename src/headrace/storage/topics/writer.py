@@ -180,12 +180,14 @@ class Writer:
     def _note(self, head: Head, after: Head, end: np.ndarray, origin: frame.Origin | None) -> None:
         """Takes the new frame into the index; its file may lag behind, so errors are no matter."""
         with self._segments.lock:
-            index = self._segments.opened(head.segment).index
+            segment = self._segments.opened(head.segment)
+            index = segment.index
             # A reader in another thread may have come upon the published frame already.
             if index.limit == head.position:
                 index.add(
                     head.position, after.position, after.arrival_us, producer_hash(origin), end
                 )
+                segment.trust(index.count - 1)
             with suppress(OSError):
                 index.store(index_path(self._segments.directory, head.segment))
 
