@@ -182,6 +182,10 @@ COLUMNS: dict[str, Case] = {
     "dedupe by a changed key": _step(
         lambda s: s.with_columns(user_id="lower(user_id)").dedupe(by="user_id")
     ),
+    "dedupe by an interval": _step(
+        lambda s: s.dedupe(by=("user_id", "event_time - timestamp '2026-01-01'"))
+    ),
+    "dedupe by floats in a list": _step(lambda s: s.dedupe(by=("user_id", "[score, 1.5]"))),
     "dedupe within nothing": _step(lambda s: s.dedupe(by="user_id", within="0")),
     "dedupe within without time": lambda: _untimed(
         lambda s: s.dedupe(by="user_id", within="1 hour").by("user_id").agg(n="count(*)")

@@ -24,7 +24,7 @@ from headrace.plan.operators import (
 )
 from headrace.plan.parse import Text, Tree, column, render
 from headrace.plan.scope import Columns, Scope
-from headrace.plan.types import is_list
+from headrace.plan.types import is_list, refusal
 from headrace.values.errors import DefinitionError
 from headrace.values.schema import sql_type
 
@@ -195,6 +195,7 @@ def _dedupe(rows: Rows, step: DedupeStep) -> Rows:
     by = [bind(Text(text, step.where), rows.scope) for text in step.by]
     for bound in by:
         _refuse_clock(bound.expression, step.where, "dedupe(…)")
+        _refuse_incomparable(bound)
     if source.key is not None and tuple(source.key.split(".")) not in map(rows.origin, by):
         raise DefinitionError(
             f"dedupe by {', '.join(step.by)}: the key of the topic, {source.key}, is not among "
@@ -210,6 +211,20 @@ def _dedupe(rows: Rows, step: DedupeStep) -> Rows:
         )
     made = Dedupe(tuple(bound.expression for bound in by), step.within_us)
     return replace(rows, steps=(*rows.steps, made), narrowed=True)
+
+
+def _refuse_incomparable(bound: Bound) -> None:
+    """Refuses what is not compared by one text of it: two texts could be equal, or one two."""
+    type_ = bound.expression.type
+    if refusal(bound.type) is not None:
+        raise bound.text.refused(f"dedupe(…) does not compare {type_}", bound.tree)
+    inside = next((t for t in ("DOUBLE", "FLOAT", "JSON") if t in type_ and t != type_), None)
+    if inside is not None:
+        raise bound.text.refused(
+            f"dedupe(…) does not compare {inside} inside of a list or struct",
+            bound.tree,
+            remedy="Name the fields that make two rows equal.",
+        )
 
 
 def _refuse_clock(expression: Expression, where: str, what: str) -> None:

@@ -3,58 +3,103 @@
 Earlier is in the order of the partition; the earlier row's time must lie at or above the
 watermark that the later one sees, less `within` (semantics, section 5). So the greatest earlier
 time decides, and that is all a memory has to keep.
+
+Values are compared by one column of 128 bits: the MD5 of their JSON, which tells all values apart
+(docs/decisions/0011-dedupe.md).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from headrace.engines.kernel import verdicts
-from headrace.engines.kernel.partial import matches
 from headrace.engines.kernel.watermark import NEVER_US
 from headrace.plan.operators import Dedupe
 
+KEY = "_k"
+"""The column under which `place` leaves what stands for the values compared; null if failed."""
+
+_BY = f"_partition, {KEY}"
 _TIME = "coalesce(epoch_us(_time), 0)"
 
 
-def names(step: Dedupe) -> list[str]:
-    """The columns under which `place` leaves the values compared."""
-    return [f"_d{i}" for i in range(len(step.by))]
+def key_sql(values: Sequence[tuple[str, str]]) -> str:
+    """The key of values, given as (SQL, type); equal values have equal keys, and no others."""
+    packed = ", ".join(f"v{i} := {_written(sql, type_)}" for i, (sql, type_) in enumerate(values))
+    return f"md5_number(to_json(struct_pack({packed}))::varchar)"
 
 
-def memory_sql(step: Dedupe, rows: str) -> str:
-    """What must be remembered of `rows`: by partition and values, the greatest time so far."""
-    by = ", ".join(["_partition", *names(step)])
-    return f"select {by}, max({_TIME}) as _greatest from {rows} where _verdict = 0 group by {by}"
+def memory_sql(rows: str) -> str:
+    """What must be remembered of `rows`: by partition and key, the greatest time so far."""
+    return f"select {_BY}, max({_TIME}) as _greatest from {rows} where _verdict = 0 group by {_BY}"
 
 
-def judged_sql(step: Dedupe, rows: str, memory: str) -> str:
-    """`rows` with the verdict of duplicates; the columns compared are gone."""
-    by = ["_partition", *names(step)]
+def fresh_sql(rows: str) -> str:
+    """The same with `_n`, how many rows there are of each."""
+    return (
+        f"select {_BY}, max({_TIME}) as _greatest, count(*) as _n from {rows} "
+        f"where _verdict = 0 group by {_BY}"
+    )
+
+
+def held_sql(fresh: str, memory: str) -> str:
+    """The entries of `memory` that `fresh` touches."""
+    return f"select {_BY}, _greatest from {memory} semi join {fresh} using ({_BY})"
+
+
+def duplicates_sql(step: Dedupe, rows: str, fresh: str, held: str) -> str:
+    """`_row` and `_pos` of the duplicates; only rows that could be one are put in order."""
     window = (
-        f"max({_TIME}) over (partition by {', '.join(f'r.{n}' for n in by)} "
+        f"max({_TIME}) over (partition by {_BY} "
         "order by _offset, _pos rows between unbounded preceding and 1 preceding)"
     )
-    earlier = f"greatest(coalesce({window}, {NEVER_US}), coalesce(m._greatest, {NEVER_US}))"
+    earlier = f"greatest(coalesce({window}, {NEVER_US}), coalesce(h._greatest, {NEVER_US}))"
     bound = (
         f"{NEVER_US} + 1"
         if step.within_us is None
         else f"greatest(_seen, {NEVER_US} + {step.within_us} + 1) - {step.within_us}"
     )
-    code = verdicts.code(verdicts.DUPLICATE)
-    left = ", ".join(names(step))
-    judged = (
-        f"select r.* exclude ({left}) replace "
-        f"((case when {earlier} >= {bound} then {code} else 0 end) as _verdict) "
-        f"from {rows} r left join {memory} m on {matches('r', 'm', by)} where r._verdict = 0"
+    met = f"select {_BY} from {fresh} where _n > 1 union all select {_BY} from {held}"
+    candidates = (
+        f"select {_BY}, _row, _pos, _offset, _time, _seen from {rows} "
+        f"semi join ({met}) using ({_BY}) where _verdict = 0"
     )
-    passed = f"select * exclude ({left}) from {rows} where _verdict <> 0"
-    return f"{judged} union all {passed}"
+    return (
+        f"select _row, _pos from ({candidates}) left join {held} h using ({_BY}) "
+        f"qualify {earlier} >= {bound}"
+    )
 
 
-def remembered_sql(step: Dedupe, fresh: str, memory: str) -> str:
-    """The memory with what is `fresh` added: only entries that `fresh` touches."""
-    by = ["_partition", *names(step)]
-    columns = ", ".join(by)
-    touched = f"exists (select 1 from {fresh} f where {matches('m', 'f', by)})"
-    held = f"select {columns}, _greatest from {memory} m where {touched}"
-    both = f"(select * from {fresh} union all {held})"
-    return f"select {columns}, max(_greatest) as _greatest from {both} group by {columns}"
+def judged_sql(rows: str, duplicates: str) -> str:
+    """`rows` with the verdict of duplicates; the key is gone."""
+    code = verdicts.code(verdicts.DUPLICATE)
+    return (
+        f"select r.* exclude ({KEY}) replace "
+        f"((case when d._row is not null then {code} else r._verdict end) as _verdict) "
+        f"from {rows} r left join {duplicates} d on r._row = d._row and r._pos = d._pos"
+    )
+
+
+def forget_sql(memory: str, held: str) -> str:
+    """Takes out of `memory` what `remembered_sql` gives anew."""
+    same = f"m._partition = h._partition and m.{KEY} = h.{KEY}"
+    return f"delete from {memory} m using {held} h where {same}"
+
+
+def remembered_sql(fresh: str, held: str) -> str:
+    """What is remembered of the keys in `fresh` from now on."""
+    return (
+        f"select {_BY}, greatest(f._greatest, coalesce(h._greatest, {NEVER_US})) "
+        f"from {fresh} f left join {held} h using ({_BY})"
+    )
+
+
+def _written(sql: str, type_: str) -> str:
+    """The value in a form whose JSON is its own alone."""
+    if type_ in ("DOUBLE", "FLOAT"):
+        return f"({sql}) + 0.0"  # -0.0 is equal to 0.0
+    if type_ == "TIMESTAMP":
+        return f"epoch_us({sql})"  # cheaper to write
+    if type_ == "JSON":
+        return f"({sql})::varchar"  # compared as it is written
+    return f"({sql})"

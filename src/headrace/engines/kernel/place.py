@@ -13,6 +13,7 @@ from math import gcd
 
 from headrace.engines.kernel import verdicts
 from headrace.engines.kernel.aggregates import argument, condition
+from headrace.engines.kernel.dedupe import KEY, key_sql
 from headrace.engines.kernel.steps import Failures, Select, again, apply_step, begin, project
 from headrace.plan.operators import (
     Dedupe,
@@ -80,8 +81,7 @@ def _chain(
     reasons: dict[int, str] = {}
     for index, step in enumerate(steps):
         if isinstance(step, Dedupe):
-            named = [Named(f"_d{i}", e) for i, e in enumerate(step.by)]
-            sql = _with_dedupe_keys(named, rows.sql(), failures)
+            sql = _with_dedupe_key(step, rows.sql(), failures)
             segments.append(Segment(sql, step, rows.columns))
             rows = again(f"select * from {SOURCE}", rows.columns)
             continue
@@ -92,18 +92,24 @@ def _chain(
     return segments, rows, reasons
 
 
-def _with_dedupe_keys(named: list[Named], rows: str, failures: Failures) -> str:
-    """Adds the values that a dedupe compares; they are plain columns more often than not."""
-    made = "".join(
-        f", case when _verdict = 0 then try(struct_pack(v := ({n.expression.sql}))) end as {n.name}"
-        for n in named
-    )
-    failed = " ".join(
-        f"when {n.name} is null then {verdicts.code(verdicts.FAILED, failures.add(n.expression))}"
-        for n in named
-    )
-    verdict = f"case when _verdict <> 0 then _verdict {failed} else 0 end"
-    return f"select * replace (({verdict}) as _verdict) from (select *{made} from ({rows}))"
+def _with_dedupe_key(step: Dedupe, rows: str, failures: Failures) -> str:
+    """Adds what stands for the values that a dedupe compares; a row that one fails on is failed."""
+    risky = [(f"_d{i}", e, failures.add(e)) for i, e in enumerate(step.by) if e.can_fail]
+    values = [(f"_d{i}.v" if e.can_fail else e.sql, e.type) for i, e in enumerate(step.by)]
+    if risky:
+        made = "".join(
+            f", case when _verdict = 0 then try(struct_pack(v := ({e.sql}))) end as {name}"
+            for name, e, _ in risky
+        )
+        failed = " ".join(
+            f"when {name} is null then {verdicts.code(verdicts.FAILED, failure)}"
+            for name, _, failure in risky
+        )
+        verdict = f"case when _verdict <> 0 then _verdict {failed} else 0 end"
+        rows = f"select * replace (({verdict}) as _verdict) from (select *{made} from ({rows}))"
+    left = f" exclude ({', '.join(name for name, *_ in risky)})" if risky else ""
+    key = f"case when _verdict = 0 then {key_sql(values)} end as {KEY}"
+    return f"select *{left}, {key} from ({rows})"
 
 
 def _needs(view: View) -> list[Named]:

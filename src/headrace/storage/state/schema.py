@@ -6,7 +6,7 @@ refused in words; see docs/decisions/0002-state-layout.md.
 
 from __future__ import annotations
 
-FORMAT = 2
+FORMAT = 3
 
 TABLES = """
 create schema if not exists meta;

@@ -42,8 +42,8 @@ class Placing:
             sql = segment.sql.replace(SOURCE, rows)
             if segment.dedupe is None:
                 return make_temp(connection, temp_name(self.reader.name, "rows"), sql)
-            make_state(connection, self._memory(i), dedupe.memory_sql(segment.dedupe, f"({sql})"))
-            rows = "(" + dedupe.judged_sql(segment.dedupe, f"({sql})", self._memory(i)) + ")"
+            make_state(connection, self._memory(i), dedupe.memory_sql(f"({sql})"))
+            rows = f"(select * exclude ({dedupe.KEY}) from ({sql}))"
         raise AssertionError("the last segment has no dedupe")
 
     def tables(self) -> list[str]:
@@ -69,29 +69,24 @@ class Placing:
     def _deduped(
         self, connection: duckdb.DuckDBPyConnection, batch: Batch, i: int, step: Dedupe, sql: str
     ) -> str:
-        name, memory = self.reader.name, self._memory(i)
-        before = make_temp(connection, temp_name(name, f"before{i}"), sql)
-        after = make_temp(
-            connection, temp_name(name, f"judged{i}"), dedupe.judged_sql(step, before, memory)
-        )
-        fresh = make_temp(connection, temp_name(name, f"fresh{i}"), dedupe.memory_sql(step, before))
-        merged = make_temp(
-            connection,
-            temp_name(name, f"memory{i}"),
-            dedupe.remembered_sql(step, fresh, memory),
-        )
-        by = " and ".join(
-            f"m.{n} is not distinct from x.{n}" for n in ("_partition", *dedupe.names(step))
-        )
-        connection.execute(f"delete from {memory} m using {merged} x where {by}")
-        connection.execute(f"insert into {memory} select * from {merged}")
+        memory = self._memory(i)
+
+        def made(role: str, sql: str) -> str:
+            return make_temp(connection, temp_name(self.reader.name, f"{role}{i}"), sql)
+
+        before = made("before", sql)
+        fresh = made("fresh", dedupe.fresh_sql(before))
+        held = made("held", dedupe.held_sql(fresh, memory))
+        duplicates = made("duplicates", dedupe.duplicates_sql(step, before, fresh, held))
+        connection.execute(dedupe.forget_sql(memory, held))
+        connection.execute(f"insert into {memory} {dedupe.remembered_sql(fresh, held)}")
         if step.within_us is not None:
             for partition, greatest in batch.greatest_us.items():
                 bound = greatest - batch.lateness_us - step.within_us
                 connection.execute(
                     f"delete from {memory} where _partition = {partition} and _greatest < {bound}"
                 )
-        return after
+        return f"({dedupe.judged_sql(before, duplicates)})"
 
 
 def tally(
