@@ -65,7 +65,8 @@ def test_an_append_is_read_as_it_was_given(tmp_path: Path) -> None:
     values = pa.array([b"%d " % n * 20 for n in range(60_000)])
     assert values.nbytes > DIRECT_BYTES_MIN
     for soon in (True, False, False, True):
-        topic.append(values, keys, read_soon=soon)
+        topic.read_soon = soon
+        topic.append(values, keys)
     other = LocalTopic.open(tmp_path, "t")
     begin, end = [0, 0, 0], topic.end_offsets()
     found = other.read(begin, end, records_max=10**9)

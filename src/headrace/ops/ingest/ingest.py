@@ -34,6 +34,7 @@ from headrace.ops.ingest.lines import Place
 from headrace.ops.ingest.pipe import FIRST_BYTES, piped
 from headrace.ops.ingest.report import FileReport, Format, IngestRefused, IngestReport
 from headrace.ops.ingest.streams import STDIN, file_blocks, open_input, pipe_blocks
+from headrace.ops.memory import keep_freed_memory
 from headrace.storage.topics.log import LocalTopic
 from headrace.values.errors import InputRefused, UsageError
 
@@ -58,6 +59,7 @@ def ingest(
     IngestRefused for inputs that cannot be read to their end, when all others were taken.
     """
     begun = time.monotonic()
+    keep_freed_memory()
     if not inputs:
         raise UsageError("There is nothing to ingest", remedy="Name files, or - for standard input")
     for path in inputs:

@@ -16,6 +16,7 @@ from headrace.engines.embedded.runner import JobRunner
 from headrace.ops.jobs.ask import ask_query, ask_verify, jobs_of
 from headrace.ops.jobs.opened import handlers
 from headrace.ops.jobs.status import status
+from headrace.ops.memory import keep_freed_memory
 from headrace.ops.owner import Owner, acquire_to_run
 from headrace.ops.owner.lock import Holder
 from headrace.plan.operators import Job, Plan
@@ -128,6 +129,7 @@ def _open(
     listener: Listener | None,
     on_wait: Callable[[Holder], None] | None,
 ) -> JobRunner:
+    keep_freed_memory()
     directory = DataDirectory(settings.data).job(job.id)
     owner: Owner = stack.enter_context(acquire_to_run(directory, on_wait or (lambda holder: None)))
     runner = stack.enter_context(JobRunner(job, settings, tell=listener or log_event))

@@ -29,6 +29,7 @@ class TopicWriter:
 
     def __init__(self, topic: LocalTopic, output: str) -> None:
         self.topic = topic
+        topic.read_soon = False
         self.output = output
         self._job = ""
         self._incarnation = -1
@@ -73,7 +74,6 @@ class TopicWriter:
                 producer=self._producer,
                 sequence=mark.number,
                 note=_note(mark, self._incarnation),
-                read_soon=False,
             )
         reach("topic.appended")
         self._last = mark

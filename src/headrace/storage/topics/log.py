@@ -56,7 +56,10 @@ class LocalTopic:
     Any number of threads and processes may use a topic at once. Make it with `create`, `open` or
     `ensure`. Every method raises TopicRefused when the topic was deleted or made again since, or
     is damaged; those that write raise DiskRefused when the disk refuses, and change nothing then.
+    Set `read_soon` to false where large appends need not stay in the page cache.
     """
+
+    read_soon = True
 
     def __init__(self, directory: Path, about: About, limits: Limits, clock: Callable[[], int]):
         self.name = about.name
@@ -136,7 +139,6 @@ class LocalTopic:
         partition: npt.NDArray[np.integer] | None = None,
         extras: Mapping[str, Column] | None = None,
         note: Mapping[str, Any] | None = None,
-        read_soon: bool = True,
     ) -> Appended:
         """Appends `values` (binary, null: a delete) in one durable step, as one delivery.
 
@@ -147,8 +149,7 @@ class LocalTopic:
         A row goes to `partition`, else by murmur2 of its key, else row i to
         (sequence + i) % partitions, without a producer to (rows in the topic + i) % partitions.
         `extras` are the columns `timestamp` (timestamp[us]) and `headers`
-        (list<struct<key: string, value: binary>>). What is not `read_soon` need not be kept in
-        the page cache.
+        (list<struct<key: string, value: binary>>).
         Raises UsageError when the columns do not fit, or are larger than the limit in all.
         """
         if (producer is None) != (sequence is None) or (producer is None and note is not None):
@@ -159,7 +160,7 @@ class LocalTopic:
         if producer is not None and sequence is not None:
             numbering = Numbering(producer, sequence, False, note)
         with self._locked():
-            return self._writer.append(rows, numbering, read_soon=read_soon)
+            return self._writer.append(rows, numbering, read_soon=self.read_soon)
 
     def append_numbered(
         self,
