@@ -7,11 +7,14 @@ may change, and those below it that are not settled yet. Where a row stands foll
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from headrace.engines.kernel import verdicts
 from headrace.engines.kernel.aggregates import argument, condition
 from headrace.engines.kernel.partial import key_names, matches, state_columns
 from headrace.engines.kernel.rows import changed_sql, rows_sql
-from headrace.plan.operators import Explode, SessionMarks, View
+from headrace.plan.operators import Explode, Expression, Filter, SessionMarks, View
+from headrace.values.schema import quote
 
 
 def needs(view: View) -> list[str]:
@@ -31,31 +34,57 @@ def explodes(view: View) -> bool:
 def row_columns(view: View) -> list[str]:
     """The columns of a pending row: keys, arguments, place, marks.
 
-    Where records become several rows also `_rest`, the rank of the record's verdict without its
-    rows in sessions.
+    Where records become several rows also the place among them, and `_rest`, the rank of the
+    record's verdict without its rows in sessions.
     """
-    own = ["_partition", "_offset", "_pos", "_us", "_start", "_end"]
-    return [*key_names(view), *needs(view), *own, *(["_rest"] if explodes(view) else [])]
+    several = ["_pos", "_rest"] if explodes(view) else []
+    own = ["_partition", "_offset", "_us", "_start", "_end"]
+    return [*key_names(view), *needs(view), *own, *several]
 
 
-def fresh_sql(view: View, placed: str, bucket: str) -> str:
-    """All placed rows as pending ones, with `_verdict`: who was not applied is there too."""
+def passed(view: View, columns: Sequence[str]) -> dict[str, str]:
+    """The columns of a pending row that are columns of the event, whatever becomes of it.
+
+    They need not be computed, as long as each event is one row.
+    """
+    if not all(isinstance(step, Filter) for step in view.steps):
+        return {}
+    named = [(f"k{i}", k.expression) for i, k in enumerate(view.keys)]
+    for call in view.aggregates:
+        named += [(argument(call, i), e) for i, e in enumerate(call.arguments)]
+        if call.filter is not None:
+            named.append((condition(call), call.filter))
+    plain = {name: e.columns[0] for name, e in named if len(e.columns) == 1 and _is_column(e)}
+    own = {"_partition": "_partition", "_offset": "_offset", "_us": "_time"}
+    return own | {name: column for name, column in plain.items() if column in columns}
+
+
+def _is_column(expression: Expression) -> bool:
+    return expression.sql in (expression.columns[0], quote(expression.columns[0]))
+
+
+def fresh_sql(view: View, placed: str, names: Sequence[str], bucket: str = "0") -> str:
+    """All placed rows as pending ones, columns `names`: who was not applied is there too.
+
+    `bucket` is what `_bucket` is.
+    """
     assert isinstance(view.window, SessionMarks)
-    end = "coalesce(_end, false)" if view.window.ends is not None else "false"
-    names = [*key_names(view), *needs(view), "_partition", "_offset", "_pos"]
-    rest = ""
-    if explodes(view):
-        filtered = f"case when _verdict = 0 then 1 else {verdicts.RECORD_RANK_SQL} end"
-        rest = f", (max({filtered}) over (partition by _row))::tinyint as _rest"
-    return (
-        f"select {', '.join(names)}, epoch_us(_time) as _us, coalesce(_start, false) as _start, "
-        f"{end} as _end, {bucket} as _bucket{rest}, _verdict from {placed}"
-    )
+    filtered = f"case when _verdict = 0 then 1 else {verdicts.RECORD_RANK_SQL} end"
+    made = {
+        "_us": "epoch_us(_time)",
+        "_start": "coalesce(_start, false)",
+        "_end": "coalesce(_end, false)" if view.window.ends is not None else "false",
+        "_rest": f"(max({filtered}) over (partition by _row))::tinyint",
+        "_bucket": bucket,
+    }
+    return f"select {', '.join(f'{made.get(n, n)} as {n}' for n in names)} from {placed}"
 
 
 def pending_sql(view: View, placed: str) -> str:
     """The columns of pending rows, for their types."""
-    return f"select {', '.join(row_columns(view))} from ({fresh_sql(view, placed, '0')})"
+    return (
+        f"select {', '.join(row_columns(view))} from ({fresh_sql(view, placed, row_columns(view))})"
+    )
 
 
 def open_sql(view: View, pending: str) -> str:
@@ -63,8 +92,14 @@ def open_sql(view: View, pending: str) -> str:
     states = "".join(f", {c.partial} as {c.name}" for c in state_columns(view))
     named = "".join(f"{k}, " for k in key_names(view))
     groups = f" group by {', '.join(key_names(view))}" if view.keys else ""
-    rows = f"(select *, make_timestamp(_us) as _time from {pending})"
+    rows = _timed(view, pending)
     return f"select {named}min(_us) as _first, max(_us) as _last{states} from {rows}{groups}"
+
+
+def _timed(view: View, rows: str) -> str:
+    """Pending rows as aggregates read them."""
+    position = "" if explodes(view) else ", 0::bigint as _pos"
+    return f"(select *, make_timestamp(_us) as _time{position} from {rows})"
 
 
 def only_counts(view: View) -> bool:
@@ -98,8 +133,7 @@ def states_sql(view: View, rows: str, carried: str | None) -> str:
     """
     columns = state_columns(view)
     partial = "".join(f", {c.partial} as {c.name}" for c in columns)
-    timed = f"(select *, make_timestamp(_us) as _time from {rows} where _session >= 0)"
-    fresh = f"select _session{partial} from {timed} group by 1"
+    fresh = f"select _session{partial} from {_timed(view, rows)} where _session >= 0 group by 1"
     if carried is None:
         return fresh
     merged = "".join(f", {c.merge} as {c.name}" for c in columns)

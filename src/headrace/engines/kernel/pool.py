@@ -14,7 +14,7 @@ from headrace.engines.kernel.watermark import NEVER_US
 
 @dataclass(frozen=True)
 class Pool:
-    """Rows for `sequence`: `carried` sessions, then the rows of tables in their order.
+    """Rows for `sequence`: `carried` sessions, then the rows of a table.
 
     `record` is the same for the rows of one record. `keys` has by name each row's number, and
     the values that it stands for.
@@ -37,10 +37,9 @@ class Pool:
         }
 
 
-def pool(carried: pa.Table, tables: Sequence[pa.Table], keys: Sequence[str]) -> Pool:
+def pool(carried: pa.Table, rows: pa.Table, keys: Sequence[str]) -> Pool:
     """The pool of carried sessions (`_first`, `_last`) and of rows with their place and marks."""
     first = len(carried)
-    rows = pa.concat_tables([t.select([*keys, *_PLACE]) for t in tables])
     count = first + len(rows)
 
     def values(name: str, before: Ints | int) -> Ints:
@@ -56,12 +55,13 @@ def pool(carried: pa.Table, tables: Sequence[pa.Table], keys: Sequence[str]) -> 
 
     numbered = {k: _numbered(carried.column(k), rows.column(k)) for k in keys}
     last = carried.column("_last").to_numpy()
-    record = (values("_partition", 0) << 40) + values("_offset", -1)
-    position = values("_pos", 0)
+    record = values("_partition", 0)
+    record <<= 40
+    record += values("_offset", -1)
     order = record
-    if position.any():
+    if "_pos" in rows.column_names:
         order = np.empty(count, np.int64)
-        order[np.lexsort((position, record))] = np.arange(count)
+        order[np.lexsort((values("_pos", 0), record))] = np.arange(count)
     carried_us = np.full(count, NEVER_US, np.int64)
     carried_us[:first] = carried.column("_first").to_numpy()
     placed = Rows(
@@ -75,14 +75,18 @@ def pool(carried: pa.Table, tables: Sequence[pa.Table], keys: Sequence[str]) -> 
     return Pool(placed, record, first, numbered)
 
 
-_PLACE = ("_partition", "_offset", "_pos", "_us", "_start", "_end")
-
-
 def _numbered(first: pa.ChunkedArray, second: pa.ChunkedArray) -> tuple[Ints, pa.Array]:
     """A number for every distinct value, null one of them, and the values."""
-    both = pa.chunked_array([*first.chunks, *second.cast(first.type).chunks], first.type)
-    encoded = both.combine_chunks().dictionary_encode(null_encoding="encode")
-    return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64), encoded.dictionary
+    encoded = pa.chunked_array(
+        [*first.chunks, *second.cast(first.type).chunks], first.type
+    ).dictionary_encode(null_encoding="encode")
+    if not encoded.num_chunks:
+        return np.zeros(0, np.int64), pa.array([], first.type)
+    # The chunks share their values.
+    numbers = [c.indices.to_numpy(zero_copy_only=False) for c in encoded.chunks]
+    return np.concatenate(numbers).astype(np.int64), encoded.chunk(
+        encoded.num_chunks - 1
+    ).dictionary
 
 
 def _codes(numbers: Sequence[Ints], count: int) -> Ints:

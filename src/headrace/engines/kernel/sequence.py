@@ -73,15 +73,16 @@ def sequence(rows: Rows, timeout_us: int, watermark_us: int) -> Sequenced:
     s = _segments(rows, timeout_us)
     count, opened = len(s.order), s.opens[s.heads]
     # A segment's rows belong to its session up to its first end; repeated starts always.
-    upto = np.repeat(np.where(opened, s.first_end, -1), s.lengths)
-    inside = np.arange(count) <= upto
-    again = s.again[np.repeat(opened, s.lengths)[s.again]]
-    inside[again] = True
-    number = np.where(opened, np.cumsum(opened) - 1, -1)
-    session = np.full(count, -1, np.int64)
-    session[s.order] = np.where(inside, np.repeat(number, s.lengths), -1)
+    upto = np.where(opened, s.first_end, -1)
+    outside = np.arange(count, dtype=np.int32) > np.repeat(upto.astype(np.int32), s.lengths)
+    if len(s.again):
+        outside[s.again] &= ~np.repeat(opened, s.lengths)[s.again]
+    placed = np.repeat(np.where(opened, np.cumsum(opened) - 1, -1), s.lengths)
+    placed[outside] = -1
+    session = np.empty(count, np.int64)
+    session[s.order] = placed
     orphan = np.zeros(count, np.bool_)
-    orphan[s.order[s.ends[~inside[s.ends]]]] = True
+    orphan[s.order[s.ends[outside[s.ends]]]] = True
     return Sequenced(session, orphan, _sessions(s, rows.carried_us, timeout_us, watermark_us))
 
 
@@ -105,9 +106,8 @@ class _Segments:
 
 
 def _segments(rows: Rows, timeout_us: int) -> _Segments:
-    order = _sorted(rows)
+    order, key, time = _sorted(rows)
     count = len(order)
-    key, time = rows.key[order], rows.time_us[order]
     starts = np.flatnonzero(rows.start[order])
     before = starts[:-1], starts[1:]
     repeated = np.zeros(len(starts), np.bool_)
@@ -120,7 +120,8 @@ def _segments(rows: Rows, timeout_us: int) -> _Segments:
     opens[starts[~repeated]] = True
     cut = opens.copy()
     cut[:1] = True
-    cut[1:] |= (key[1:] != key[:-1]) | (time[1:] - time[:-1] >= timeout_us)
+    cut[1:] |= key[1:] != key[:-1]
+    cut[1:] |= np.diff(time) >= timeout_us
     heads = np.flatnonzero(cut)
     first_end = np.full(len(heads), count, np.int64)
     # The last written stays: the first end of each segment.
@@ -175,24 +176,30 @@ def _last_settled(s: _Segments, first: Ints, last: Ints, watermark_us: int) -> I
     return settled
 
 
-def _sorted(rows: Rows) -> Ints:
-    """Order by key, then time, then `order`."""
+def _sorted(rows: Rows) -> tuple[Ints, Ints, Ints]:
+    """Order by key, then time, then `order`; and keys and times in that order."""
     if not len(rows.key):
-        return np.zeros(0, np.int64)
+        none = np.zeros(0, np.int64)
+        return none, none, none
     low = int(rows.time_us.min())
     bits = max(1, int(rows.time_us.max() - low).bit_length())
     digits = int(rows.key.max()).bit_length() + bits
     if digits > _PACKED_BITS_MAX:
-        return np.lexsort((rows.order, rows.time_us, rows.key))
-    packed = (rows.key << bits) | (rows.time_us - low)
+        order = np.lexsort((rows.order, rows.time_us, rows.key))
+        return order, rows.key[order], rows.time_us[order]
+    packed = rows.key << bits
+    packed |= rows.time_us - low
     order = _by_digits(packed, digits)
-    ordered, place = packed[order], rows.order[order]
-    tied = ordered[1:] == ordered[:-1]
-    if (tied & (place[1:] < place[:-1])).any():
+    ordered = packed[order]
+    tied = np.flatnonzero(ordered[1:] == ordered[:-1])
+    if (rows.order[order[tied]] > rows.order[order[tied + 1]]).any():
         # Rows of one instant: begin with the rows in their order, and keep it.
         first = np.argsort(rows.order, kind="stable")
         order = first[_by_digits(packed[first], digits)]
-    return order
+    key = ordered >> bits
+    ordered &= (1 << bits) - 1
+    ordered += low
+    return order, key, ordered
 
 
 _PACKED_BITS_MAX = 62

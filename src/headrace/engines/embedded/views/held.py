@@ -60,11 +60,11 @@ class HeldRows:
 
     def __init__(self, table: str, columns: Sequence[str], keys: Sequence[str], us: str) -> None:
         self.table, self.us = table, us
+        self.columns = list(columns)
         self.count = 0
+        self.schema = pa.schema([])
         self._bucket_sql = bucket_sql(keys)
         self._listed = ", ".join([*columns, f"{self._bucket_sql} as _bucket"])
-        self._names = [*columns, "_bucket"]
-        self._schema: pa.Schema | None = None
         # None: not held in memory.
         self._chunks: list[_Chunk] | None = None
 
@@ -72,7 +72,7 @@ class HeldRows:
         """Reads the table into memory, if it fits there."""
         self.count = self._number(connection, "true")
         sample = self._read(connection, f"limit {_SAMPLE_ROWS}")
-        self._schema = sample.schema
+        self.schema = sample.schema
         self._chunks = None
         per_row = sample.nbytes / max(1, len(sample))
         if self.count <= len(sample):
@@ -140,12 +140,15 @@ class HeldRows:
             buckets[c.bucket[np.isin(_record(c.rows), wanted)]] = True
 
     def append(self, connection: duckdb.DuckDBPyConnection, rows: pa.Table) -> None:
-        """Writes further rows; `rows` has `_bucket` too."""
+        """Writes further rows, with or without their `_bucket`."""
         if not len(rows):
             return
-        names = ", ".join(n for n in self._names if n != "_bucket")
+        names = ", ".join(self.columns)
         with _registered(connection, "_appended", rows):
             connection.execute(f"insert into {self.table} by name select {names} from _appended")
+            if "_bucket" not in rows.column_names:
+                found = connection.sql(f"select {self._bucket_sql} as b from _appended")
+                rows = rows.append_column("_bucket", found.to_arrow_table().column("b"))
         self._hold(rows)
 
     def append_from(self, connection: duckdb.DuckDBPyConnection, relation: str) -> None:
@@ -157,8 +160,7 @@ class HeldRows:
         self.count += len(rows)
         if self._chunks is None or not len(rows):
             return
-        assert self._schema is not None
-        self._chunks.append(_chunk(rows.select(self._names).cast(self._schema), self.us))
+        self._chunks.append(_chunk(rows.select(self.schema.names).cast(self.schema), self.us))
         # Few chunks, and each row copied a logarithmic number of times.
         while len(self._chunks) > 1 and len(self._chunks[-2].us) < 2 * len(self._chunks[-1].us):
             last, before = self._chunks.pop(), self._chunks.pop()
@@ -201,8 +203,7 @@ class HeldRows:
         self.count -= int(row[0]) if row else 0
 
     def _joined(self, parts: Iterable[pa.Table]) -> pa.Table:
-        assert self._schema is not None
-        return pa.concat_tables([self._schema.empty_table(), *parts])
+        return pa.concat_tables([self.schema.empty_table(), *parts])
 
 
 def _chunk(rows: pa.Table, us: str) -> _Chunk:

@@ -8,6 +8,8 @@ the states of the sessions that they leave open.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import duckdb
 import numpy as np
 import pyarrow as pa
@@ -41,6 +43,9 @@ _SETTLED_ROWS_MIN = 10_000
 """So many rows below the watermark wait before they are settled: it costs a look at `open`."""
 
 
+_TOUCHING = ("_verdict", "_bucket")
+
+
 class MarkSessions:
     """Places rows in sessions again whenever a key gets a row, until the watermark settles them."""
 
@@ -49,6 +54,7 @@ class MarkSessions:
         self.view, self.wants, self.timeout_us = view, wants, view.window.timeout_us
         self.placing = Placing(view, columns)
         self.keys = key_names(view)
+        self.passed = marks.passed(view, columns)
         self.settles = state_name(view.name, "settles")
         self.pending = HeldRows(
             state_name(view.name, "pending"), marks.row_columns(view), self.keys, "_us"
@@ -74,58 +80,70 @@ class MarkSessions:
     def apply(self, connection: duckdb.DuckDBPyConnection, batch: Batch) -> Outcome:
         """Places an epoch's events, reports the differences, settles what has long been passed."""
         outcome = Outcome()
-        fresh = self._fresh(connection, batch, outcome)
         self._look(connection)
         known, self._known = self._known, None
         assert known is not None
-        buckets = self._buckets(connection, batch, fresh)
+        # Many events concern most keys: to find out which would cost more.
+        whole = len(batch.events) * 4 >= self.pending.count + self.states.open.count
+        fresh = self._fresh(connection, batch, outcome, ["_verdict"] if whole else _TOUCHING)
+        buckets = None if whole else self._touched(connection, batch, fresh)
         carried = self.states.open.take(connection, buckets)
-        waiting = self.pending.take(connection, buckets)
-        both = pool(carried, [waiting, fresh], self.keys)
+        waiting = self.pending.take(connection, buckets).select(self.pending.columns)
+        rows = pa.concat_tables([waiting, fresh.select(self.pending.columns)])
+        both = pool(carried, rows, self.keys)
         held = len(carried) + len(waiting)
         before = both.place(held, self.timeout_us, batch.before_us)
         after = both.place(held + len(fresh), self.timeout_us, batch.watermark_us)
-        count_rows(outcome, before, after, len(carried))
-        if not self.placing.explodes:
-            outcome.counts = dict(outcome.row_counts)
-        rows = pa.concat_tables([waiting, fresh.cast(waiting.schema)])
-        if self.placing.explodes:
-            count_records(outcome, before, after, both.record, rows.column("_rest"), len(carried))
-        self._report(
-            connection,
-            outcome,
-            both,
-            Placed(before, carried, waiting),
-            Placed(after, carried, rows),
-        )
-        times = known[0]
-        if buckets is None:
-            times += 1
-            self._settle(connection, None, both, Placed(after, carried, rows), batch.watermark_us)
+        self._count(outcome, both, before, after, rows)
+        placed = Placed(after, carried, rows)
+        self._report(connection, outcome, both, Placed(before, carried, waiting), placed)
+        settled = True
+        if whole:
+            self._settle(connection, None, both, placed, batch.watermark_us)
             waits = fresh.column("_us").to_numpy() >= batch.watermark_us
             self.pending.append(connection, _filtered(fresh, waits))
         else:
             self.pending.append(connection, fresh)
-            times += self._settle_passed(connection, batch.watermark_us)
-        if times > known[0]:
+            settled = self._settle_passed(connection, batch.watermark_us)
+        times = known[0] + settled
+        if settled:
             connection.execute(f"update {self.settles} set times = {times}")
         self._known = (times, self.pending.count, self.states.open.count)
         return outcome
 
     def _fresh(
-        self, connection: duckdb.DuckDBPyConnection, batch: Batch, outcome: Outcome
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        batch: Batch,
+        outcome: Outcome,
+        more: Sequence[str],
     ) -> pa.Table:
-        """The epoch's rows that no step left behind; the others are counted."""
+        """The epoch's rows that no step left behind, with columns `more`; others are counted."""
         placed = self.placing.rows(connection, batch)
-        bucket = bucket_sql(self.keys)
-        fresh = connection.sql(marks.fresh_sql(self.view, placed, bucket)).to_arrow_table()
-        verdicts = fresh.column("_verdict").to_numpy()
+        names = [n for n in self.pending.columns if n not in self.passed]
+        sql = marks.fresh_sql(self.view, placed, [*names, *more], bucket_sql(self.keys))
+        found = connection.sql(sql).to_arrow_table()
+        verdicts = found.column("_verdict").to_numpy()
         tally(connection, self.placing, placed, rows_by_verdict(verdicts), outcome)
-        # Those go by where they are placed.
+        for name, column in self.passed.items():
+            found = found.append_column(name, batch.events.column(column))
+        schema = self.pending.schema
+        typed = [*self.pending.columns, *(n for n in more if n != "_verdict")]
+        fresh = found.select(typed).cast(pa.schema([schema.field(n) for n in typed]))
+        return _filtered(fresh, verdicts == 0)
+
+    def _count(
+        self, outcome: Outcome, both: Pool, before: Sequenced, after: Sequenced, rows: pa.Table
+    ) -> None:
+        """Counts the rows that no step left behind by where they are placed."""
         outcome.row_counts.pop("applied", None)
-        outcome.counts.pop("applied", None)
-        names = [*marks.row_columns(self.view), "_bucket"]
-        return _filtered(fresh.select(names), verdicts == 0)
+        count_rows(outcome, before, after, both.carried)
+        if self.placing.explodes:
+            outcome.counts.pop("applied", None)
+            rest = rows.column("_rest")
+            count_records(outcome, before, after, both.record, rest, both.carried)
+        else:
+            outcome.counts = dict(outcome.row_counts)
 
     def _look(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Reads the tables into memory unless they are what is there.
@@ -146,13 +164,10 @@ class MarkSessions:
             self.states.open.load(connection)
             self._known = (row[0], row[1], row[2])
 
-    def _buckets(
+    def _touched(
         self, connection: duckdb.DuckDBPyConnection, batch: Batch, fresh: pa.Table
-    ) -> Buckets | None:
-        """The keys to look at; None for all, where finding them would cost more."""
-        held = self.pending.count + self.states.open.count
-        if len(fresh) * 4 >= held:
-            return None
+    ) -> Buckets:
+        """The keys to look at: those of fresh rows, and those that the watermark changes."""
         buckets = no_buckets()
         buckets[fresh.column("_bucket").to_numpy()] = True
         # Sessions that lapse: the watermark passes an event's timeout.
@@ -219,7 +234,7 @@ class MarkSessions:
         lapsed_us = watermark_us - self.timeout_us + 1
         self.states.open.mark(connection, buckets, NEVER_US, lapsed_us)
         carried = self.states.open.take(connection, buckets)
-        mine = pool(carried, [rows], self.keys)
+        mine = pool(carried, rows, self.keys)
         found = mine.place(len(carried) + len(rows), self.timeout_us, watermark_us)
         self._settle(connection, buckets, mine, Placed(found, carried, rows), watermark_us)
         return True
