@@ -244,6 +244,39 @@ def test_a_running_job_answers_and_stops_in_order(tmp_path: Path, capfd) -> None
     assert call(["verify", "activity", "--data", str(place)]) == 0
 
 
+AT_ONCE = """
+import os, signal, sys
+from headrace.cli import live, main
+
+number = signal.Signals[sys.argv[1]]
+tell = live.Watch.tell
+
+
+def tell_and_be_stopped(self, event):
+    tell(self, event)
+    if type(event).__name__ == "JobStarted":
+        os.kill(os.getpid(), number)
+
+
+live.Watch.tell = tell_and_be_stopped
+sys.exit(main.call(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
+def test_a_signal_in_the_moment_of_the_start_stops_in_order(tmp_path: Path, number: str) -> None:
+    arguments = ["run", "activity", "--simulate", "1000", "--data", str(tmp_path / "d")]
+    done = subprocess.run(
+        [sys.executable, "-c", AT_ONCE, number, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line)["event"] for line in done.stderr.splitlines()]
+    assert (events[0], events[-1]) == ("job_started", "job_stopped")
+
+
 def _out(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> str:
     capfd.readouterr()
     assert call(arguments) == 0

@@ -20,10 +20,14 @@ def stop_on_signals() -> Iterator[threading.Event]:
     Nothing is lost either way: what was committed is on disk.
     """
     stop = threading.Event()
+    asked = False
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
+        # The event may be set without a signal, by a job that cannot go on.
+        nonlocal asked
+        if asked:
             os._exit(130)
+        asked = True
         stop.set()
         if sys.stderr.isatty():
             print("\nstopping in order; once more ends it at once", file=sys.stderr)

@@ -19,6 +19,7 @@ from headrace.ops.owner import (
     HolderGone,
     Owner,
     acquire,
+    acquire_to_run,
     perform,
     reach_or_acquire,
 )
@@ -233,6 +234,13 @@ def test_release_ends_idle_conversations(job: Path) -> None:
     with pytest.raises(HolderGone):
         reached.call("who", {}, nothing)
     reached.close()
+
+
+def test_a_run_that_waits_can_be_stopped(job: Path) -> None:
+    stop = threading.Event()
+    with acquire(job, "query") as owner, pytest.raises(KeyboardInterrupt):
+        owner.serve(HANDLERS)
+        acquire_to_run(job, lambda holder: stop.set(), stop)
 
 
 def test_many_at_once_are_all_answered(start, job: Path) -> None:

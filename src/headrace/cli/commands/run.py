@@ -83,6 +83,7 @@ def _live(
     begun = time.monotonic()
     feed = nullcontext() if rate is None else feeding(app, settings, rate)
     with (
+        stop_on_signals() as stop,
         Watch() as watch,
         start_app(
             app.plan,
@@ -91,13 +92,12 @@ def _live(
             only=job,
             listener=watch.tell,
             on_wait=_waiting,
+            stop=stop,
         ) as running,
     ):
-        with stop_on_signals() as stop, feed:
+        with feed:
             while not running.wait(0.1):
                 watch.look(running)
-                if stop.is_set():
-                    running.stop()
         found = running.status()
     return found, watch, time.monotonic() - begun
 

@@ -79,10 +79,10 @@ def run_app(
     `beside` is called once the jobs are open. A second signal ends the process at once.
     """
     with (
+        _signals() as stop,
         start_app(
-            plan, settings, until=until, only=only, listener=listener, on_wait=on_wait
+            plan, settings, until=until, only=only, listener=listener, on_wait=on_wait, stop=stop
         ) as running,
-        _signals(running),
     ):
         if beside is not None:
             beside(running)
@@ -99,12 +99,16 @@ def start_app(
     only: str | None = None,
     listener: Listener | None = None,
     on_wait: Callable[[Holder], None] | None = None,
+    stop: threading.Event | None = None,
 ) -> Iterator[RunningApp]:
-    """Opens every job and runs it in the background; stops them at the end of the context."""
-    running = RunningApp(plan, settings)
+    """Opens every job and runs it in the background; stops them at the end of the context.
+
+    Whoever sets `stop` ends them too; what waits for another process then raises KeyboardInterrupt.
+    """
+    running = RunningApp(plan, settings, stop or threading.Event())
     with ExitStack() as stack:
         for job in jobs_of(plan, only):
-            runner = _open(stack, job, settings, listener, on_wait)
+            runner = _open(stack, job, running, listener, on_wait)
             running.runners.append(runner)
         for runner in running.runners:
             thread = threading.Thread(
@@ -125,14 +129,15 @@ def start_app(
 def _open(
     stack: ExitStack,
     job: Job,
-    settings: Settings,
+    running: RunningApp,
     listener: Listener | None,
     on_wait: Callable[[Holder], None] | None,
 ) -> JobRunner:
     keep_freed_memory()
-    directory = DataDirectory(settings.data).job(job.id)
-    owner: Owner = stack.enter_context(acquire_to_run(directory, on_wait or (lambda holder: None)))
-    runner = stack.enter_context(JobRunner(job, settings, tell=listener or log_event))
+    directory = DataDirectory(running.settings.data).job(job.id)
+    wait = acquire_to_run(directory, on_wait or (lambda holder: None), running.stop_event)
+    owner: Owner = stack.enter_context(wait)
+    runner = stack.enter_context(JobRunner(job, running.settings, tell=listener or log_event))
     stack.callback(owner.drain)
     owner.serve(handlers(runner))
     return runner
@@ -148,23 +153,28 @@ def _loop(running: RunningApp, runner: JobRunner, until: Until | None) -> None:
 
 
 @contextmanager
-def _signals(running: RunningApp) -> Iterator[None]:
-    """The first SIGINT or SIGTERM stops in good order; a second one ends the process at once."""
+def _signals() -> Iterator[threading.Event]:
+    """An event that the first SIGINT or SIGTERM sets; a second one ends the process at once."""
+    event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield event
         return
     old = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+    asked = False
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if running.stop_event.is_set():
+        # The event may be set without a signal, by a job that cannot go on.
+        nonlocal asked
+        if asked:
             signal.signal(number, signal.SIG_DFL)
             raise KeyboardInterrupt
-        running.stop()
+        asked = True
+        event.set()
 
     for number in old:
         signal.signal(number, stop)
     try:
-        yield
+        yield event
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from multiprocessing.connection import Client as connect
 from types import TracebackType
@@ -11,6 +12,8 @@ from headrace.ops.owner import wire
 from headrace.ops.owner.lock import Holder
 from headrace.ops.owner.server import Progress
 from headrace.values.errors import StateRefused
+
+_POLL_SECONDS = 0.1
 
 
 class HolderGone(Exception):
@@ -76,11 +79,15 @@ class Client:
         except (OSError, EOFError) as error:
             raise HolderGone(str(self.holder)) from error
 
-    def wait_until_gone(self) -> None:
-        """Blocks until the holder closes the conversation, which its end does at the latest."""
+    def wait_until_gone(self, stop: threading.Event | None = None) -> None:
+        """Blocks until the holder closes the conversation, which its end does at the latest.
+
+        Or until `stop` is set.
+        """
         try:
-            while True:
-                self._connection.recv_bytes()
+            while stop is None or not stop.is_set():
+                if stop is None or self._connection.poll(_POLL_SECONDS):
+                    self._connection.recv_bytes()
         except (OSError, EOFError):
             return
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -75,10 +76,13 @@ def acquire(job_directory: Path, purpose: str) -> Owner:
     return _own(lock, purpose)
 
 
-def acquire_to_run(job_directory: Path, on_wait: Callable[[Holder], None]) -> Owner:
+def acquire_to_run(
+    job_directory: Path, on_wait: Callable[[Holder], None], stop: threading.Event | None = None
+) -> Owner:
     """Takes the job's directory for a run; waits for whoever is about to be done.
 
-    `on_wait` is told once for each holder. Raises Held while another run has the job.
+    `on_wait` is told once for each holder. Raises Held while another run has the job, and
+    KeyboardInterrupt when `stop` is set before the holder is gone.
     """
     told: Holder | None = None
     while True:
@@ -91,7 +95,9 @@ def acquire_to_run(job_directory: Path, on_wait: Callable[[Holder], None]) -> Ow
             if reached.holder != told:
                 told = reached.holder
                 on_wait(told)
-            reached.wait_until_gone()
+            reached.wait_until_gone(stop)
+            if stop is not None and stop.is_set():
+                raise KeyboardInterrupt
 
 
 def reach_or_acquire(job_directory: Path, purpose: str) -> Owner | Client:
