@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from headrace.ops.owner import (
     acquire_to_run,
     perform,
     reach_or_acquire,
+    wire,
 )
 from headrace.ops.owner.lock import announced
 from headrace.values.errors import DefinitionError, UsageError
@@ -241,6 +244,30 @@ def test_a_run_that_waits_can_be_stopped(job: Path) -> None:
     with acquire(job, "query") as owner, pytest.raises(KeyboardInterrupt):
         owner.serve(HANDLERS)
         acquire_to_run(job, lambda holder: stop.set(), stop)
+
+
+def test_no_conversation_outlives_the_owner(job: Path) -> None:
+    """At the end of the process DuckDB would find its cursors in the hands of such a thread."""
+    owner = acquire(job, "query")
+
+    def slow(request: object, progress: object) -> wire.Reply:
+        time.sleep(0.3)
+        return wire.Reply({})
+
+    owner.serve({"slow": slow})
+    guests = [reach_or_acquire(job, "query") for _ in range(5)]
+    asking = threading.Thread(target=_ask_in_vain, args=(guests[0],))
+    asking.start()
+    time.sleep(0.1)
+    owner.release()
+    assert not [t for t in threading.enumerate() if t.name == "headrace-guest"]
+    asking.join()
+
+
+def _ask_in_vain(guest: Client | Owner) -> None:
+    assert isinstance(guest, Client)
+    with guest, contextlib.suppress(HolderGone):
+        guest.call("slow", {}, nothing)
 
 
 def test_many_at_once_are_all_answered(start, job: Path) -> None:

@@ -19,6 +19,8 @@ from headrace.values.errors import UsageError, did_you_mean
 Progress = Callable[[Mapping[str, Any]], None]
 Handler = Callable[[Mapping[str, Any], Progress], wire.Reply]
 
+_END_SECONDS_MAX = 5.0
+
 
 class ClientGone(Exception):
     """The one who asked has closed the connection: the work for it ends."""
@@ -36,7 +38,7 @@ class Server:
         self._handlers: Mapping[str, Handler] = {}
         self._ready = threading.Event()
         self._closing = False
-        self._open: set[Connection] = set()
+        self._open: dict[Connection, threading.Thread] = {}
         self._busy = 0
         self._change = threading.Condition()
         self._thread = threading.Thread(target=self._accept, name="headrace-socket", daemon=True)
@@ -63,11 +65,18 @@ class Server:
                 self._change.wait(left)
 
     def close(self) -> None:
-        """Ends every conversation; whoever was waiting asks the next owner."""
+        """Ends every conversation; whoever was waiting asks the next owner.
+
+        A thread that outlived the process's end would hold on to what the state's file closes.
+        """
         self.drain(timeout_seconds=0)
         with self._change:
+            threads = list(self._open.values())
             for connection in self._open:
                 wire.hang_up(connection)  # its own thread closes it
+        end = time.monotonic() + _END_SECONDS_MAX
+        for thread in threads:
+            thread.join(max(0.0, end - time.monotonic()))
 
     def _accept(self) -> None:
         while not self._closing:
@@ -78,9 +87,12 @@ class Server:
             if self._closing or not wire.is_same_user(connection):
                 connection.close()
                 continue
+            thread = threading.Thread(
+                target=self._converse, args=(connection,), name="headrace-guest", daemon=True
+            )
             with self._change:
-                self._open.add(connection)
-            threading.Thread(target=self._converse, args=(connection,), daemon=True).start()
+                self._open[connection] = thread
+            thread.start()
 
     def _converse(self, connection: Connection) -> None:
         try:
@@ -92,7 +104,7 @@ class Server:
                     self._answer(connection, content["name"], content["request"])
         finally:
             with self._change:
-                self._open.discard(connection)
+                self._open.pop(connection, None)
                 connection.close()
 
     def _answer(self, connection: Connection, name: str, request: Mapping[str, Any]) -> None:
