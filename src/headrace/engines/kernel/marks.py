@@ -7,7 +7,7 @@ may change, and those below it that are not settled yet. Where a row stands foll
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from headrace.engines.kernel import verdicts
 from headrace.engines.kernel.aggregates import argument, condition
@@ -49,24 +49,34 @@ def passed(view: View, columns: Sequence[str]) -> dict[str, str]:
     """
     if not all(isinstance(step, Filter) for step in view.steps):
         return {}
+    read = _expressions(view)
+    plain = {name: e.columns[0] for name, e in read if len(e.columns) == 1 and _is_column(e)}
+    own = {"_partition": "_partition", "_offset": "_offset", "_us": "_time"}
+    return own | {name: column for name, column in plain.items() if column in columns}
+
+
+def _expressions(view: View) -> list[tuple[str, Expression]]:
+    """What keys and aggregates read, by the names of the columns of a row."""
     named = [(f"k{i}", k.expression) for i, k in enumerate(view.keys)]
     for call in view.aggregates:
         named += [(argument(call, i), e) for i, e in enumerate(call.arguments)]
         if call.filter is not None:
             named.append((condition(call), call.filter))
-    plain = {name: e.columns[0] for name, e in named if len(e.columns) == 1 and _is_column(e)}
-    own = {"_partition": "_partition", "_offset": "_offset", "_us": "_time"}
-    return own | {name: column for name, column in plain.items() if column in columns}
+    return named
 
 
 def _is_column(expression: Expression) -> bool:
     return expression.sql in (expression.columns[0], quote(expression.columns[0]))
 
 
-def fresh_sql(view: View, placed: str, names: Sequence[str], bucket: str = "0") -> str:
+Bucket = Callable[[Sequence[str]], str]
+"""The bucket of a row, as SQL, by the SQL of its keys."""
+
+
+def fresh_sql(view: View, placed: str, names: Sequence[str], bucket: Bucket) -> str:
     """All placed rows as pending ones, columns `names`: who was not applied is there too.
 
-    `bucket` is what `_bucket` is.
+    `_bucket` may be among them.
     """
     assert isinstance(view.window, SessionMarks)
     filtered = f"case when _verdict = 0 then 1 else {verdicts.RECORD_RANK_SQL} end"
@@ -75,16 +85,37 @@ def fresh_sql(view: View, placed: str, names: Sequence[str], bucket: str = "0") 
         "_start": "coalesce(_start, false)",
         "_end": "coalesce(_end, false)" if view.window.ends is not None else "false",
         "_rest": f"(max({filtered}) over (partition by _row))::tinyint",
-        "_bucket": bucket,
+        "_bucket": bucket(key_names(view)),
     }
     return f"select {', '.join(f'{made.get(n, n)} as {n}' for n in names)} from {placed}"
 
 
+def direct_sql(view: View, events: str, names: Sequence[str], bucket: Bucket) -> str | None:
+    """The same straight from the events, where no step and no failure comes between; else None."""
+    assert isinstance(view.window, SessionMarks)
+    marks = {"_start": view.window.starts}
+    if view.window.ends is not None:
+        marks["_end"] = view.window.ends
+    read = {**dict(_expressions(view)), **marks}
+    if view.steps or any(e.can_fail for e in read.values()):
+        return None
+    made = {name: f"({e.sql})" for name, e in read.items()}
+    late = verdicts.code(verdicts.LATE)
+    closed = "epoch_us(_time) < _closed or _replay is not null"
+    own = {
+        "_us": "epoch_us(_time)",
+        "_start": f"coalesce({made['_start']}, false)",
+        "_end": f"coalesce({made['_end']}, false)" if "_end" in made else "false",
+        "_verdict": f"case when {closed} then {late} else 0 end",
+        "_bucket": bucket([made[k] for k in key_names(view)]),
+    }
+    made |= own
+    return f"select {', '.join(f'{made.get(n, n)} as {n}' for n in names)} from {events}"
+
+
 def pending_sql(view: View, placed: str) -> str:
     """The columns of pending rows, for their types."""
-    return (
-        f"select {', '.join(row_columns(view))} from ({fresh_sql(view, placed, row_columns(view))})"
-    )
+    return fresh_sql(view, placed, row_columns(view), lambda keys: "0")
 
 
 def open_sql(view: View, pending: str) -> str:

@@ -7,8 +7,7 @@ table still is what was written last (a transaction may have been undone) is the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -16,6 +15,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from headrace.engines.embedded.views import given
+from headrace.engines.embedded.views.given import GIVEN
 from headrace.engines.kernel.watermark import NEVER_US
 from headrace.storage.state.store import one_row
 
@@ -27,6 +28,7 @@ Buckets = NDArray[np.bool_]
 """Which of the `BUCKETS` are looked at."""
 
 _SAMPLE_ROWS = 1000
+_NONE = pa.table({})
 _RECORD = ("_partition", "_offset")
 _LAST_US = np.iinfo(np.int64).max
 
@@ -85,8 +87,9 @@ class HeldRows:
         if self._chunks is None:
             if buckets is None:
                 return self._read(connection, "")
-            with _registered(connection, "_buckets", _listed(buckets)):
-                return self._read(connection, f"where {self._bucket_sql} in (from _buckets)")
+            found = f"{self._bucket_sql} in (from {GIVEN})"
+            sql = f"select {self._listed} from {self.table} where {found}"
+            return given.arrow(connection, sql, _listed(buckets))
         if buckets is None:
             return self._joined(c.rows for c in self._chunks)
         return self._joined(_taken(c, buckets[c.bucket]) for c in self._chunks)
@@ -128,12 +131,11 @@ class HeldRows:
             self.take(connection, buckets).select(list(_RECORD)).group_by(_RECORD).aggregate([])
         )
         if self._chunks is None:
-            with _registered(connection, "_records", records):
-                found = connection.execute(
-                    f"select distinct {self._bucket_sql} as b from {self.table} "
-                    f"semi join _records using ({', '.join(_RECORD)})"
-                ).fetchnumpy()
-            buckets[found["b"]] = True
+            sql = (
+                f"select distinct {self._bucket_sql} as b from {self.table} "
+                f"semi join {GIVEN} using ({', '.join(_RECORD)})"
+            )
+            buckets[given.arrow(connection, sql, records).column("b").to_numpy()] = True
             return
         wanted = _record(records)
         for c in self._chunks:
@@ -144,11 +146,11 @@ class HeldRows:
         if not len(rows):
             return
         names = ", ".join(self.columns)
-        with _registered(connection, "_appended", rows):
-            connection.execute(f"insert into {self.table} by name select {names} from _appended")
-            if "_bucket" not in rows.column_names:
-                found = connection.sql(f"select {self._bucket_sql} as b from _appended")
-                rows = rows.append_column("_bucket", found.to_arrow_table().column("b"))
+        sql = f"insert into {self.table} by name select {names} from {GIVEN}"
+        given.execute(connection, sql, rows)
+        if "_bucket" not in rows.column_names:
+            sql = f"select {self._bucket_sql} as b from {GIVEN}"
+            rows = rows.append_column("_bucket", given.arrow(connection, sql, rows).column("b"))
         self._hold(rows)
 
     def append_from(self, connection: duckdb.DuckDBPyConnection, relation: str) -> None:
@@ -170,7 +172,7 @@ class HeldRows:
 
     def drop_below(self, connection: duckdb.DuckDBPyConnection, us: int) -> None:
         """Deletes the rows with a time below `us`."""
-        self._deleted(connection, f"{self.us} < {us}")
+        self._delete(connection, f"{self.us} < {us}")
         if self._chunks is not None:
             self._chunks = [
                 c if c.low_us >= us else _kept(c, c.us >= us, self.us)
@@ -181,10 +183,10 @@ class HeldRows:
     def drop(self, connection: duckdb.DuckDBPyConnection, buckets: Buckets | None) -> None:
         """Deletes the rows of `buckets`, or all."""
         if buckets is None:
-            self._deleted(connection, "true")
+            self._delete(connection, "true")
         else:
-            with _registered(connection, "_buckets", _listed(buckets)):
-                self._deleted(connection, f"{self._bucket_sql} in (from _buckets)")
+            found = f"{self._bucket_sql} in (from {GIVEN})"
+            self._delete(connection, found, _listed(buckets))
         if self._chunks is not None:
             self._chunks = [
                 _kept(c, ~buckets[c.bucket], self.us) for c in self._chunks if buckets is not None
@@ -198,9 +200,11 @@ class HeldRows:
         row = one_row(connection.execute(sql))
         return int(row[0]) if row else 0
 
-    def _deleted(self, connection: duckdb.DuckDBPyConnection, condition: str) -> None:
-        row = one_row(connection.execute(f"delete from {self.table} where {condition}"))
-        self.count -= int(row[0]) if row else 0
+    def _delete(
+        self, connection: duckdb.DuckDBPyConnection, condition: str, rows: pa.Table = _NONE
+    ) -> None:
+        sql = f"delete from {self.table} where {condition}"
+        self.count -= given.execute(connection, sql, rows)
 
     def _joined(self, parts: Iterable[pa.Table]) -> pa.Table:
         return pa.concat_tables([self.schema.empty_table(), *parts])
@@ -240,12 +244,3 @@ def _kept(chunk: _Chunk, these: NDArray[np.bool_], us: str) -> _Chunk:
 
 def _listed(buckets: Buckets) -> pa.Table:
     return pa.table({"b": np.flatnonzero(buckets).astype(np.int32)})
-
-
-@contextmanager
-def _registered(connection: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> Iterator[None]:
-    connection.register(name, rows)
-    try:
-        yield
-    finally:
-        connection.unregister(name)

@@ -9,6 +9,7 @@ the states of the sessions that they leave open.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -18,9 +19,7 @@ from headrace.engines.embedded.views.batch import (
     Batch,
     Outcome,
     make_state,
-    make_temp,
     state_name,
-    temp_name,
 )
 from headrace.engines.embedded.views.held import Buckets, HeldRows, bucket_sql, no_buckets
 from headrace.engines.embedded.views.placing import Placing, tally
@@ -60,7 +59,7 @@ class MarkSessions:
             state_name(view.name, "pending"), marks.row_columns(view), self.keys, "_us"
         )
         self.states = SessionStates(view, state_name(view.name, "open"))
-        self._known: tuple[int, int, int] | None = None
+        self._known: tuple[int, int] | None = None
 
     def create(self, connection: duckdb.DuckDBPyConnection, relation: str) -> None:
         """Makes the state tables, empty, unless they are there."""
@@ -108,7 +107,7 @@ class MarkSessions:
         times = known[0] + settled
         if settled:
             connection.execute(f"update {self.settles} set times = {times}")
-        self._known = (times, self.pending.count, self.states.open.count)
+        self._known = (times, self.pending.count)
         return outcome
 
     def _fresh(
@@ -121,15 +120,19 @@ class MarkSessions:
         """The epoch's rows that no step left behind, with columns `more`; others are counted."""
         placed = self.placing.rows(connection, batch)
         names = [n for n in self.pending.columns if n not in self.passed]
-        sql = marks.fresh_sql(self.view, placed, [*names, *more], bucket_sql(self.keys))
-        found = connection.sql(sql).to_arrow_table()
-        verdicts = found.column("_verdict").to_numpy()
+        wanted = [*names, *more]
+        sql = marks.direct_sql(self.view, batch.relation, wanted, bucket_sql)
+        found = _read(
+            connection, sql or marks.fresh_sql(self.view, placed, wanted, bucket_sql), wanted
+        )
+        verdicts = np.asarray(found["_verdict"])
         tally(connection, self.placing, placed, rows_by_verdict(verdicts), outcome)
         for name, column in self.passed.items():
-            found = found.append_column(name, batch.events.column(column))
+            found[name] = batch.events.column(column)
         schema = self.pending.schema
-        typed = [*self.pending.columns, *(n for n in more if n != "_verdict")]
-        fresh = found.select(typed).cast(pa.schema([schema.field(n) for n in typed]))
+        typed = [schema.field(n) for n in (*self.pending.columns, *more) if n != "_verdict"]
+        fresh = pa.table([found[f.name] for f in typed], names=[f.name for f in typed])
+        fresh = fresh.cast(pa.schema(typed))
         return _filtered(fresh, verdicts == 0)
 
     def _count(
@@ -148,21 +151,19 @@ class MarkSessions:
     def _look(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Reads the tables into memory unless they are what is there.
 
-        A transaction may have been undone since: their sizes and how often they were settled,
-        which only grow together with what is in them, tell.
+        A transaction may have been undone since: how often rows were settled, and how many
+        came since, grow with everything that is written, and tell.
         """
         row = one_row(
             connection.execute(
-                f"select (select times from {self.settles}), "
-                f"(select count(*) from {self.pending.table}), "
-                f"(select count(*) from {self.states.table})"
+                f"select times, (select count(*) from {self.pending.table}) from {self.settles}"
             )
         )
         assert row is not None
         if row != self._known:
             self.pending.load(connection)
             self.states.open.load(connection)
-            self._known = (row[0], row[1], row[2])
+            self._known = (row[0], row[1])
 
     def _touched(
         self, connection: duckdb.DuckDBPyConnection, batch: Batch, fresh: pa.Table
@@ -213,14 +214,18 @@ class MarkSessions:
             ][: 2 if len(old) else 1]
         )
         picks = [(after, new), (before, old)][: 2 if len(old) else 1]
-        relation = self.states.of(connection, sessions, picks)
+        rows = self.states.of(connection, sessions, picks)
         if shown:
-            sql = marks.changes_sql(view, relation, len(old) > 0)
-            outcome.changes = make_temp(connection, temp_name(view.name, "changes"), sql)
+            outcome.changes = self.states.made(
+                connection, "changes", lambda r: marks.changes_sql(view, r, len(old) > 0), rows
+            )
         if "final" in self.wants:
-            sql = upserts_sql(view, f"(select * from {relation} where _closed)")
-            outcome.finals = make_temp(connection, temp_name(view.name, "finals"), sql)
-        connection.unregister("_sessions")
+            outcome.finals = self.states.made(
+                connection,
+                "finals",
+                lambda r: upserts_sql(view, f"(select * from {r} where _closed)"),
+                rows,
+            )
 
     def _settle_passed(self, connection: duckdb.DuckDBPyConnection, watermark_us: int) -> bool:
         """Settles the rows below the watermark once they are many; whether it did."""
@@ -254,6 +259,19 @@ class MarkSessions:
         settled = Placed(placed.found, placed.carried, placed.rows, passed)
         self.states.settle(connection, buckets, settled, keys, chosen)
         self.pending.drop_below(connection, watermark_us)
+
+
+_NUMBERS = {"_partition", "_offset", "_us", "_start", "_end", "_verdict", "_bucket"}
+
+
+def _read(
+    connection: duckdb.DuckDBPyConnection, sql: str, columns: Sequence[str]
+) -> dict[str, Any]:
+    """The columns of a query; plain numbers come without being planned twice."""
+    if _NUMBERS.issuperset(columns):
+        return dict(connection.execute(sql).fetchnumpy())
+    found = connection.sql(sql).to_arrow_table()
+    return {name: found.column(name) for name in columns}
 
 
 def _filtered(rows: pa.Table, these: np.ndarray) -> pa.Table:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
+from headrace.engines.embedded.views import given
 from headrace.engines.embedded.views.batch import make_temp, temp_name
 from headrace.engines.embedded.views.held import Buckets, HeldRows
 from headrace.engines.kernel import marks
@@ -54,8 +55,8 @@ class SessionStates:
         connection: duckdb.DuckDBPyConnection,
         sessions: pa.Table,
         picks: Sequence[tuple[Placed, Ints]],
-    ) -> str:
-        """The relation of `sessions`, the chosen ones of each placing in order, with states."""
+    ) -> pa.Table | str:
+        """`sessions`, the chosen ones of each placing in order, with states: rows or a relation."""
         numbered, base = [], 0
         for placed, chosen in picks:
             # The last entry stands for "no session".
@@ -70,14 +71,15 @@ class SessionStates:
             counts = _counts(numbered, base, self.names)
             for name, column in counts.items():
                 sessions = sessions.append_column(name, pa.array(column))
-            connection.register("_sessions", sessions)
-            return "_sessions"
+            return sessions
         sessions = sessions.append_column("_session", pa.array(np.arange(base)))
-        connection.register("_sessions", sessions)
-        return self._aggregated(connection, numbered)
+        return self._aggregated(connection, sessions, numbered)
 
     def _aggregated(
-        self, connection: duckdb.DuckDBPyConnection, numbered: list[tuple[Placed, Ints]]
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        sessions: pa.Table,
+        numbered: list[tuple[Placed, Ints]],
     ) -> str:
         rows, carried = [], []
         for placed, session in numbered:
@@ -86,19 +88,36 @@ class SessionStates:
             these = np.flatnonzero(session[:first] >= 0)
             held = placed.carried.take(pa.array(these))
             carried.append(held.append_column("_session", pa.array(session[these])))
-        connection.register("_rows", pa.concat_tables(rows))
-        held_over = pa.concat_tables(carried)
-        connection.register("_carried", held_over)
+        tables = {
+            "_sessions": sessions,
+            "_rows": pa.concat_tables(rows),
+            "_carried": pa.concat_tables(carried),
+        }
         states = None
-        if len(held_over):
+        if len(tables["_carried"]):
             states = marks.carried_sql(self.view, "_carried", self.types, self.table)
         sql = marks.with_states_sql(
             self.view, "_sessions", marks.states_sql(self.view, "_rows", states)
         )
+        for name, table in tables.items():
+            connection.register(name, table)
         made = make_temp(connection, temp_name(self.view.name, "sessions"), sql)
-        for name in ("_rows", "_carried"):
+        for name in tables:
             connection.unregister(name)
         return made
+
+    def made(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        part: str,
+        sql: Callable[[str], str],
+        sessions: pa.Table | str,
+    ) -> str:
+        """Makes a temporary table of what `sql` asks of sessions with states; returns its name."""
+        name = temp_name(self.view.name, part)
+        if isinstance(sessions, str):
+            return make_temp(connection, name, sql(sessions))
+        return given.make_temp(connection, name, sql(given.GIVEN), sessions)
 
     def settle(
         self,
@@ -111,14 +130,14 @@ class SessionStates:
         """Carries on the chosen sessions, with their `keys`, and none other of `buckets`."""
         s = placed.found.sessions
         sessions = pa.table({**keys, "_first": s.started_us[chosen], "_last": s.settled_us[chosen]})
-        relation = self.of(connection, sessions, [(placed, chosen)])
-        columns = ", ".join([*key_names(self.view), "_first", "_last", *self.names])
-        kept = make_temp(
-            connection, temp_name(self.view.name, "kept"), f"select {columns} from {relation}"
-        )
-        self.open.drop(connection, buckets)
-        self.open.append_from(connection, kept)
-        connection.unregister("_sessions")
+        found = self.of(connection, sessions, [(placed, chosen)])
+        if isinstance(found, str):
+            columns = ", ".join([*key_names(self.view), "_first", "_last", *self.names])
+            self.open.drop(connection, buckets)
+            self.open.append_from(connection, f"(select {columns} from {found})")
+        else:
+            self.open.drop(connection, buckets)
+            self.open.append(connection, found)
 
 
 def _counts(numbered: list[tuple[Placed, Ints]], count: int, names: list[str]) -> dict[str, Ints]:
