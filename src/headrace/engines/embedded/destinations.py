@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import pyarrow as pa
 
@@ -47,7 +48,24 @@ def open_deliveries(
     lake_interval_seconds: float,
     tell: Callable[[Event], None],
 ) -> list[Delivery]:
-    """A started delivery for every lake and topic, with what it lacks queued."""
+    """A started delivery for every lake and topic, with what it lacks queued.
+
+    Where one cannot be opened, those that were are stopped.
+    """
+    with ExitStack() as opened:
+        made = _opened(opened, engine, data, incarnation, lake_interval_seconds, tell)
+        opened.pop_all()
+    return made
+
+
+def _opened(
+    opened: ExitStack,
+    engine: JobEngine,
+    data: DataDirectory,
+    incarnation: int,
+    lake_interval_seconds: float,
+    tell: Callable[[Event], None],
+) -> list[Delivery]:
     deliveries = []
     for output in engine.job.outputs:
         if output.role in EMBEDDED_ROLES:
@@ -67,6 +85,7 @@ def open_deliveries(
             pace, rows_of = Pace(), made.topic
         delivery = Delivery(engine.job.id, output.name, destination, rows_of, tell, pace)
         mark = destination.open(engine.job.id, incarnation)
+        opened.callback(delivery.stop)
         delivered = _delivered(engine, output, mark, made)
         _begin(engine, delivery, delivered)
         deliveries.append(delivery)
