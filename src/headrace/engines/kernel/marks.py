@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from headrace.engines.kernel import verdicts
 from headrace.engines.kernel.aggregates import argument, condition
 from headrace.engines.kernel.partial import key_names, matches, state_columns
-from headrace.engines.kernel.rows import changed_sql, rows_sql
+from headrace.engines.kernel.rows import changed_sql, rows_sql, upserts_sql
 from headrace.plan.operators import Explode, Expression, Filter, SessionMarks, View
 from headrace.values.schema import quote
 
@@ -177,8 +177,13 @@ def with_states_sql(view: View, sessions: str, states: str) -> str:
     return f"select s.*{listed} from {sessions} s join ({states}) m on m._session = s._session"
 
 
-def changes_sql(view: View, sessions: str, compared: bool) -> str:
-    """Changes of rows from sessions with states: `_after` or, where `compared`, before."""
+def changes_sql(view: View, sessions: str, compared: bool, closed: bool) -> str:
+    """Changes of rows from sessions with states: `_after` or, where `compared`, before.
+
+    `closed` says that some are there that closed and did not change.
+    """
+    if not compared and not closed:
+        return upserts_sql(view, sessions)
     after = rows_sql(view, f"(select * from {sessions} where _after and _changed)")
     if not compared:
         return f"select 'u' as _op, * from ({after})"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from headrace.engines.kernel.sequence import Flags, Ints, Rows, Sequenced, sequence
 from headrace.engines.kernel.watermark import NEVER_US
@@ -45,12 +47,12 @@ def pool(carried: pa.Table, rows: pa.Table, keys: Sequence[str]) -> Pool:
     def values(name: str, before: Ints | int) -> Ints:
         made: Ints = np.empty(count, np.int64)
         made[:first] = before
-        made[first:] = rows.column(name).to_numpy()
+        _copy(rows.column(name), made[first:])
         return made
 
     def marked(name: str) -> Flags:
         made: Flags = np.zeros(count, np.bool_)
-        made[first:] = rows.column(name).to_numpy()
+        _copy(rows.column(name), made[first:])
         return made
 
     numbered = {k: _numbered(carried.column(k), rows.column(k)) for k in keys}
@@ -73,6 +75,13 @@ def pool(carried: pa.Table, rows: pa.Table, keys: Sequence[str]) -> Pool:
         carried_us,
     )
     return Pool(placed, record, first, numbered)
+
+
+def _copy(column: pa.ChunkedArray, into: NDArray[Any]) -> None:
+    at = 0
+    for chunk in column.chunks:
+        into[at : at + len(chunk)] = chunk.to_numpy(zero_copy_only=False)
+        at += len(chunk)
 
 
 def _numbered(first: pa.ChunkedArray, second: pa.ChunkedArray) -> tuple[Ints, pa.Array]:

@@ -189,13 +189,16 @@ def _sorted(rows: Rows) -> tuple[Ints, Ints, Ints]:
         return order, rows.key[order], rows.time_us[order]
     packed = rows.key << bits
     packed |= rows.time_us - low
-    order = _by_digits(packed, digits)
+    order = _by_key(rows.key)
     ordered = packed[order]
+    # What a key has is nearly in time: that is quickly put right.
+    moved = np.argsort(ordered, kind="stable")
+    order, ordered = order[moved], ordered[moved]
     tied = np.flatnonzero(ordered[1:] == ordered[:-1])
     if (rows.order[order[tied]] > rows.order[order[tied + 1]]).any():
         # Rows of one instant: begin with the rows in their order, and keep it.
         first = np.argsort(rows.order, kind="stable")
-        order = first[_by_digits(packed[first], digits)]
+        order = first[np.argsort(packed[first], kind="stable")]
     key = ordered >> bits
     ordered &= (1 << bits) - 1
     ordered += low
@@ -206,10 +209,10 @@ _PACKED_BITS_MAX = 62
 _DIGIT_BITS = 16
 
 
-def _by_digits(values: Ints, bits: int) -> Ints:
-    """Stable order of numbers of so many bits: NumPy sorts 16 of them in time that is linear."""
-    order = np.argsort(values.astype(np.uint16), kind="stable")
-    for shift in range(_DIGIT_BITS, bits, _DIGIT_BITS):
-        digit = (values >> shift).astype(np.uint16)
+def _by_key(numbers: Ints) -> Ints:
+    """Stable order of small numbers: NumPy sorts 16 bits of them in time that is linear."""
+    order = np.argsort(numbers.astype(np.uint16), kind="stable")
+    for shift in range(_DIGIT_BITS, int(numbers.max()).bit_length(), _DIGIT_BITS):
+        digit = (numbers >> shift).astype(np.uint16)
         order = order[np.argsort(digit[order], kind="stable")]
     return order

@@ -33,7 +33,16 @@ from headrace.engines.kernel import marks
 from headrace.engines.kernel.partial import key_names
 from headrace.engines.kernel.pool import Pool, difference, pool
 from headrace.engines.kernel.rows import upserts_sql
-from headrace.engines.kernel.sequence import WHY, Ints, Sequenced
+from headrace.engines.kernel.sequence import (
+    END,
+    OPEN,
+    RESTART,
+    TIMEOUT,
+    WHY,
+    Flags,
+    Ints,
+    Sequenced,
+)
 from headrace.engines.kernel.watermark import NEVER_US
 from headrace.plan.operators import SessionMarks, View
 from headrace.storage.state.store import one_row
@@ -207,17 +216,19 @@ class MarkSessions:
             wanted = wanted | found.closed
         new = np.flatnonzero(wanted)
         old = np.flatnonzero(found.compared) if shown else np.zeros(0, np.int64)
-        sessions = pa.concat_tables(
-            [
-                _session_table(both, after.found, new, True, found.changed[new], found.closed[new]),
-                _session_table(both, before.found, old, False, found.compared[old], None),
-            ][: 2 if len(old) else 1]
-        )
-        picks = [(after, new), (before, old)][: 2 if len(old) else 1]
+        made = [_session_table(both, after.found, new, True, found.changed, found.closed)]
+        picks = [(after, new)]
+        if len(old):
+            made.append(_session_table(both, before.found, old, False))
+            picks.append((before, old))
+        sessions = pa.concat_tables(made)
         rows = self.states.of(connection, sessions, picks)
         if shown:
             outcome.changes = self.states.made(
-                connection, "changes", lambda r: marks.changes_sql(view, r, len(old) > 0), rows
+                connection,
+                "changes",
+                lambda r: marks.changes_sql(view, r, len(old) > 0, "final" in self.wants),
+                rows,
             )
         if "final" in self.wants:
             outcome.finals = self.states.made(
@@ -283,23 +294,26 @@ def _session_table(
     found: Sequenced,
     chosen: Ints,
     after: bool,
-    changed: np.ndarray,
-    closed: np.ndarray | None,
+    changed: Flags | None = None,
+    closed: Flags | None = None,
 ) -> pa.Table:
-    """The chosen sessions with their keys, ready to be rows."""
+    """The chosen sessions with their keys, ready to be rows; flags are of all sessions."""
     s = found.sessions
-    ended = s.ended_us[chosen]
-    why = s.why[chosen]
-    reasons = pa.array([WHY[w] for w in range(4)], pa.string())
-    kind = pa.timestamp("us")
+    ended, kind = s.ended_us[chosen], pa.timestamp("us")
+    none = np.zeros(len(chosen), np.bool_)
     return pa.table(
         {
             **both.keys_of(s.row[chosen]),
             "_started": pa.array(s.started_us[chosen], kind),
-            "_ended": pa.array(ended, pa.int64(), mask=ended == NEVER_US).cast(kind),
-            "_why": reasons.take(pa.array(why)),
-            "_after": pa.repeat(after, len(chosen)),
-            "_changed": changed,
-            "_closed": np.zeros(len(chosen), bool) if closed is None else closed,
+            "_ended": pa.array(ended, kind, mask=ended == NEVER_US),
+            "_why": _reasons(s.why[chosen]),
+            "_after": ~none if after else none,
+            "_changed": none if changed is None else changed[chosen],
+            "_closed": none if closed is None else closed[chosen],
         }
     )
+
+
+def _reasons(why: Ints) -> pa.Array:
+    number = pa.array((why - 1).astype(np.int8), mask=why == OPEN)
+    return pa.DictionaryArray.from_arrays(number, [WHY[w] for w in (END, RESTART, TIMEOUT)])
