@@ -144,6 +144,19 @@ def test_a_full_disk_is_said_and_survived(small_disk: Path, tmp_path: Path, step
     assert rows(target.directory) == ordered([event(n) for n in range(3010)])
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("pages", [1, 2, 3])
+def test_a_disk_that_fills_up_inside_of_a_file_is_said(small_disk: Path, pages: int) -> None:
+    target = lake(small_disk / "lake")
+    target.open(JOB, 1)
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(b"x" * (shutil.disk_usage(small_disk).free - pages * 4096))
+    with pytest.raises(DiskRefused, match="No space left"):
+        target.deliver(events(0, 20_000), mark(1))
+    ballast.unlink()
+    assert target.deliver(events(0, 20_000), mark(1)) == 20_000
+
+
 def test_no_permission_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DiskRefused, match="Not a directory"):

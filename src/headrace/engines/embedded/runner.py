@@ -166,7 +166,7 @@ class JobRunner:
                 ):
                     raise DestinationDown(
                         f"{delivery.name} did not take what was committed: {delivery.refusal}",
-                        remedy="Nothing is lost: it is delivered at the next start.",
+                        remedy="Mend that and run again. Nothing is lost: what waits is delivered first.",
                     )
         with self.store.transaction() as connection:
             self.note(connection)

@@ -100,15 +100,16 @@ def _written(
     target: Path, tables: Iterable[pa.Table], schema: pa.Schema
 ) -> tuple[pq.FileMetaData, int]:
     """Writes a Parquet file and syncs it; its footer and its size in bytes."""
-    footers: list[pq.FileMetaData] = []
     with target.open("xb") as file:
-        with pq.ParquetWriter(file, schema, metadata_collector=footers, **_options(schema)) as out:
+        # Not by its collector of footers, which hides what the disk refused behind an error of its
+        # own.
+        with pq.ParquetWriter(file, schema, **_options(schema)) as out:
             for group in _groups(tables):
                 out.write_table(group, row_group_size=_GROUP_ROWS)
         reach("lake.file.written")
         file.flush()
         os.fsync(file.fileno())
-        return footers[0], file.tell()
+        return out.writer.metadata, file.tell()
 
 
 def _groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
