@@ -166,7 +166,7 @@ class JobRunner:
                 ):
                     raise DestinationDown(
                         f"{delivery.name} did not take what was committed: {delivery.refusal}",
-                        remedy="Mend that and run again. Nothing is lost: what waits is delivered first.",
+                        remedy="Mend that and run again; nothing is lost, what waits goes first.",
                     )
         with self.store.transaction() as connection:
             self.note(connection)
