@@ -51,6 +51,9 @@ _SETTLED_ROWS_MIN = 10_000
 """So many rows below the watermark wait before they are settled: it costs a look at `open`."""
 
 
+_HELD_ROWS_PER_EVENT = 4
+"""With fewer held for each event of an epoch, all are placed again."""
+
 _TOUCHING = ("_verdict", "_bucket")
 
 
@@ -92,16 +95,17 @@ class MarkSessions:
         known, self._known = self._known, None
         assert known is not None
         # Many events concern most keys: to find out which would cost more.
-        whole = len(batch.events) * 4 >= self.pending.count + self.states.open.count
+        held = self.pending.count + self.states.open.count
+        whole = len(batch.events) * _HELD_ROWS_PER_EVENT >= held
         fresh = self._fresh(connection, batch, outcome, ["_verdict"] if whole else _TOUCHING)
         buckets = None if whole else self._touched(connection, batch, fresh)
         carried = self.states.open.take(connection, buckets)
         waiting = self.pending.take(connection, buckets).select(self.pending.columns)
         rows = pa.concat_tables([waiting, fresh.select(self.pending.columns)])
         both = pool(carried, rows, self.keys)
-        held = len(carried) + len(waiting)
-        before = both.place(held, self.timeout_us, batch.before_us)
-        after = both.place(held + len(fresh), self.timeout_us, batch.watermark_us)
+        old = len(carried) + len(waiting)
+        before = both.place(old, self.timeout_us, batch.before_us)
+        after = both.place(old + len(fresh), self.timeout_us, batch.watermark_us)
         self._count(outcome, both, before, after, rows)
         placed = Placed(after, carried, rows)
         self._report(connection, outcome, both, Placed(before, carried, waiting), placed)
