@@ -10,7 +10,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo "$$python" && break; done)
 
-.PHONY: help demo test check format bench docs clean
+.PHONY: help demo test check format bench servers docs clean
 help: ## list these targets
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
 
@@ -40,6 +40,11 @@ format: $(READY) ## put the code into its format
 
 bench: $(READY) ## what is promised about speed and memory, measured
 	$(BIN)/python -m benchmarks
+
+# DIRECTORY is where their data are kept.
+servers: DIRECTORY ?= .servers
+servers: $(READY) ## Kafka and PostgreSQL without containers, until Ctrl-C
+	@$(BIN)/python -m tests.servers --directory "$(DIRECTORY)"
 
 docs: $(READY) ## write the pages that come from the code
 	$(BIN)/python -m docs.generate
