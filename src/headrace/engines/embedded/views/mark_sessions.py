@@ -79,8 +79,10 @@ class MarkSessions:
         make_state(connection, self.pending.table, marks.pending_sql(self.view, placed))
         make_state(connection, self.states.table, marks.open_sql(self.view, self.pending.table))
         make_state(connection, self.settles, "select 0::bigint as times")
+        # A table made again counts from elsewhere: what is held can tell it from the one before.
         connection.execute(
-            f"insert into {self.settles} select 0 where not exists (from {self.settles})"
+            f"insert into {self.settles} select (random() * 1e15)::bigint "
+            f"where not exists (from {self.settles})"
         )
         self.states.learn_types(connection)
         self._known = None
@@ -318,6 +320,9 @@ def _session_table(
     )
 
 
+_REASONS = pa.array([WHY[why] for why in (END, RESTART, TIMEOUT)], pa.string())
+
+
 def _reasons(why: Ints) -> pa.Array:
     number = pa.array((why - 1).astype(np.int8), mask=why == OPEN)
-    return pa.DictionaryArray.from_arrays(number, [WHY[w] for w in (END, RESTART, TIMEOUT)])
+    return pa.DictionaryArray.from_arrays(number, _REASONS)
