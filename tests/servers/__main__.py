@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.servers", description=__doc__)
     parser.add_argument("--directory", type=Path, default=Path(".servers"), help="for all data")
     directory = parser.parse_args(arguments).directory.resolve()
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -58,8 +58,10 @@ def serve(directory: Path) -> None:
         for server in (kafka, postgres):
             guard.watch(server.directory, keep=True)
             stack.callback(server.stop)
-            print(f"{server.name} starts …", flush=True)
-            server.start()
+        print("Kafka and PostgreSQL start …", flush=True)
+        kafka.start(wait=False)
+        postgres.start()
+        kafka.wait_until_ready()
         if DATABASE not in postgres.databases():
             postgres.create_database(DATABASE)
         profile = profile_text(kafka.bootstrap_servers, postgres.dsn(DATABASE))

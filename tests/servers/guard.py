@@ -9,6 +9,7 @@ children lead sessions of their own, so that no process group holds them all.
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import subprocess
 import sys
@@ -64,6 +65,8 @@ def _process() -> subprocess.Popen[str]:
         [sys.executable, "-P", __file__],
         stdin=subprocess.PIPE,
         cwd="/",
+        env=os.environ
+        | {"PYTHONPATH": os.pathsep.join(str(Path(place).resolve()) for place in sys.path)},
         text=True,
         start_new_session=True,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -54,6 +55,11 @@ appender.stdout.layout.pattern=[%d] %p %m (%c)%n
 
 def new_cluster_id() -> str:
     return "k" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
+
+
+def _done(answers: Mapping[str, Future[None]]) -> None:
+    for answer in answers.values():
+        answer.result(ANSWER_SECONDS_MAX)
 
 
 class Kafka(Server):
@@ -128,21 +134,28 @@ class Kafka(Server):
     def create_topic(
         self, topic: str, partitions: int = 1, settings: Mapping[str, str] | None = None
     ) -> None:
-        """Returns when the topic is there. Raises KafkaException."""
+        """Returns when the topic is there for every client. Raises KafkaException."""
         from confluent_kafka.cimpl import NewTopic
 
         new = NewTopic(topic, partitions, 1, config=dict(settings or {}))
-        self._done(lambda admin: admin.create_topics([new]))
+        admin = self.admin()  # its requests end when it does
+        _done(admin.create_topics([new]))
+        self._until(lambda there: topic in there)
 
     def delete_topics(self, topics: Sequence[str]) -> None:
-        """Returns when the topics are gone. Raises KafkaException."""
+        """Returns when the topics are gone for every client. Raises KafkaException."""
         if topics:
-            self._done(lambda admin: admin.delete_topics(list(topics)))
+            admin = self.admin()
+            _done(admin.delete_topics(list(topics)))
+            self._until(lambda there: there.isdisjoint(topics))
 
-    def _done(self, ask: Callable[[Any], Mapping[str, Future[None]]]) -> None:
-        admin = self.admin()
-        for answer in ask(admin).values():
-            answer.result(ANSWER_SECONDS_MAX)
+    def _until(self, holds: Callable[[set[str]], bool]) -> None:
+        """The controller answers before the broker shows its clients what it has done."""
+        deadline = time.monotonic() + ANSWER_SECONDS_MAX
+        while not holds(set(self.topics())):
+            if time.monotonic() > deadline:
+                raise self._failed(f"did not show its topics within {ANSWER_SECONDS_MAX:g} s")
+            time.sleep(0.01)
 
     def _write_properties(self, data: Path) -> str:
         settings = SETTINGS | {

@@ -103,6 +103,8 @@ def test_a_backup_brings_older_data_back(own_postgres: Postgres) -> None:
     own_postgres.restore(backup)
     own_postgres.start()
     assert "later" not in own_postgres.databases()
+    own_postgres.restart()
+    assert own_postgres.answers()
 
 
 def test_settings_and_cluster_id_are_those_asked_for(server: Server) -> None:
