@@ -18,7 +18,7 @@ from tests.servers.missing import Missing
 
 POM = Path(__file__).with_name("pom.xml")
 JAVA_MIN = 17
-FETCH_SECONDS_MAX = 300
+FETCH_SECONDS_MAX = 200
 GET_JAVA = "apt-get install default-jre-headless, or set JAVA_HOME"
 GET_MAVEN = "apt-get install maven"
 
