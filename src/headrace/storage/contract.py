@@ -44,6 +44,18 @@ class Mark:
         return (self.generation << 40) | self.epoch
 
 
+@dataclass(frozen=True)
+class Fetched:
+    """Records (columns as `RECORDS`), and the offsets behind them, by partition.
+
+    `next_offsets` may lie beyond the last record: a log may have offsets without a record, where
+    a transaction ended or was aborted.
+    """
+
+    records: pa.Table
+    next_offsets: list[int]
+
+
 class Topic(Protocol):
     """A partitioned log. `identity` changes when the topic is deleted and made again."""
 
@@ -57,13 +69,15 @@ class Topic(Protocol):
     def end_offsets(self) -> list[int]:
         """The offset that the next record of each partition gets."""
 
-    def read(
+    def fetch(
         self, start: Sequence[int], stop: Sequence[int] | None = None, *, records_max: int
-    ) -> pa.Table:
+    ) -> Fetched:
         """Records from `start` (inclusive) to `stop` (exclusive), about `records_max` of them.
 
-        Columns as `RECORDS`; within a partition in order of offset and without holes; empty when
-        there is nothing. Never blocks. Raises TopicRefused when `start` is no longer there.
+        Within a partition in order of offset; none is left out between `start` and the offsets
+        behind them, which are `start` when there is nothing now. The same range gives the same
+        records in the same order, however it was cut. Raises TopicRefused when `start` is no
+        longer there, Unreachable when the system does not answer.
         """
 
     def wait(self, offsets: Sequence[int], timeout_seconds: float) -> bool:

@@ -9,7 +9,7 @@ from headrace.engines.embedded.engine import Committed, JobEngine
 from headrace.engines.embedded.replay import recall_replay
 from headrace.engines.embedded.sources import Position, SourceEpoch, SourceReader
 from headrace.engines.kernel.watermark import NEVER_US
-from headrace.storage.contract import RECORDS, Topic
+from headrace.storage.contract import RECORDS, Fetched, Topic
 
 
 def recall(engine: JobEngine, epoch: int) -> Committed:
@@ -61,20 +61,18 @@ def _source_epoch(engine: JobEngine, reader: SourceReader, epoch: int, time_us: 
         NEVER_US if watermark is None else watermark,
     )
     exempt = tuple(p for p, (*_, out) in enumerate(found) if out)
-    records = read_all(topic, before.offsets, [end for _, end, *_ in found])
-    return reader.again(engine.store.connection, records, before, exempt, time_us)
+    ends = [end for _, end, *_ in found]
+    fetched = Fetched(read_all(topic, before.offsets, ends), ends)
+    return reader.again(engine.store.connection, fetched, before, exempt, time_us)
 
 
 def read_all(topic: Topic, start: list[int], stop: list[int]) -> pa.Table:
     """All records from `start` to `stop`, in the order of one read."""
     parts, at = [], list(start)
     while any(a < s for a, s in zip(at, stop, strict=True)):
-        part = topic.read(at, stop, records_max=1 << 30)
-        if not len(part):
+        part = topic.fetch(at, stop, records_max=1 << 30)
+        if part.next_offsets == at:
             break
-        partitions = part.column("partition").to_numpy()
-        offsets = part.column("offset").to_numpy()
-        for p in np.unique(partitions).tolist():
-            at[p] = int(offsets[partitions == p].max()) + 1
-        parts.append(part)
+        at = part.next_offsets
+        parts.append(part.records)
     return pa.concat_tables(parts) if parts else RECORDS.empty_table()

@@ -12,7 +12,7 @@ import pyarrow as pa
 from headrace.engines.kernel.decode import Decoded, decode, decoding
 from headrace.engines.kernel.watermark import NEVER_US, seen_us, source_watermark_us
 from headrace.plan.operators import Source
-from headrace.storage.contract import Topic
+from headrace.storage.contract import Fetched, Topic
 from headrace.values.errors import TopicRefused
 from headrace.values.schema import quote, sql_type
 
@@ -111,16 +111,14 @@ class SourceReader:
         )
         # Not past `ends`: who is exempt was decided by them.
         part = self._taken(before.offsets, stop, ends, records_max)
-        offsets = _advanced(before.offsets, part.records)
+        offsets = part.next_offsets
         for p, (old, new) in enumerate(zip(before.offsets, offsets, strict=True)):
             if new > old:
                 self._read_us[p] = now_us
         if sum(ends) - sum(offsets) > _AHEAD_RECORDS:
             future = self._pool.submit(self._part, offsets, stop, records_max)
             self._ahead = (offsets, stop, future)
-        return placed_in_time(
-            connection, self.source, self.topic, part, before, offsets, exempt, now_us
-        )
+        return placed_in_time(connection, self.source, self.topic, part, before, exempt, now_us)
 
     def _holds_nobody(self, partition: int, now_us: int) -> bool:
         """Whether a partition with nothing unread stays out: no event yet, or idle."""
@@ -132,17 +130,14 @@ class SourceReader:
     def again(
         self,
         connection: duckdb.DuckDBPyConnection,
-        records: pa.Table,
+        fetched: Fetched,
         before: Position,
         exempt: tuple[int, ...],
         now_us: int,
     ) -> SourceEpoch:
         """An epoch's part that was read before, from its records."""
-        part = self._pool.submit(self._decoded, records).result()
-        offsets = _advanced(before.offsets, records)
-        return placed_in_time(
-            connection, self.source, self.topic, part, before, offsets, exempt, now_us
-        )
+        part = self._pool.submit(self._decoded, fetched).result()
+        return placed_in_time(connection, self.source, self.topic, part, before, exempt, now_us)
 
     def _taken(
         self, start: list[int], stop: list[int] | None, ends: list[int], records_max: int
@@ -155,11 +150,11 @@ class SourceReader:
         return self._pool.submit(self._part, start, bound, records_max).result()
 
     def _part(self, start: list[int], stop: list[int] | None, records_max: int) -> _Part:
-        return self._decoded(self.topic.read(start, stop, records_max=records_max))
+        return self._decoded(self.topic.fetch(start, stop, records_max=records_max))
 
-    def _decoded(self, records: pa.Table) -> _Part:
-        found = decode(self._decoding, self.source, records)
-        return _Part(records, found.events, found.dead, found.keys)
+    def _decoded(self, fetched: Fetched) -> _Part:
+        found = decode(self._decoding, self.source, fetched.records)
+        return _Part(fetched.records, fetched.next_offsets, found.events, found.dead, found.keys)
 
     def judged(self, records: pa.Table) -> Decoded:
         """Decodes `records` outside of any epoch."""
@@ -171,6 +166,7 @@ class _Part:
     """Records, taken apart."""
 
     records: pa.Table
+    next_offsets: list[int]
     events: pa.Table
     dead: pa.Table
     keys: frozenset[str] | None
@@ -182,12 +178,12 @@ def placed_in_time(
     topic: Topic,
     part: _Part,
     before: Position,
-    offsets: list[int],
     exempt: tuple[int, ...],
     now_us: int,
 ) -> SourceEpoch:
     """Works out what each event sees, and registers the events on `connection`."""
-    events, after = part.events, Position(offsets, dict(before.greatest_us), before.watermark_us)
+    events = part.events
+    after = Position(list(part.next_offsets), dict(before.greatest_us), before.watermark_us)
     partitions = events.column("_partition").to_numpy()
     late_possible = False
     if source.time is None:
@@ -242,11 +238,3 @@ def empty_events(source: Source) -> str:
     columns = [f"null::{sql_type(f.type)} as {quote(f.name)}" for f in source.schema.fields]
     columns += [f"null::{type_} as {name}" for name, type_ in own.items()]
     return f"(select {', '.join(columns)} limit 0)"
-
-
-def _advanced(start: list[int], records: pa.Table) -> list[int]:
-    """The next offsets behind `records`."""
-    if not len(records):
-        return list(start)
-    counts = np.bincount(records.column("partition").to_numpy(), minlength=len(start))
-    return [o + int(n) for o, n in zip(start, counts, strict=True)]

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from headrace.storage.contract import RECORDS
+from headrace.storage.contract import RECORDS, Fetched
 from headrace.storage.topics.directory import About, locked, make, read_about
 from headrace.storage.topics.disk import writing
 from headrace.storage.topics.frame import seed_of
@@ -231,6 +231,14 @@ class LocalTopic:
             f"{missing.filename if missing else self.path} is missing",
             remedy="Restore the topic's directory from a backup.",
         ) from missing
+
+    def fetch(
+        self, start: Sequence[int], stop: Sequence[int] | None = None, *, records_max: int
+    ) -> Fetched:
+        """As `read`, with the offsets behind what was read."""
+        records = self.read(start, stop, records_max=records_max)
+        counts = np.bincount(records.column("partition").to_numpy(), minlength=self.partitions)
+        return Fetched(records, (np.array(start, np.int64) + counts).tolist())
 
     def wait(self, offsets: Sequence[int], timeout_seconds: float) -> bool:
         """Blocks until a partition has a record at or after its offset; False on timeout."""
