@@ -1,15 +1,17 @@
-"""What a topic and a destination must do, whatever system plays them. Engines know only this.
+"""What a topic, a destination and a system must do. Engines know only this.
 
 A topic is read as Arrow tables of records with the columns of `RECORDS`. A destination takes
 deliveries, each numbered by (generation, epoch), in order; it keeps a `Mark` beside the rows, in
-the same atomic step, so that after any crash it can say what it has.
+the same atomic step, so that after any crash it can say what it has. A system (Kafka, PostgreSQL)
+makes both, shows what is there, and tells what is wrong with itself. `docs/connectors.md` is the
+page for those who write one; `headrace.testing.conformance` tries any of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 import pyarrow as pa
 
@@ -84,22 +86,120 @@ class Topic(Protocol):
         """Blocks until a partition has a record at or after its offset; False on timeout."""
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """A row that a destination refuses for good: the row as JSON, the destination's own words.
+
+    `number` is that of the mark with which it was delivered.
+    """
+
+    number: int
+    row: str
+    reason: str
+
+
 class Destination(Protocol):
     """Takes rows exactly once. One thread calls; `deliver` may block and may be retried.
 
-    Call order: `open`, then `deliver` any number of times with growing marks, then `close`.
-    `deliver` is atomic: after a crash the mark that `open` returns tells whether it happened.
+    Call order: `open`, then `deliver` any number of times with growing marks, then `close`; after
+    an error that may be retried, `deliver` is called again with the same rows and mark, and
+    connects anew where it has to. `deliver` is atomic: after a crash the mark that `open` returns
+    tells whether it happened.
     """
 
     def open(self, job: str, incarnation: int) -> Mark | None:
-        """Connects, fences older incarnations, returns the last mark (None: nothing delivered)."""
+        """Connects, fences older incarnations, returns the last mark (None: nothing delivered).
+
+        Raises Unreachable when trying again may help, StateRefused when a newer incarnation has
+        opened it, another job owns it, or what is there does not fit.
+        """
 
     def deliver(self, rows: pa.Table, mark: Mark) -> int:
         """Lands `rows` and `mark` in one step and returns how many rows landed.
 
-        Raises Unreachable when trying again may help, StateRefused when another incarnation or
-        job has written since (fenced).
+        A mark that is there already adds nothing and counts as landed. Rows that were refused are
+        kept by the destination in the same step. Raises as `open`.
         """
+
+    def refusals(self, after: int) -> Sequence[Refusal]:
+        """The rows refused with marks whose number is greater than `after`, in their order."""
 
     def close(self) -> None:
         """Frees what `open` took; never delivers anything."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a destination is made for: an output of a job, with the columns of its rows.
+
+    `columns` are (name, DuckDB type) in order. Rows for tables and the like have `_op` before
+    them: `u` (upsert by `key`) or `d` (delete); at most one row per key of the view. Where `order`
+    is not empty, `key` is smaller than the view's: a delete removes only a row that is equal in
+    `key` and `order`, all deletes come before the upserts, and an upsert replaces only a row that
+    is not greater in `order`. Rows for topics are `key` and `value`, both binary and nullable.
+    """
+
+    job: str
+    name: str
+    role: str
+    columns: tuple[tuple[str, str], ...]
+    key: tuple[str, ...] = ()
+    order: tuple[str, ...] = ()
+    partitions: int = 1
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of `headrace doctor`: what was looked at, how it is, and the command that mends it.
+
+    `subject` names the system or what it holds ("topic user_activity").
+    """
+
+    level: Literal["ok", "warning", "error"]
+    subject: str
+    text: str
+    remedy: str | None = None
+
+
+class Snapshot(Protocol):
+    """What readers of a system see at one moment; used by one thread."""
+
+    def rows(self, target: Target) -> pa.RecordBatchReader:
+        """The rows of a table, with `columns`; of a topic its records, as `RECORDS`."""
+
+    def close(self) -> None:
+        """Lets go of the moment."""
+
+
+class System(Protocol):
+    """A system that plays roles, made from the URL in the profile; safe to use from any thread.
+
+    Nothing is connected before it is needed. Secrets never appear in `address` nor in an error.
+    """
+
+    address: str
+
+    def destination(self, target: Target) -> Destination:
+        """The destination for an output, not yet open."""
+
+    def snapshot(self, targets: Sequence[Target]) -> Snapshot:
+        """A view of `targets` as they are now; later deliveries do not show in it."""
+
+    def findings(self, targets: Sequence[Target], topics: Mapping[str, int]) -> Sequence[Finding]:
+        """What `headrace doctor` says: reachable, version, rights, what is there; never raises.
+
+        `topics` are the topics that are read, with their declared partitions.
+        """
+
+    def close(self) -> None:
+        """Closes its connections."""
+
+
+class TopicSystem(System, Protocol):
+    """A system that holds topics."""
+
+    def topic(self, name: str, partitions: int) -> Topic:
+        """The topic `name`; TopicRefused when it is missing or has other partitions."""
+
+    def create_topic(self, name: str, partitions: int) -> bool:
+        """Makes the topic unless it is there; whether it was made."""

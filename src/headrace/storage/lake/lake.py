@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from headrace.storage.contract import Mark
+from headrace.storage.contract import Mark, Refusal
 from headrace.storage.lake.cleanup import tidy
 from headrace.storage.lake.columns import in_lake, type_sql
 from headrace.storage.lake.compaction import FILES_MIN, compact
@@ -104,6 +104,10 @@ class DeltaLake:
         self._deliveries += 1
         self._tidy(log, entry)
         return landed
+
+    def refusals(self, after: int) -> tuple[Refusal, ...]:
+        """None: a lake takes every row."""
+        return ()
 
     def close(self) -> None:
         """Lets go of the table; nothing is waiting to be written."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from headrace.storage.contract import Mark
+from headrace.storage.contract import Mark, Refusal
 from headrace.storage.topics.directory import locked
 from headrace.storage.topics.disk import writing
 from headrace.storage.topics.log import LocalTopic
@@ -78,6 +78,10 @@ class TopicWriter:
         reach("topic.appended")
         self._last = mark
         return count
+
+    def refusals(self, after: int) -> tuple[Refusal, ...]:
+        """None: a topic takes every row."""
+        return ()
 
     def close(self) -> None:
         """Nothing is held between deliveries."""
