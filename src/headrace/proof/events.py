@@ -39,7 +39,7 @@ class Events:
 def events_of(runner: JobRunner, fix: Fixed, source: Source) -> Events:
     """The events of `source` up to the fixed epoch, as the relations that batch queries read."""
     found, origin, whole = _events(runner, fix, source)
-    relations = Relations(found, epochs_relation(source))
+    relations = Relations(found, epochs_relation(source, found))
     if any(v.window is not None and v.topic == source.topic for v in runner.job.views):
         seen = quote(f"_proof_seen_{source.topic}")
         sql = watermarked(source, fix.epoch, relations)

@@ -13,6 +13,7 @@ from headrace.engines.embedded.runner import JobRunner
 from headrace.plan.operators import Source
 from headrace.storage.state.store import one_row
 from headrace.storage.topics.log import LocalTopic
+from headrace.values.schema import literal
 
 _PATIENCE_SECONDS = 60.0
 
@@ -103,10 +104,15 @@ def regions(cursor: duckdb.DuckDBPyConnection, view: str) -> list[Region]:
     return list(made.values())
 
 
-def epochs_relation(source: Source) -> str:
-    """What the source's watermark was at the start of each epoch, for the batch side."""
-    topic = source.topic.replace("'", "''")
+def epochs_relation(source: Source, events: str) -> str:
+    """What the source's watermark was at the start of each epoch of `events`, for the batch side.
+
+    Epochs that were joined have the watermark of their first, which decides the same.
+    """
+    topic = literal(source.topic)
     return (
-        "(select epoch, make_timestamp(before_us) as watermark_start from meta.watermarks "
-        f"where topic = '{topic}')"
+        "(select e.epoch, make_timestamp(w.before_us) as watermark_start "
+        f"from (select distinct _epoch as epoch from {events}) e asof join "
+        f"(select first_epoch, epoch, before_us from meta.watermarks where topic = {topic}) w "
+        "on e.epoch <= w.epoch where w.first_epoch <= e.epoch)"
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from headrace.engines.embedded.definitions import note_views
 from headrace.engines.embedded.engine import account, land
@@ -121,9 +122,8 @@ def _replay(
 def _pieces(fix: Fixed, relation: str, source: Source) -> Iterator[tuple[int, int, bool]]:
     """Runs of epochs of about the same size: (first, last, whether they are a replay)."""
     rows = fix.cursor.execute(
-        "select e.epoch, e.kind = 'replay', count(v._epoch) from meta.epochs e "
-        f"left join {relation} v on v._epoch = e.epoch where e.epoch <= {fix.epoch} "
-        "and e.kind <> 'correction' group by 1, 2 order by 1"
+        f"select _epoch, bool_or(_replay is not null), count(*) from {relation} "
+        f"where _epoch <= {fix.epoch} group by 1 order by 1"
     ).fetchall()
     start, size = None, 0
     for at, (epoch, replayed, count) in enumerate(rows):
@@ -131,7 +131,9 @@ def _pieces(fix: Fixed, relation: str, source: Source) -> Iterator[tuple[int, in
         size += count
         ends = at + 1 == len(rows) or rows[at + 1][1] != replayed
         if ends or size >= _PIECE_RECORDS:
-            yield start, epoch, bool(replayed)
+            # Epochs without events may have moved the watermark.
+            last = fix.epoch if at + 1 == len(rows) else rows[at + 1][0] - 1
+            yield start, last, bool(replayed)
             start, size = None, 0
 
 
@@ -150,8 +152,8 @@ def _batch(
                 partitions, times, course.greatest_us, source.lateness_us
             )
             epochs = events.column("_epoch").to_numpy()
-            known = np.array([starts.get(int(e), NEVER_US) for e in np.unique(epochs)], np.int64)
-            closed = np.maximum(seen, known[np.searchsorted(np.unique(epochs), epochs)])
+            numbers, places = np.unique(epochs, return_inverse=True)
+            closed = np.maximum(seen, _at_start(starts, numbers)[places])
         course.watermark_us = max(before, after)
     events = events.append_column("_row", pa.array(np.arange(len(events))))
     events = events.append_column("_seen", pa.array(seen)).append_column(
@@ -171,15 +173,21 @@ def _batch(
     )
 
 
-def _watermarks(fix: Fixed, source: Source, last: int) -> tuple[dict[int, int], int]:
-    """The source's watermark at the start of every epoch, and after the epoch `last`."""
+def _watermarks(fix: Fixed, source: Source, last: int) -> tuple[list[tuple[int, int, int]], int]:
+    """(first, last, watermark at the start) of the epochs, and the watermark after `last`."""
     rows = fix.cursor.execute(
-        "select epoch, before_us, after_us from meta.watermarks where topic = ? order by epoch",
+        "select first_epoch, epoch, before_us, after_us from meta.watermarks where topic = ? "
+        "order by epoch",
         [source.topic],
     ).fetchall()
-    starts = {epoch: NEVER_US if before is None else before for epoch, before, _ in rows}
-    after = NEVER_US
-    for epoch, _, us in rows:
-        if epoch <= last and us is not None:
-            after = us
-    return starts, after
+    starts = [(f, e, NEVER_US if before is None else before) for f, e, before, _ in rows]
+    known = [us for _, epoch, _, us in rows if epoch <= last and us is not None]
+    return starts, known[-1] if known else NEVER_US
+
+
+def _at_start(starts: list[tuple[int, int, int]], epochs: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The source's watermark at the start of each of `epochs`."""
+    first, last, before = np.array([*starts, (1 << 62, 1 << 62, NEVER_US)], np.int64).T
+    at = np.searchsorted(last, epochs)
+    found: NDArray[np.int64] = np.where(first[at] <= epochs, before[at], NEVER_US)
+    return found

@@ -50,13 +50,16 @@ class Delivery:
         self.problem: HeadraceError | BaseException | None = None
         self.down_since: float | None = None
         self.refusal = "it is slow"
-        self.delivered_epoch = 0
+        self.delivered_epoch = self.marked_epoch = 0
         self.rows = {"sent": 0, "landed": 0}
         self._thread = threading.Thread(target=self._run, name=f"deliver-{self.name}", daemon=True)
 
-    def start(self, delivered_epoch: int, rows: dict[str, int]) -> None:
-        """Begins with the epoch after `delivered_epoch`; `rows` were sent and landed up to it."""
-        self.delivered_epoch, self.rows = delivered_epoch, rows
+    def start(self, delivered_epoch: int, marked_epoch: int, rows: dict[str, int]) -> None:
+        """Begins with the epoch after `delivered_epoch`; `rows` were sent and landed up to it.
+
+        `marked_epoch` is the last one that gave rows, so that the destination has a mark of it.
+        """
+        self.delivered_epoch, self.marked_epoch, self.rows = delivered_epoch, marked_epoch, rows
         self._thread.start()
 
     def put(self, committed: Committed) -> None:
@@ -96,10 +99,10 @@ class Delivery:
             self._thread.join()
         self.destination.close()
 
-    def landed(self) -> tuple[int, dict[str, int]]:
-        """The last epoch delivered, and all rows sent and landed up to it, of one moment."""
+    def landed(self) -> tuple[int, int, dict[str, int]]:
+        """The last epochs delivered and marked, and all rows up to there, of one moment."""
         with self._changed:
-            return self.delivered_epoch, dict(self.rows)
+            return self.delivered_epoch, self.marked_epoch, dict(self.rows)
 
     def _run(self) -> None:
         try:
@@ -147,6 +150,8 @@ class Delivery:
             for _ in batch:
                 self._records -= self._queue.popleft().records
             self.delivered_epoch = last.epoch
+            if tables:
+                self.marked_epoch = last.epoch
             self.rows["sent"] += sent
             self.rows["landed"] += landed
             self._changed.notify_all()

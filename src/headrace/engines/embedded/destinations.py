@@ -12,12 +12,13 @@ from headrace.engines.embedded.engine import JobEngine
 from headrace.engines.embedded.outgoing import StreamRows
 from headrace.engines.embedded.recall import recall
 from headrace.engines.embedded.tables import EMBEDDED_ROLES
-from headrace.plan.operators import Output, Stream
+from headrace.plan.operators import Dedupe, Output, Stream, View
 from headrace.storage.contract import Destination, Mark
 from headrace.storage.lake.lake import DeltaLake
 from headrace.storage.layout import DataDirectory
 from headrace.storage.outbound.topic_writer import TopicWriter
 from headrace.storage.topics.log import LocalTopic
+from headrace.values.clock import Clock
 from headrace.values.errors import StateRefused
 from headrace.values.schema import quote
 from headrace.values.telemetry import Event
@@ -47,13 +48,15 @@ def open_deliveries(
     incarnation: int,
     lake_interval_seconds: float,
     tell: Callable[[Event], None],
+    clock: Clock,
 ) -> list[Delivery]:
     """A started delivery for every lake and topic, with what it lacks queued.
 
-    Where one cannot be opened, those that were are stopped.
+    Where one cannot be opened, those that were are stopped. What is appended to topics arrives by
+    `clock`.
     """
     with ExitStack() as opened:
-        made = _opened(opened, engine, data, incarnation, lake_interval_seconds, tell)
+        made = _opened(opened, engine, data, incarnation, lake_interval_seconds, tell, clock)
         opened.pop_all()
     return made
 
@@ -65,6 +68,7 @@ def _opened(
     incarnation: int,
     lake_interval_seconds: float,
     tell: Callable[[Event], None],
+    clock: Clock,
 ) -> list[Delivery]:
     deliveries = []
     for output in engine.job.outputs:
@@ -80,30 +84,41 @@ def _opened(
             pace = Pace(lake_interval_seconds, 1_000_000)
             rows_of = made.lake
         else:
-            topic = LocalTopic.ensure(data.topics, output.name, output.partitions)
+            topic = LocalTopic.ensure(
+                data.topics, output.name, output.partitions, clock=clock.now_us
+            )
             destination = TopicWriter(topic, output.name)
             pace, rows_of = Pace(), made.topic
         delivery = Delivery(engine.job.id, output.name, destination, rows_of, tell, pace)
         mark = destination.open(engine.job.id, incarnation)
         opened.callback(delivery.stop)
         delivered = _delivered(engine, output, mark, made)
-        _begin(engine, delivery, delivered)
+        _begin(engine, delivery, delivered, mark)
         deliveries.append(delivery)
     return deliveries
 
 
-def _begin(engine: JobEngine, delivery: Delivery, delivered: int) -> None:
+def _begin(engine: JobEngine, delivery: Delivery, delivered: int, mark: Mark | None) -> None:
     """Starts a delivery with every epoch that its destination lacks."""
-    delivery.start(delivered, _rows(engine, delivery, delivered))
-    for epoch in range(delivered + 1, engine.ledger.epoch + 1):
+    same = mark is not None and mark.generation == engine.ledger.generation
+    marked = mark.epoch if mark is not None and same else 0
+    delivery.start(delivered, marked, _rows(engine, delivery, delivered))
+    for epoch in _epochs(engine, delivered + 1, engine.ledger.epoch):
         delivery.put(recall(engine, epoch))
+
+
+def _epochs(engine: JobEngine, first: int, last: int) -> list[int]:
+    """The epochs from `first` to `last` as they are kept."""
+    sql = "select epoch from meta.epochs where epoch between ? and ? order by epoch"
+    return [epoch for (epoch,) in engine.store.rows(sql, [first, last])]
 
 
 def _rows(engine: JobEngine, delivery: Delivery, delivered: int) -> dict[str, int]:
     """All rows sent and landed; those of a crash's last moment are in no transaction yet."""
     noted = engine.ledger.mark(delivery.name)
     first = _first_epoch(engine) if noted is None else noted + 1
-    tables = [delivery.rows_of(recall(engine, epoch)) for epoch in range(first, delivered + 1)]
+    epochs = _epochs(engine, first, delivered)
+    tables = [delivery.rows_of(recall(engine, epoch)) for epoch in epochs]
     unnoted = sum(len(table) for table in tables if table is not None)
     counted = engine.store.counters
     return {
@@ -133,15 +148,34 @@ def _delivered(engine: JobEngine, output: Output, mark: Mark | None, made: Strea
             remedy="Restore the newer state, or begin a new generation: headrace state reset APP",
         )
     if mark.generation == ledger.generation:
-        return mark.epoch
+        return _after_mark(engine, output, mark, made)
     made.after = mark
     return _first_epoch(engine) - 1
+
+
+def _after_mark(engine: JobEngine, output: Output, mark: Mark, made: StreamRows) -> int:
+    """The last epoch that a destination has whose mark is of this generation."""
+    noted = engine.ledger.mark(output.name)
+    marked = engine.store.counters.value(("mark", output.name, "marked")) or 0
+    if noted is None or mark.epoch >= marked:
+        # Epochs that gave no rows left no mark.
+        return max(mark.epoch, noted or 0)
+    reader = engine.job.input_of(output)
+    if isinstance(reader, View) or any(isinstance(s, Dedupe) for s in reader.steps):
+        raise StateRefused(
+            f"{output.role} {output.name} has what it was given up to epoch {mark.epoch}; it was "
+            f"given more up to epoch {marked}, which is no longer kept",
+            remedy="Restore it, or begin a new generation: headrace state reset APP",
+        )
+    # What it has may end inside of epochs that were joined since.
+    made.after = mark
+    return mark.epoch
 
 
 def _first_epoch(engine: JobEngine) -> int:
     """The first epoch of the state's generation."""
     row = engine.store.rows(
-        "select min(epoch) from meta.epochs where generation = ?", [engine.ledger.generation]
+        "select min(first_epoch) from meta.epochs where generation = ?", [engine.ledger.generation]
     )
     return int(row[0][0]) if row and row[0][0] is not None else engine.ledger.epoch + 1
 

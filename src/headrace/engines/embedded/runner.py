@@ -18,6 +18,7 @@ import duckdb
 from headrace.engines.embedded.delivery import Delivery
 from headrace.engines.embedded.destinations import open_deliveries
 from headrace.engines.embedded.engine import Committed, JobEngine, reasons_of
+from headrace.engines.embedded.folding import fold
 from headrace.engines.embedded.recall import ranges
 from headrace.plan.operators import Job, View
 from headrace.storage.contract import Topic
@@ -38,6 +39,7 @@ from headrace.values.telemetry import (
 
 T = TypeVar("T")
 _HOUSEKEEPING_SECONDS = 5.0
+_FOLDED_EPOCHS_MIN = 64
 
 
 class JobRunner:
@@ -64,6 +66,7 @@ class JobRunner:
         self._calls: SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = SimpleQueue()
         self._looping: threading.Thread | None = None
         self._kept_at = 0.0
+        self._folded = 0
 
     @property
     def running(self) -> bool:
@@ -88,7 +91,9 @@ class JobRunner:
 
     def _open(self) -> None:
         topics: dict[str, Topic] = {
-            s.topic: LocalTopic.ensure(self.data.topics, s.topic, s.partitions)
+            s.topic: LocalTopic.ensure(
+                self.data.topics, s.topic, s.partitions, clock=self.clock.now_us
+            )
             for s in self.job.sources
         }
         self.engine = JobEngine(self.job, self.store, topics, self.settings.threads)
@@ -104,7 +109,12 @@ class JobRunner:
             self.store.set_fact("incarnation", str(incarnation))
         self._register_readers()
         self.deliveries = open_deliveries(
-            self.engine, self.data, incarnation, self.settings.lake_interval_seconds, self.tell
+            self.engine,
+            self.data,
+            incarnation,
+            self.settings.lake_interval_seconds,
+            self.tell,
+            self.clock,
         )
         ledger = self.engine.ledger
         self.tell(JobStarted(self.job.id, ledger.generation, ledger.epoch, incarnation))
@@ -289,24 +299,34 @@ class JobRunner:
         """Writes down what destinations have, and forgets what was kept for them."""
         if not self.deliveries:
             return
-        epochs = {}
+        epochs, counters = {}, self.store.counters
         for delivery in self.deliveries:
-            epochs[delivery.name], landed = delivery.landed()
+            epochs[delivery.name], marked, landed = delivery.landed()
+            counters.set(("mark", delivery.name, "marked"), marked)
             for counter, rows in landed.items():
                 # As totals, so that nothing is lost when this transaction fails.
-                self.store.counters.set(("destination", delivery.name, counter), rows)
+                counters.set(("destination", delivery.name, counter), rows)
         # Only what is noted is forgotten: after a crash the rest is counted from here.
         self.engine.ledger.landed(epochs)
 
     def _keep_house(self) -> None:
         """Moves on what retention may take, and lets it take."""
         self._kept_at = time.monotonic()
+        self.fold(_FOLDED_EPOCHS_MIN)
         self._register_readers()
         age, size = self.settings.retention_age_us, self.settings.retention_bytes
         if age is not None or size is not None:
             for reader in self.engine.readers.values():
                 if isinstance(reader.topic, LocalTopic):
                     reader.topic.retain(age, size)
+
+    def fold(self, epochs_min: int = 1) -> None:
+        """Joins the epochs that every destination has, if there are `epochs_min` new ones."""
+        ledger = self.engine.ledger
+        noted = min((ledger.mark(d.name) or 0 for d in self.deliveries), default=ledger.epoch)
+        if noted >= self._folded + epochs_min:
+            with self.store.transaction():
+                self._folded = fold(self.store, noted, self._folded)
 
     def _register_readers(self) -> None:
         """Says to each topic from where on this job, its destinations included, still needs it."""

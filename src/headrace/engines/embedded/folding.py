@@ -1,0 +1,101 @@
+"""Neighbouring epochs made into one, once every destination has passed them.
+
+A job writes twenty epochs a second while live; of most of them nothing is needed any more but
+which records were read, and the source's watermark at their start, which decides what is late.
+That watermark decides nothing where it lies at or below what every record of the epoch saw in its
+own partition, which the epoch notes (`raised` is false). Such an epoch may join the one before
+it: for its records the greater of both is what they saw, with either watermark. So the history
+looks as if it had been read in larger epochs, and its result is the same, record by record.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from headrace.storage.state.store import StateStore
+
+RECORDS_MAX = 250_000
+"""Epochs are joined up to this size, that of an epoch while catching up."""
+
+_ROWS_MAX = 1_000
+_COLUMNS = (
+    "generation, first_epoch, epoch, kind, epoch_us(epoch_time) as time_us, records, emitted, "
+    "fingerprint, sources"
+)
+_Epoch = dict[str, Any]
+
+
+def fold(store: StateStore, upto: int, start: int = 0, records_max: int = RECORDS_MAX) -> int:
+    """Joins epochs from `start` up to `upto` where that changes nothing; in a transaction.
+
+    Returns where to start the next time.
+    """
+    relation = store.connection.execute(
+        f"select {_COLUMNS} from meta.epochs where epoch between ? and ? order by epoch limit ?",
+        [start, upto, _ROWS_MAX],
+    )
+    names = [d[0] for d in relation.description]
+    epochs = [dict(zip(names, row, strict=True)) for row in relation.fetchall()]
+    runs: list[list[_Epoch]] = []
+    for epoch in epochs:
+        if runs and _joins(runs[-1], epoch, records_max):
+            runs[-1].append(epoch)
+        else:
+            runs.append([epoch])
+    for run in runs:
+        if len(run) > 1:
+            _replace(store, run)
+    return int(runs[-1][-1]["epoch"]) if runs else start
+
+
+def _joins(run: list[_Epoch], epoch: _Epoch, records_max: int) -> bool:
+    """Whether `epoch` can be read as a part of `run`, which stands right before it."""
+    first, last = run[0], run[-1]
+    same = all(first[c] == epoch[c] for c in ("generation", "kind", "fingerprint"))
+    if not same or epoch["kind"] != "live" or last["epoch"] + 1 != epoch["first_epoch"]:
+        return False
+    if sum(e["records"] for e in run) + epoch["records"] > records_max:
+        return False
+    begun = {s["topic"]: s for s in first["sources"]}
+    ended = {s["topic"]: s for s in last["sources"]}
+    if begun.keys() != {s["topic"] for s in epoch["sources"]}:
+        return False
+    return all(
+        ended[s["topic"]]["end_offsets"] == s["start_offsets"]
+        and (not s["raised"] or s["before_us"] == begun[s["topic"]]["before_us"])
+        for s in epoch["sources"]
+    )
+
+
+def _replace(store: StateStore, run: list[_Epoch]) -> None:
+    first, last = run[0], run[-1]
+    raised = {s["topic"] for e in run for s in e["sources"] if s["raised"]}
+    ended = {s["topic"]: s for s in last["sources"]}
+    sources = [
+        {
+            **begun,
+            "raised": begun["topic"] in raised,
+            **{
+                c: ended[begun["topic"]][c]
+                for c in ("after_us", "end_offsets", "greatest_after_us")
+            },
+        }
+        for begun in first["sources"]
+    ]
+    store.connection.execute(
+        "delete from meta.epochs where epoch between ? and ?", [first["epoch"], last["epoch"]]
+    )
+    store.connection.execute(
+        "insert into meta.epochs values (?, ?, ?, ?, make_timestamp(?), ?, ?, ?, ?)",
+        [
+            first["generation"],
+            first["first_epoch"],
+            last["epoch"],
+            first["kind"],
+            last["time_us"],
+            sum(e["records"] for e in run),
+            any(e["emitted"] for e in run),
+            first["fingerprint"],
+            sources,
+        ],
+    )
