@@ -7,6 +7,7 @@ source's watermark, not only what a record saw, decides who is late.
 from __future__ import annotations
 
 import random
+import shutil
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,6 +19,7 @@ from headrace.engines.embedded.runner import JobRunner
 from headrace.proof.events import events_of
 from headrace.proof.fixed import fixed
 from headrace.testing.driver import Driver
+from headrace.values.errors import StateRefused
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -123,3 +125,33 @@ def test_epochs_that_a_destination_lacks_stay_as_they_are() -> None:
         lake.delivered_epoch = has
         assert set(range(has - 5, has + 1)) <= epochs
         assert len(epochs) < has
+
+
+def restored(t: Driver, place: str) -> None:
+    """Runs on, joins epochs, and puts back an older copy of what a destination holds."""
+    [runner] = t.runners.values()
+    directory = runner.data.root / place
+    copy = directory.with_name("older")
+    second = send(t, 1, 30)
+    t.rows("counts")
+    shutil.copytree(directory, copy)
+    send(t, 2, 30, second)
+    t.rows("counts")
+    runner.fold()
+    t.close()
+    shutil.rmtree(directory)
+    copy.rename(directory)
+
+
+def test_an_older_copy_of_a_stream_is_brought_up_to_date_across_joined_epochs() -> None:
+    with headrace.testing.run(make(True), start=START) as t:
+        restored(t, "lakes/all_ticks")
+        t.open()
+        t.verify()
+
+
+def test_an_older_copy_of_a_views_topic_is_refused() -> None:
+    with headrace.testing.run(make(True), start=START) as t:
+        restored(t, "topics/closed")
+        with pytest.raises(StateRefused, match="it was given more up to epoch"):
+            t.open()

@@ -11,7 +11,8 @@ import re
 from dataclasses import dataclass
 
 KEPT_BYTES = 64 << 10
-_MARK = b"\x00headrace: cut from %d bytes, xxh3_128 %s"
+MARK_BEGIN = b"\x00headrace: cut from "
+_MARK = MARK_BEGIN + b"%d bytes, xxh3_128 %s"
 _PATTERN = re.compile(rb"\x00headrace: cut from (\d{1,19}) bytes, xxh3_128 ([0-9a-f]{32})\Z")
 # Longest possible mark: 19 digits and 32 hexadecimal ones.
 MARK_BYTES_MAX = len(_MARK) - 4 + 19 + 32

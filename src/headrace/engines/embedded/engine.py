@@ -8,13 +8,13 @@ topics need to their deliveries. Nothing leaves before the transaction is on dis
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from headrace.engines.embedded.definitions import note_views, refuse, views_to_rebuild
@@ -273,7 +273,7 @@ class JobEngine:
             committed.late[reader.name] = outcome.late
         if len(outcome.duplicate):
             committed.duplicate[reader.name] = outcome.duplicate
-        if outcome.failed:
+        if outcome.failed is not None:
             self.ledger.failed_rows(part, reader.name, outcome.failed, committed.epoch)
 
 
@@ -351,7 +351,10 @@ def land(
 
 def reasons_of(dead: pa.Table) -> dict[str, int]:
     """How many records were refused for which reason (fields named), for telemetry."""
-    fields = dead.column("_field").to_pylist()
     # What stands behind the colon is the value: every record has another.
-    whys = [str(why).partition(": ")[0] for why in dead.column("_reason").to_pylist()]
-    return dict(Counter(f"{f} {w}" if f else w for f, w in zip(fields, whys, strict=True)))
+    whys = pc.list_element(pc.split_pattern(dead.column("_reason"), ": ", max_splits=1), 0)
+    named = pa.table({"field": dead.column("_field"), "why": whys})
+    counted = named.group_by(["field", "why"]).aggregate([([], "count_all")]).to_pylist()
+    return {
+        f"{r['field']} {r['why']}" if r["field"] else str(r["why"]): r["count_all"] for r in counted
+    }

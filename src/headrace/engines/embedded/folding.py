@@ -17,7 +17,7 @@ from headrace.storage.state.store import StateStore
 RECORDS_MAX = 250_000
 """Epochs are joined up to this size, that of an epoch while catching up."""
 
-_ROWS_MAX = 1_000
+_ROWS_MAX = 500
 _COLUMNS = (
     "generation, first_epoch, epoch, kind, epoch_us(epoch_time) as time_us, records, emitted, "
     "fingerprint, sources"

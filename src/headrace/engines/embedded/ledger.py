@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 from numpy.typing import NDArray
 
+from headrace.engines.embedded.letters import failed, refused
 from headrace.engines.embedded.sources import Position, SourceEpoch
 from headrace.engines.kernel.watermark import NEVER_US
 from headrace.plan.operators import Job, Source
 from headrace.storage.state.store import StateStore
-from headrace.values.oversize import KEPT_BYTES, oversize_of
 
 if TYPE_CHECKING:
     from headrace.engines.embedded.engine import Committed
@@ -145,11 +143,8 @@ class Ledger:
 
     def dead_letters(self, part: SourceEpoch, epoch: int) -> None:
         """Keeps the records that were refused, with their bytes and why."""
-        rows = part.dead.column("_row").to_pylist()
-        reasons = part.dead.column("_reason").to_pylist()
-        fields = part.dead.column("_field").to_pylist()
-        letters = [(r, None, f, w) for r, f, w in zip(rows, fields, reasons, strict=True)]
-        self._letters(part, epoch, letters)
+        if len(part.dead):
+            self._insert(refused(part, epoch))
 
     def replayed(self, part: SourceEpoch, number: int, epoch: int) -> None:
         """Notes which dead letters a replay accepted; they stay listed, with its number."""
@@ -164,78 +159,15 @@ class Ledger:
         )
         connection.unregister("_accepted")
 
-    def failed_rows(
-        self, part: SourceEpoch, view: str, failed: list[tuple[int, str]], epoch: int
-    ) -> None:
-        """Keeps the records on which an expression of `view` failed, with the expression."""
-        letters = [(row, view, None, f"the expression fails: {text}") for row, text in failed]
-        self._letters(part, epoch, letters)
+    def failed_rows(self, part: SourceEpoch, view: str, rows: pa.Table, epoch: int) -> None:
+        """Keeps the records (`_row`, `_reason`) on which an expression of `view` failed."""
+        self._insert(failed(part, epoch, view, rows))
 
-    def _letters(
-        self,
-        part: SourceEpoch,
-        epoch: int,
-        letters: Sequence[tuple[int, str | None, str | None, str]],
-    ) -> None:
-        if not letters:
-            return
-        taken = part.records.take(pa.array([r for r, *_ in letters], pa.int64()))
-        rows = []
-        for (_, view, field, reason), record in zip(letters, taken.to_pylist(), strict=True):
-            value, why, size, digest = _kept(record["value"], reason)
-            rows.append(
-                {
-                    "topic": part.source.topic,
-                    "topic_generation": part.identity,
-                    "partition": record["partition"],
-                    "offset": record["offset"],
-                    "view": view,
-                    "field": field,
-                    "reason": why,
-                    "value": value,
-                    "value_bytes": size,
-                    "value_digest": digest,
-                    "arrival_time": record["arrival_time"],
-                    "epoch": epoch,
-                    "replayed": None,
-                }
-            )
+    def _insert(self, letters: pa.Table) -> None:
         connection = self.store.connection
-        connection.register("_letters", pa.Table.from_pylist(rows, schema=_LETTERS))
+        connection.register("_letters", letters)
         connection.execute("insert into meta.dead_letters select * from _letters")
         connection.unregister("_letters")
-
-
-_LETTERS = pa.schema(
-    [
-        ("topic", pa.string()),
-        ("topic_generation", pa.string()),
-        ("partition", pa.int32()),
-        ("offset", pa.int64()),
-        ("view", pa.string()),
-        ("field", pa.string()),
-        ("reason", pa.string()),
-        ("value", pa.binary()),
-        ("value_bytes", pa.int64()),
-        ("value_digest", pa.string()),
-        ("arrival_time", pa.timestamp("us")),
-        ("epoch", pa.int64()),
-        ("replayed", pa.int64()),
-    ]
-)
-
-
-def _kept(value: bytes | None, reason: str) -> tuple[bytes | None, str, int, str | None]:
-    """(bytes kept, reason, whole length, digest) of a record that was refused."""
-    if value is None:
-        return None, reason, 0, None
-    cut = oversize_of(value)
-    if cut is not None:
-        why = f"is longer than the limit: {cut.bytes} bytes"
-        return value[:KEPT_BYTES], why, cut.bytes, cut.digest
-    if len(value) <= KEPT_BYTES:
-        return value, reason, len(value), None
-    return value[:KEPT_BYTES], reason, len(value), xxhash.xxh3_128_hexdigest(value)
 
 
 def _source(topic: str, part: SourceEpoch) -> dict[str, Any]:

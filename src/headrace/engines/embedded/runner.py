@@ -40,6 +40,7 @@ from headrace.values.telemetry import (
 T = TypeVar("T")
 _HOUSEKEEPING_SECONDS = 5.0
 _FOLDED_EPOCHS_MIN = 64
+_IDLE_WAITS = 10
 
 
 class JobRunner:
@@ -67,6 +68,7 @@ class JobRunner:
         self._looping: threading.Thread | None = None
         self._kept_at = 0.0
         self._folded = 0
+        self._idle_waits = 0
 
     @property
     def running(self) -> bool:
@@ -222,18 +224,24 @@ class JobRunner:
         committed = self._commit(stop=ends)
         interval = self.settings.epoch_interval_ms / 1000
         if committed is None:
-            if ends is None:
-                self._wait(interval)
+            if ends is None and not self._wait(interval):
+                self._idle()
             return False
+        self._idle_waits = 0
         if ends is None and committed.records < self.settings.epoch_records_max // 10:
             time.sleep(max(0.0, interval - committed.seconds))
         return True
 
-    def _wait(self, seconds: float) -> None:
+    def _wait(self, seconds: float) -> bool:
+        """Whether a record came in that time."""
         readers = list(self.engine.readers.values())
-        for reader in readers:
-            if reader.topic.wait(reader.position.offsets, seconds / len(readers)):
-                return
+        return any(r.topic.wait(r.position.offsets, seconds / len(readers)) for r in readers)
+
+    def _idle(self) -> None:
+        """What is better done while there is nothing to read."""
+        self._idle_waits += 1
+        if self._idle_waits % _IDLE_WAITS == 0:
+            self.store.checkpoint_if_long()
 
     def _commit(
         self, *, stop: dict[str, list[int]] | None = None, show: bool = False

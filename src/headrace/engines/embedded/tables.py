@@ -71,7 +71,7 @@ class EmbeddedTable:
             order = ", ".join(f"{c} desc nulls last" for c in self.order)
             rows += f" qualify row_number() over (partition by {by} order by {order}) = 1"
             newer = f"and {_not_older(self.order)} "
-        others = [c for c in self.columns if self.smaller or c not in self.key]
+        others = [c for c in self.columns if c not in self.key]
         updates = ", ".join(f"{c} = c.{c}" for c in others or self.columns)
         values = ", ".join(f"c.{c}" for c in self.columns)
         on = matches("t", "c", self.key)

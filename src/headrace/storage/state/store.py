@@ -21,20 +21,24 @@ from headrace.values.errors import DiskRefused, HeadraceError, StateRefused
 from headrace.values.points import reach
 
 FILE_NAME = "job.duckdb"
+# A checkpoint stops the job for as long as it takes: while live it happens when nothing is there to
+# read, and only after this much at the latest.
+_LOG_BYTES_MAX = 256 << 20
+_LOG_BYTES_IDLE = 8 << 20
 _DISK_ERRORS = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES)
 _MEND_DISK = "Make room or mend the permission, then run again: nothing is lost."
 
 _ENGINE = (
-    "set timezone = 'UTC'",
-    "set error_on_division_by_zero = false",
-    "set preserve_insertion_order = true",
+    "set global timezone = 'UTC'",
+    "set global error_on_division_by_zero = false",
+    "set global preserve_insertion_order = true",
     # It would compute what two try(…) share before and outside of them, where it raises.
-    "set disabled_optimizers = 'common_subexpressions'",
+    "set global disabled_optimizers = 'common_subexpressions'",
 )
 
 
 def configure(connection: duckdb.DuckDBPyConnection) -> None:
-    """The settings under which expressions mean what semantics.md says."""
+    """The settings under which expressions mean what semantics.md says, for all its cursors."""
     for statement in _ENGINE:
         connection.execute(statement)
 
@@ -57,7 +61,7 @@ class StateStore:
         config: dict[str, Any] = {
             "memory_limit": memory_limit,
             "temp_directory": str(self.path.parent / "spill"),
-            "checkpoint_threshold": "128MB",
+            "checkpoint_threshold": f"{_LOG_BYTES_MAX >> 20}MB",
         }
         if threads is not None:
             config["threads"] = threads
@@ -135,9 +139,20 @@ class StateStore:
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A further connection to the same file, for another thread."""
-        cursor = self.connection.cursor()
-        configure(cursor)
-        return cursor
+        return self.connection.cursor()
+
+    def checkpoint_if_long(self) -> bool:
+        """Takes what the log has gathered into the file, where that is much; for idle moments."""
+        log = self.path.with_name(self.path.name + ".wal")
+        if not log.exists() or log.stat().st_size < _LOG_BYTES_IDLE:
+            return False
+        with disk_errors(self.path):
+            try:
+                self.connection.execute("checkpoint")
+            except duckdb.TransactionException:
+                # Somebody is reading: another moment will come.
+                return False
+        return True
 
     def __enter__(self) -> StateStore:
         return self

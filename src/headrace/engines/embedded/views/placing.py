@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 
 from headrace.engines.embedded.views.batch import (
     Batch,
@@ -133,15 +134,13 @@ def _rows_of(connection: duckdb.DuckDBPyConnection, rows: str, kind: int) -> np.
     return np.sort(found["_row"]).astype(np.int64)
 
 
-def _failures(
-    connection: duckdb.DuckDBPyConnection, placing: Placing, rows: str
-) -> list[tuple[int, str]]:
+def _failures(connection: duckdb.DuckDBPyConnection, placing: Placing, rows: str) -> pa.Table:
     low = verdicts.code(verdicts.FAILED)
-    sql = (
-        f"select distinct _row, _verdict from {rows} "
-        f"where _verdict >= {low} and _verdict < {low + 1000}"
+    found = connection.sql(
+        f"select distinct _row, _verdict - {low} as _expression from {rows} "
+        f"where _verdict >= {low} and _verdict < {low + verdicts.SPAN} order by all"
+    ).to_arrow_table()
+    reasons = pa.array([f"the expression fails: {text}" for text in placing.placed.failures])
+    return pa.table(
+        {"_row": found.column("_row"), "_reason": reasons.take(found.column("_expression"))}
     )
-    found = connection.execute(sql).fetchall()
-    return [
-        (row, placing.placed.failures[verdict % verdicts.SPAN]) for row, verdict in sorted(found)
-    ]

@@ -1,0 +1,91 @@
+"""Dead letters as rows: records that were refused, or on which a view failed, and why.
+
+Column by column, so that an input of a million bad records is as fast as one of good ones; only
+values that are long, or were cut before they were appended, are looked at one by one.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from headrace.engines.embedded.sources import SourceEpoch
+from headrace.values.oversize import KEPT_BYTES, MARK_BEGIN, oversize_of
+
+
+def refused(part: SourceEpoch, epoch: int) -> pa.Table:
+    """The records of `part` that are no events, as rows of `meta.dead_letters`."""
+    dead = part.dead
+    return _letters(part, epoch, dead, None, dead.column("_field"))
+
+
+def failed(part: SourceEpoch, epoch: int, view: str, rows: pa.Table) -> pa.Table:
+    """The records of `rows` (`_row`, `_reason`) on which an expression of `view` failed."""
+    return _letters(part, epoch, rows, view, pa.nulls(len(rows), pa.string()))
+
+
+def _letters(
+    part: SourceEpoch,
+    epoch: int,
+    rows: pa.Table,
+    view: str | None,
+    field: pa.Array | pa.ChunkedArray,
+) -> pa.Table:
+    count = len(rows)
+    records = part.records.take(rows.column("_row").cast(pa.int64()))
+    value, why, size, digest = _cut(
+        _one(records.column("value")), _one(rows.column("_reason").cast(pa.string()))
+    )
+    return pa.table(
+        {
+            "topic": pa.repeat(pa.scalar(part.source.topic), count),
+            "topic_generation": pa.repeat(pa.scalar(part.identity), count),
+            "partition": records.column("partition"),
+            "offset": records.column("offset"),
+            "view": pa.repeat(pa.scalar(view, pa.string()), count),
+            "field": field,
+            "reason": why,
+            "value": value,
+            "value_bytes": size,
+            "value_digest": digest,
+            "arrival_time": records.column("arrival_time"),
+            "epoch": pa.repeat(pa.scalar(epoch, pa.int64()), count),
+            "replayed": pa.nulls(count, pa.int64()),
+        }
+    )
+
+
+def _cut(value: pa.Array, why: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array, pa.Array]:
+    """(bytes kept, reason, whole length, digest): long values are kept by their beginning."""
+    size = pc.fill_null(pc.cast(pc.binary_length(value), pa.int64()), 0)
+    marked = pc.match_substring(value, MARK_BEGIN)
+    long = pc.fill_null(pc.or_(pc.greater(size, KEPT_BYTES), marked), False)
+    places = pc.indices_nonzero(long)
+    digests = pa.nulls(len(value), pa.string())
+    if not len(places):
+        return value, why, size, digests
+    kept, reasons, sizes = [], [], []
+    hashes: list[str | None] = []
+    found = zip(value.take(places).to_pylist(), why.take(places).to_pylist(), strict=True)
+    for whole, told in found:
+        cut = oversize_of(whole)
+        kept.append(whole[:KEPT_BYTES])
+        if cut is not None:
+            reasons.append(f"is longer than the limit: {cut.bytes} bytes")
+            sizes.append(cut.bytes)
+            hashes.append(cut.digest)
+            continue
+        reasons.append(told)
+        sizes.append(len(whole))
+        hashes.append(xxhash.xxh3_128_hexdigest(whole) if len(whole) > KEPT_BYTES else None)
+    return (
+        pc.replace_with_mask(value, long, pa.array(kept, value.type)),
+        pc.replace_with_mask(why, long, pa.array(reasons, pa.string())),
+        pc.replace_with_mask(size, long, pa.array(sizes, pa.int64())),
+        pc.replace_with_mask(digests, long, pa.array(hashes, pa.string())),
+    )
+
+
+def _one(column: pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

@@ -1,0 +1,69 @@
+"""Dead letters keep each refused value, long ones by their beginning, length and digest."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import xxhash
+
+import headrace as hr
+import headrace.testing
+from headrace.values.oversize import KEPT_BYTES, Oversize, cut
+
+GOOD = b'{"at": "2026-01-01T00:00:00Z", "size": 3}'
+LONG = b'{"at": "' + b"x" * KEPT_BYTES + b'"}'
+VALUES = [
+    b"no json",
+    LONG,
+    cut(b"[1, 1", Oversize(2_000_000, "0" * 32)),
+    cut(LONG, Oversize(70_000, "a" * 32)),
+    b'{"at": "headrace: cut from 3 bytes", "size": "x"}',
+    b"",
+    LONG[:KEPT_BYTES],
+]
+
+
+class Thing(hr.Event):
+    at: datetime
+    size: int
+
+
+def make() -> hr.App:
+    app = hr.App("t")
+    things = app.source(Thing, topic="things", time="at", partitions=1)
+    sized = things.with_columns(half="cast('x' || size as integer)")
+    app.table("halves", sized.by("half").agg(n="count(*)"))
+    return app
+
+
+def expected(value: bytes) -> tuple[bytes, int, str | None]:
+    if value == VALUES[2]:
+        return value[:KEPT_BYTES], 2_000_000, "0" * 32
+    if value == VALUES[3]:
+        return value[:KEPT_BYTES], 70_000, "a" * 32
+    digest = xxhash.xxh3_128_hexdigest(value) if len(value) > KEPT_BYTES else None
+    return value[:KEPT_BYTES], len(value), digest
+
+
+def test_every_refused_value_is_kept_as_far_as_it_may_be() -> None:
+    with headrace.testing.run(make(), start=datetime(2026, 1, 1, tzinfo=UTC)) as t:
+        mixed = [v for value in VALUES for v in (value, GOOD)]
+        t.send("things", mixed, partition=0)
+        letters = t.dead_letters()
+    refused = [r for r in letters if r["view"] is None]
+    assert [r["offset"] for r in refused] == list(range(0, 2 * len(VALUES), 2))
+    for row, value in zip(refused, VALUES, strict=True):
+        assert (row["value"], row["value_bytes"], row["value_digest"]) == expected(value)
+        longer = value in VALUES[2:4]
+        assert row["reason"].startswith("is longer than the limit: ") == longer
+        assert row["topic"] == "things" and row["epoch"] == 1 and row["replayed"] is None
+
+
+def test_a_row_on_which_a_view_fails_names_the_expression() -> None:
+    with headrace.testing.run(make(), start=datetime(2026, 1, 1, tzinfo=UTC)) as t:
+        t.send("things", [GOOD, b"no json", GOOD], partition=0)
+        failed: list[dict[str, Any]] = [r for r in t.dead_letters() if r["view"] is not None]
+    assert [r["offset"] for r in failed] == [0, 2]
+    assert all(r["value"] == GOOD and r["field"] is None for r in failed)
+    assert {r["reason"] for r in failed} == {"the expression fails: cast('x' || size as integer)"}
