@@ -26,8 +26,9 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## the activity app, a million events, from generator to proof
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo
 
-test: $(READY) ## all tests
-	$(BIN)/python -m pytest -q
+# Whole files go to a worker: what they set up for all of their tests is set up once.
+test: $(READY) ## all tests, on up to four cores
+	$(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: $(READY) ## format, lint and types
 	$(BIN)/ruff format --check .

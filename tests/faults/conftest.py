@@ -31,7 +31,7 @@ class Undisturbed:
 
 @pytest.fixture(scope="session")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Undisturbed]:
-    yield from _undisturbed(tmp_path_factory.mktemp("large"), 150_000)
+    yield from _undisturbed(tmp_path_factory.mktemp("large"), 80_000)
 
 
 @pytest.fixture(scope="session")

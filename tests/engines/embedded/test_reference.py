@@ -17,7 +17,7 @@ from tests.engines.embedded.definitions import DEFINITIONS, Definition, Meaning,
 from tests.engines.embedded.logs import Record, logs, play, run_of, scattered, watermark_of
 from tests.views.cases import at
 
-CHECKS = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+CHECKS = settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @CHECKS
@@ -49,7 +49,7 @@ def test_the_engine_is_what_plain_loops_say(
         t.verify()
 
 
-@settings(CHECKS, max_examples=3)
+@settings(CHECKS, max_examples=2)
 @given(st.integers(0, 1 << 40), st.integers(0, 10), st.sampled_from([0, 5]))
 def test_a_recompute_in_the_middle_of_a_run(seed: int, middle: int, lateness: int) -> None:
     """What was recomputed is held against all events up to there, the rest as before."""

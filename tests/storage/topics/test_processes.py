@@ -57,7 +57,7 @@ def read_from(reader: LocalTopic, offsets: list[int]) -> list[Record]:
 def test_a_producer_killed_again_and_again_appends_each_row_once(tmp_path: Path) -> None:
     count, random_ = 3000, random.Random(7)
     LocalTopic.create(tmp_path, "t", 3)
-    for seed in range(25):
+    for seed in range(12):
         process = start(tmp_path, "p", count, seed)
         assert process.stdout is not None
         process.stdout.readline()
