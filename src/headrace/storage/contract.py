@@ -137,6 +137,7 @@ class Target:
     is not empty, `key` is smaller than the view's: a delete removes only a row that is equal in
     `key` and `order`, all deletes come before the upserts, and an upsert replaces only a row that
     is not greater in `order`. Rows for topics are `key` and `value`, both binary and nullable.
+    `required` names columns that are never null, as far as that is known.
     """
 
     job: str
@@ -146,6 +147,7 @@ class Target:
     key: tuple[str, ...] = ()
     order: tuple[str, ...] = ()
     partitions: int = 1
+    required: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
