@@ -59,7 +59,7 @@ def _settings_page() -> str:
     ]
     for row in table():
         default = "" if row.default is None else f"`{row.default}`"
-        secret = " (secret: never shown)" if row.secret else ""
+        secret = " (what is secret in it is never shown)" if row.mask is not None else ""
         parts.append(f"| `{row.name}` | `{row.environment}` | {default} | {row.help}{secret} |")
     parts.append(
         f"""

@@ -79,3 +79,34 @@ def test_every_setting_has_help_and_is_checked() -> None:
     for row in table():
         assert row.help and not row.help.endswith("."), row.name
         assert row.environment == "HEADRACE_" + row.name.upper()
+
+
+def test_properties_of_a_client_come_from_profile_and_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile(
+        tmp_path,
+        """
+[profile.p]
+topics = "kafka://broker:9092"
+kafka.security.protocol = "SASL_SSL"
+kafka.sasl.password = "${WORD}"
+kafka.enable.ssl.certificate.verification = false
+""",
+    )
+    monkeypatch.setenv("WORD", "geheim")
+    monkeypatch.setenv("HEADRACE_KAFKA_SECURITY_PROTOCOL", "SSL")
+    assert load_settings(profile="p").kafka == {
+        "security.protocol": "SSL",
+        "sasl.password": "geheim",
+        "enable.ssl.certificate.verification": "false",
+    }
+
+
+def test_secrets_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADRACE_TABLES", "postgresql://app:geheim@db/stream_data")
+    monkeypatch.setenv("HEADRACE_KAFKA_SASL_PASSWORD", "geheim")
+    shown = {row.setting.name: row.value for row in explain_settings()}
+    assert shown["tables"] == "postgresql://app:***@db/stream_data"
+    assert shown["kafka"] == {"sasl.password": "***"}
+    assert "geheim" not in repr(shown)

@@ -14,6 +14,8 @@ from headrace.plan.html import html_table
 from headrace.values.schema import Schema
 
 Role = Literal["table", "lake", "topic", "index", "ranking", "wide_table"]
+# Roles that keep one row per key; the others are appended to.
+TABLE_ROLES = ("table", "index", "ranking", "wide_table")
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ import duckdb
 
 from headrace.engines.batch.relations import AsOf, Region
 from headrace.engines.embedded.runner import JobRunner
+from headrace.engines.embedded.targets import target_of
 from headrace.plan.operators import Source
+from headrace.storage.contract import Snapshot
 from headrace.storage.state.store import one_row
-from headrace.storage.topics.log import LocalTopic
 from headrace.values.schema import literal
 
 _PATIENCE_SECONDS = 60.0
@@ -23,7 +24,7 @@ class Fixed:
     """Epoch `epoch` of `generation`; `cursor` sees the state as it was then, whatever goes on.
 
     `undelivered` names destinations that did not take it, `lakes` the versions of lakes and
-    `topics` the end offsets of topics then.
+    `topics` the end offsets of local topics then; `snapshots` show what other systems held.
     """
 
     generation: int
@@ -34,6 +35,7 @@ class Fixed:
     undelivered: tuple[str, ...]
     lakes: dict[str, int | None] = field(default_factory=dict)
     topics: dict[str, list[int]] = field(default_factory=dict)
+    snapshots: dict[str, Snapshot] = field(default_factory=dict)
 
     def as_of(self, view: str, topic: str, extra: Region | None = None) -> AsOf:
         """What the batch must compute for a view: this epoch, with what was recomputed."""
@@ -50,6 +52,8 @@ def fixed(runner: JobRunner) -> Iterator[Fixed]:
     try:
         yield made
     finally:
+        for snapshot in {id(s): s for s in made.snapshots.values()}.values():
+            snapshot.close()
         made.cursor.execute("rollback")
         made.cursor.close()
 
@@ -76,14 +80,25 @@ def _fix(runner: JobRunner) -> Fixed:
         )
         watermarks[source.topic] = None if row is None else row[0]
     lakes = runner.lake_versions()
+    systems, job = runner.systems, runner.job
+    targets = [target_of(job, o) for o in job.outputs if o.name not in undelivered]
+    snapshots = systems.snapshots([t for t in targets if systems.elsewhere(t.role)])
     topics = {
-        o.name: LocalTopic.open(runner.data.topics, o.name).end_offsets()
-        for o in runner.job.outputs
-        if o.role == "topic"
+        o.name: systems.local_topic(o.name, o.partitions).end_offsets()
+        for o in job.outputs
+        if o.role == "topic" and not systems.elsewhere("topic")
     }
     offsets = {t: list(r.position.offsets) for t, r in runner.engine.readers.items()}
     return Fixed(
-        ledger.generation, ledger.epoch, cursor, watermarks, offsets, undelivered, lakes, topics
+        ledger.generation,
+        ledger.epoch,
+        cursor,
+        watermarks,
+        offsets,
+        undelivered,
+        lakes,
+        topics,
+        snapshots,
     )
 
 

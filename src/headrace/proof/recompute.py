@@ -18,7 +18,6 @@ from headrace.engines.batch.relations import Region
 from headrace.engines.batch.tolerance import tolerance
 from headrace.engines.embedded.engine import Committed
 from headrace.engines.embedded.runner import JobRunner
-from headrace.engines.embedded.tables import EMBEDDED_ROLES
 from headrace.plan.operators import Output, Slide, Tumble, View
 from headrace.proof.events import Events, events_of
 from headrace.proof.fixed import Fixed, fixed
@@ -170,7 +169,7 @@ def _commit(runner: JobRunner, found: list[_Found], regions: dict[str, Region]) 
     counts: list[tuple[str, str, str, int]] = []
     with store.transaction() as connection:
         for one in found:
-            if one.output.role not in EMBEDDED_ROLES:
+            if one.output.name not in engine.inside:
                 if len(one.changes):
                     committed.changes[one.output.name] = one.changes
                 continue

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 
 import duckdb
+import pyarrow as pa
 from duckdb.sqltypes import DuckDBPyType
 
 from headrace.engines.embedded.recall import read_all
 from headrace.engines.embedded.runner import JobRunner
+from headrace.engines.embedded.targets import target_of
 from headrace.plan.operators import Output, View
 from headrace.proof.fixed import Fixed
+from headrace.storage.contract import RECORDS
 from headrace.storage.lake.reading import relation_sql
-from headrace.storage.topics.log import LocalTopic
 from headrace.values.schema import literal, quote
 
 _CHUNK_RECORDS = 1_000_000
@@ -27,7 +30,14 @@ def served(runner: JobRunner, fix: Fixed, output: Output, view: View) -> str:
         return _lake(runner, fix, output, view)
     if output.role == "topic":
         return _topic(runner, fix, output, view)
-    return "main." + quote(output.name)
+    if output.name in runner.engine.inside:
+        return "main." + quote(output.name)
+    name = quote(f"_served_{output.name}")
+    fix.cursor.register("_there", fix.snapshots[output.name].rows(target_of(runner.job, output)))
+    columns = ", ".join(f"{quote(c.name)}::{c.type} as {quote(c.name)}" for c in view.columns)
+    fix.cursor.execute(f"create or replace temp table {name} as select {columns} from _there")
+    fix.cursor.unregister("_there")
+    return name
 
 
 def _lake(runner: JobRunner, fix: Fixed, output: Output, view: View) -> str:
@@ -49,8 +59,7 @@ def _topic(runner: JobRunner, fix: Fixed, output: Output, view: View) -> str:
     """The topic as compaction would leave it: the last value per key, null values gone."""
     name = quote(f"_served_{output.name}")
     types = {c.name: c.type for c in view.columns}
-    topic = LocalTopic.open(runner.data.topics, output.name)
-    load_topic(fix, topic, fix.topics[output.name], name, types)
+    load_topic(runner, fix, output, name, types)
     columns = ", ".join(quote(c.name) for c in view.columns)
     return (
         f'(select {columns} from (select *, row_number() over (partition by _key, "_partition" '
@@ -59,18 +68,16 @@ def _topic(runner: JobRunner, fix: Fixed, output: Output, view: View) -> str:
 
 
 def load_topic(
-    fix: Fixed, topic: LocalTopic, ends: list[int], name: str, types: dict[str, str]
+    runner: JobRunner, fix: Fixed, output: Output, name: str, types: dict[str, str]
 ) -> None:
-    """Fills the temporary table `name` with records up to `ends`, values as typed columns."""
+    """Fills the temporary table `name` with a topic's records, values as typed columns."""
     # A transform to TIMESTAMP would leave out a text's UTC offset.
     spec = literal(json.dumps({c: _TIMESTAMP.sub("VARCHAR", t) for c, t in types.items()}))
     read = {c: _with_times(f"j.{quote(c)}", duckdb.sqltype(t)) for c, t in types.items()}
     columns = "".join(f"{sql} as {quote(c)}, " for c, sql in read.items())
-    at, made = topic.begin_offsets(), False
-    while any(a < e for a, e in zip(at, ends, strict=True)) or not made:
-        share = max(1, _CHUNK_RECORDS // len(at))
-        upto = [min(a + share, e) for a, e in zip(at, ends, strict=True)]
-        fix.cursor.register("_read", read_all(topic, at, upto))
+    made = False
+    for records in _pieces(runner, fix, output):
+        fix.cursor.register("_read", records)
         sql = (
             f"select {columns}_key, _partition, _offset, _deleted from ("
             f"select json_transform(decode(value)::varchar, {spec}) as j, key as _key, "
@@ -79,7 +86,23 @@ def load_topic(
         verb = f"insert into {name}" if made else f"create or replace temp table {name} as"
         fix.cursor.execute(f"{verb} {sql}")
         fix.cursor.unregister("_read")
-        at, made = upto, True
+        made = True
+
+
+def _pieces(runner: JobRunner, fix: Fixed, output: Output) -> Iterator[pa.Table]:
+    """The records of a topic at the fixed epoch, piece by piece, at least one."""
+    yield RECORDS.empty_table()
+    if output.name in fix.snapshots:
+        for batch in fix.snapshots[output.name].rows(target_of(runner.job, output)):
+            yield pa.Table.from_batches([batch])
+        return
+    topic = runner.systems.local_topic(output.name, output.partitions)
+    at, ends = topic.begin_offsets(), fix.topics[output.name]
+    while any(a < e for a, e in zip(at, ends, strict=True)):
+        share = max(1, _CHUNK_RECORDS // len(at))
+        upto = [min(a + share, e) for a, e in zip(at, ends, strict=True)]
+        yield read_all(topic, at, upto)
+        at = upto
 
 
 def _with_times(sql: str, type_: DuckDBPyType, depth: int = 0) -> str:

@@ -13,8 +13,7 @@ from headrace.engines.batch.expected import expected, kept_by_key
 from headrace.engines.batch.relations import AsOf, Region
 from headrace.engines.batch.tolerance import tolerance
 from headrace.engines.embedded.runner import JobRunner
-from headrace.engines.embedded.tables import EMBEDDED_ROLES
-from headrace.plan.operators import Output, Source, View
+from headrace.plan.operators import TABLE_ROLES, Output, Source, View
 from headrace.proof.delivered import check_lake, check_topic
 from headrace.proof.events import Events, events_of
 from headrace.proof.fixed import Fixed, fixed
@@ -89,13 +88,13 @@ def expected_rows(view: View, source: Source, output: Output, as_of: AsOf, event
         final=output.emit == "final",
         allowances=not tolerance(view).exact,
     )
-    return kept_by_key(view, output, rows) if output.role in EMBEDDED_ROLES else rows
+    return kept_by_key(view, output, rows) if output.role in TABLE_ROLES else rows
 
 
 def row_key(view: View, output: Output) -> tuple[str, ...]:
     """The columns that identify a row where it is served."""
     whole = tuple(c.name for c in view.columns if c.key)
-    return output.key if output.role in EMBEDDED_ROLES else whole
+    return output.key if output.role in TABLE_ROLES else whole
 
 
 def _check_view(

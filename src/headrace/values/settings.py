@@ -9,23 +9,28 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from headrace.values.durations import duration_us
 from headrace.values.errors import UsageError, did_you_mean
+from headrace.values.masking import masked_options, masked_url
 from headrace.values.points import VARIABLE as KILL_VARIABLE
 
 FILE_NAME = "headrace.toml"
 PREFIX = "HEADRACE_"
 _MEMORY = re.compile(r"\d+(\.\d+)?\s*[KMGT]i?B", re.IGNORECASE)
+# Settings that are properties of a client library, each with a name of its own.
+_GROUPS = ("kafka",)
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
-def _setting(default: Any, help_text: str, *, secret: bool = False, **bounds: float) -> Any:
-    return field(default=default, metadata={"help": help_text, "secret": secret, "bounds": bounds})
+def _setting(
+    default: Any, help_text: str, *, mask: Callable[[Any], Any] | None = None, **bounds: float
+) -> Any:
+    return field(default=default, metadata={"help": help_text, "mask": mask, "bounds": bounds})
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,21 @@ class Settings:
 
     data: Path = _setting(
         Path("headrace-data"), "directory of everything embedded: topics, state, lake"
+    )
+    topics: str | None = _setting(
+        None,
+        "where topics are: kafka://host:9092; by default in the data directory",
+        mask=masked_url,
+    )
+    tables: str | None = _setting(
+        None,
+        "where tables are: postgresql://user:password@host/database; by default in the job's state",
+        mask=masked_url,
+    )
+    kafka: Mapping[str, str] | None = _setting(
+        None,
+        'any property of librdkafka: kafka.security.protocol = "SASL_SSL"',
+        mask=masked_options,
     )
     threads: int | None = _setting(
         None, "threads of the engine; by default one for each core", ge=1
@@ -80,7 +100,11 @@ class Setting:
     type: str
     default: Any
     help: str
-    secret: bool
+    mask: Callable[[Any], Any] | None
+
+    def shown(self, value: Any) -> Any:
+        """`value` without its secrets."""
+        return value if value is None or self.mask is None else self.mask(value)
 
     @property
     def environment(self) -> str:
@@ -104,7 +128,7 @@ def table() -> tuple[Setting, ...]:
             type=str(f.type),
             default=f.default,
             help=f.metadata["help"],
-            secret=f.metadata["secret"],
+            mask=f.metadata["mask"],
         )
         for f in fields(Settings)
     )
@@ -135,8 +159,7 @@ def explain_settings(
     rows = []
     for row in table():
         value = getattr(settings, row.name)
-        shown = "(secret)" if row.secret and value is not None else value
-        rows.append(Value(row, shown, sources.get(row.name, "default")))
+        rows.append(Value(row, row.shown(value), sources.get(row.name, "default")))
     return rows
 
 
@@ -159,6 +182,8 @@ def _load(
     _refuse_unknown_variables()
     from_profile = _profile_values(profile, directory or Path.cwd())
     from_environment = EnvSettingsSource(model)()
+    for name, properties in _properties_from_environment().items():
+        from_environment[name] = {**from_profile.get(name, {}), **properties}
     given = {name: value for name, value in (overrides or {}).items() if value is not None}
     sources = (
         dict.fromkeys(from_profile, f"{FILE_NAME} [profile.{profile}]")
@@ -167,7 +192,7 @@ def _load(
     )
     try:
         loaded = model(**(from_profile | from_environment | given))
-        settings = Settings(**dict(loaded))
+        settings = Settings(**{name: getattr(loaded, name) for name in types})
         settings.check()
     except ValidationError as error:
         raise _refused(error.errors()[0], sources) from None
@@ -177,7 +202,10 @@ def _load(
 def _refuse_unknown_variables() -> None:
     """A misspelt variable, or one of another version, must not be passed over in silence."""
     known = [row.environment for row in table()]
+    groups = tuple(f"{PREFIX}{name.upper()}_" for name in _GROUPS)
     for name in os.environ:
+        if name.startswith(groups):
+            continue
         if name.startswith(PREFIX) and name not in {*known, KILL_VARIABLE}:
             raise UsageError(
                 f"{name} is set, but there is no such setting",
@@ -185,9 +213,33 @@ def _refuse_unknown_variables() -> None:
             )
 
 
+def _properties_from_environment() -> dict[str, dict[str, str]]:
+    """`HEADRACE_KAFKA_SECURITY_PROTOCOL` is the property `security.protocol` of `kafka`."""
+    found: dict[str, dict[str, str]] = {}
+    for group in _GROUPS:
+        prefix = f"{PREFIX}{group.upper()}_"
+        for name, value in os.environ.items():
+            if name.startswith(prefix) and value:
+                key = name.removeprefix(prefix).lower().replace("_", ".")
+                found.setdefault(group, {})[key] = value
+    return found
+
+
+def _flat(properties: Mapping[str, Any], before: str = "") -> dict[str, str]:
+    """TOML's `kafka.security.protocol` comes nested: the names put together again."""
+    made: dict[str, str] = {}
+    for name, value in properties.items():
+        if isinstance(value, dict):
+            made |= _flat(value, f"{before}{name}.")
+        else:
+            made[before + name] = str(value).lower() if isinstance(value, bool) else str(value)
+    return made
+
+
 def _refused(problem: Mapping[str, Any], sources: Mapping[str, str]) -> UsageError:
     row = next(row for row in table() if row.name == problem["loc"][0])
-    shown = "(secret)" if row.secret else repr(problem["input"])
+    given = problem["input"]
+    shown = repr(row.shown(given) if isinstance(given, (str, dict)) else given)
     return UsageError(
         f"setting {row.name!r} is {shown} (from {sources[row.name]}): {problem['msg']}",
         remedy=f"{row.name}: {row.help}",
@@ -224,7 +276,7 @@ def _profile_values(profile: str | None, directory: Path) -> dict[str, Any]:
 
 
 def _filled_in(value: Any, name: str) -> Any:
-    """`value` with each `${VARIABLE}` taken from the environment."""
+    """`value` with each `${VARIABLE}` taken from the environment, properties put together."""
 
     def variable(match: re.Match[str]) -> str:
         if match[1] not in os.environ:
@@ -234,4 +286,6 @@ def _filled_in(value: Any, name: str) -> Any:
             )
         return os.environ[match[1]]
 
+    if name in _GROUPS and isinstance(value, dict):
+        return {key: _REFERENCE.sub(variable, text) for key, text in _flat(value).items()}
     return _REFERENCE.sub(variable, value) if isinstance(value, str) else value

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 
-from headrace.engines.embedded.tables import EMBEDDED_ROLES
-from headrace.plan.operators import Job, View
+from headrace.plan.operators import TABLE_ROLES, Job, View
 from headrace.storage.state.store import StateStore
 from headrace.values.errors import StateRefused
 
@@ -19,7 +18,7 @@ def signature(job: Job, view: View) -> str:
     tables = sorted(
         (o.name, o.key, o.order, o.emit)
         for o in job.outputs
-        if o.input == view.name and o.role in EMBEDDED_ROLES
+        if o.input == view.name and o.role in TABLE_ROLES
     )
     return json.dumps([view.fingerprint, tables])
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from headrace.engines.embedded.engine import Committed
-from headrace.storage.contract import Destination, Mark
+from headrace.storage.contract import Destination, Mark, Refusal
 from headrace.values.errors import HeadraceError
 from headrace.values.telemetry import DestinationDelivered, DestinationDown, Event
 
@@ -41,6 +41,7 @@ class Delivery:
     rows_of: Callable[[Committed], pa.Table | None]
     tell: Callable[[Event], None]
     pace: Pace = field(default_factory=Pace)
+    joined: Callable[[list[pa.Table]], pa.Table] = pa.concat_tables
 
     def __post_init__(self) -> None:
         self._queue: deque[Committed] = deque()
@@ -51,7 +52,10 @@ class Delivery:
         self.down_since: float | None = None
         self.refusal = "it is slow"
         self.delivered_epoch = self.marked_epoch = 0
-        self.rows = {"sent": 0, "landed": 0}
+        self.rows = {"sent": 0, "landed": 0, "refused": 0}
+        # Rows refused that are not noted in the state yet.
+        self.refused: list[Refusal] = []
+        self._refused_number = 0
         self._thread = threading.Thread(target=self._run, name=f"deliver-{self.name}", daemon=True)
 
     def start(self, delivered_epoch: int, marked_epoch: int, rows: dict[str, int]) -> None:
@@ -99,6 +103,20 @@ class Delivery:
             self._thread.join()
         self.destination.close()
 
+    def look_for_refused(self, after: int) -> None:
+        """Takes up the rows that the destination refused with marks above `after`."""
+        found = self.destination.refusals(max(after, self._refused_number))
+        with self._changed:
+            self.refused += found
+            if found:
+                self._refused_number = found[-1].number
+
+    def refused_after(self, number: int) -> list[Refusal]:
+        """The rows refused with marks above `number`; the others are noted, and forgotten here."""
+        with self._changed:
+            self.refused = [r for r in self.refused if r.number > number]
+            return list(self.refused)
+
     def landed(self) -> tuple[int, int, dict[str, int]]:
         """The last epochs delivered and marked, and all rows up to there, of one moment."""
         with self._changed:
@@ -132,7 +150,7 @@ class Delivery:
     def _deliver(self, batch: list[Committed]) -> None:
         begun = time.monotonic()
         tables = [t for t in map(self.rows_of, batch) if t is not None and len(t)]
-        last, sent, landed = batch[-1], sum(len(t) for t in tables), 0
+        last, sent, landed = batch[-1], 0, 0
         if tables:
             # Without rows there is nothing to land: after a crash the epoch gives none again.
             mark = Mark(
@@ -142,10 +160,13 @@ class Delivery:
                 {t: p.offsets for t, p in last.positions.items()},
                 {t: p.watermark_us for t, p in last.positions.items()},
             )
-            taken = self._until_taken(pa.concat_tables(tables), mark)
+            rows = self.joined(tables)
+            taken = self._until_taken(rows, mark)
             if taken is None:
                 return
-            landed = taken
+            sent, landed = len(rows), taken
+            if landed < sent:
+                self.look_for_refused(mark.number - 1)
         with self._changed:
             for _ in batch:
                 self._records -= self._queue.popleft().records
@@ -154,6 +175,7 @@ class Delivery:
                 self.marked_epoch = last.epoch
             self.rows["sent"] += sent
             self.rows["landed"] += landed
+            self.rows["refused"] += sent - landed
             self._changed.notify_all()
         seconds = time.monotonic() - begun
         self.tell(DestinationDelivered(self.job, self.name, last.epoch, landed, seconds))

@@ -1,107 +1,80 @@
-"""Opens a job's lakes and topics, and tells from their marks what each still lacks."""
+"""Opens a job's destinations, and tells from their marks what each still lacks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
 
-import pyarrow as pa
-
 from headrace.engines.embedded.delivery import Delivery, Pace
 from headrace.engines.embedded.engine import JobEngine
 from headrace.engines.embedded.outgoing import StreamRows
 from headrace.engines.embedded.recall import recall
-from headrace.engines.embedded.tables import EMBEDDED_ROLES
-from headrace.plan.operators import Dedupe, Output, Stream, View
+from headrace.engines.embedded.targets import destination_of
+from headrace.plan.operators import Dedupe, Output, View
 from headrace.storage.contract import Destination, Mark
-from headrace.storage.lake.lake import DeltaLake
-from headrace.storage.layout import DataDirectory
-from headrace.storage.outbound.topic_writer import TopicWriter
-from headrace.storage.topics.log import LocalTopic
-from headrace.values.clock import Clock
+from headrace.storage.systems import Systems
 from headrace.values.errors import StateRefused
-from headrace.values.schema import quote
 from headrace.values.telemetry import Event
-
-LAKE_COLUMNS = (
-    ("_topic", pa.string()),
-    ("_topic_generation", pa.string()),
-    ("_partition", pa.int32()),
-    ("_offset", pa.int64()),
-    ("_replay", pa.int64()),
-    ("_arrival_time", pa.timestamp("us")),
-    ("_epoch", pa.int64()),
-    ("_late", pa.list_(pa.string())),
-)
-
-
-FINAL_COLUMNS = (
-    ("_epoch", pa.int64()),
-    ("_correction", pa.bool_()),
-    ("_withdrawn", pa.bool_()),
-)
 
 
 def open_deliveries(
     engine: JobEngine,
-    data: DataDirectory,
+    systems: Systems,
     incarnation: int,
     lake_interval_seconds: float,
     tell: Callable[[Event], None],
-    clock: Clock,
 ) -> list[Delivery]:
-    """A started delivery for every lake and topic, with what it lacks queued.
+    """A started delivery for every output that is not changed in the state, with what it lacks.
 
-    Where one cannot be opened, those that were are stopped. What is appended to topics arrives by
-    `clock`.
+    Where one cannot be opened, those that were are stopped.
     """
+    deliveries = []
     with ExitStack() as opened:
-        made = _opened(opened, engine, data, incarnation, lake_interval_seconds, tell, clock)
+        for output in engine.job.outputs:
+            if output.name in engine.inside:
+                continue
+            made = _rows_of(engine, output)
+            destination = destination_of(engine, systems, output)
+            delivery = _delivery(engine, output, destination, made, lake_interval_seconds, tell)
+            mark = destination.open(engine.job.id, incarnation)
+            opened.callback(delivery.stop)
+            delivered = _delivered(engine, output, mark, made)
+            _begin(engine, delivery, delivered, mark)
+            deliveries.append(delivery)
         opened.pop_all()
-    return made
+    return deliveries
 
 
-def _opened(
-    opened: ExitStack,
+def _rows_of(engine: JobEngine, output: Output) -> StreamRows:
+    source = engine.job.source(engine.job.input_of(output).topic)
+    columns = engine.readers[source.topic].columns
+    return StreamRows(engine.job, output, engine.store.cursor(), columns)
+
+
+def _delivery(
     engine: JobEngine,
-    data: DataDirectory,
-    incarnation: int,
+    output: Output,
+    destination: Destination,
+    made: StreamRows,
     lake_interval_seconds: float,
     tell: Callable[[Event], None],
-    clock: Clock,
-) -> list[Delivery]:
-    deliveries = []
-    for output in engine.job.outputs:
-        if output.role in EMBEDDED_ROLES:
-            continue
-        source = engine.job.source(engine.job.input_of(output).topic)
-        columns = engine.readers[source.topic].columns
-        made = StreamRows(engine.job, output, engine.store.cursor(), columns)
-        if output.role == "lake":
-            destination: Destination = DeltaLake(
-                data.lake(output.name), lake_schema(engine, output), output.partition_by
-            )
-            pace = Pace(lake_interval_seconds, 1_000_000)
-            rows_of = made.lake
-        else:
-            topic = LocalTopic.ensure(
-                data.topics, output.name, output.partitions, clock=clock.now_us
-            )
-            destination = TopicWriter(topic, output.name)
-            pace, rows_of = Pace(), made.topic
-        delivery = Delivery(engine.job.id, output.name, destination, rows_of, tell, pace)
-        mark = destination.open(engine.job.id, incarnation)
-        opened.callback(delivery.stop)
-        delivered = _delivered(engine, output, mark, made)
-        _begin(engine, delivery, delivered, mark)
-        deliveries.append(delivery)
-    return deliveries
+) -> Delivery:
+    job, name = engine.job.id, output.name
+    if output.role == "lake":
+        pace = Pace(lake_interval_seconds, 1_000_000)
+        return Delivery(job, name, destination, made.lake, tell, pace)
+    if output.role == "topic":
+        return Delivery(job, name, destination, made.topic, tell)
+    return Delivery(job, name, destination, made.table, tell, joined=made.newest)
 
 
 def _begin(engine: JobEngine, delivery: Delivery, delivered: int, mark: Mark | None) -> None:
     """Starts a delivery with every epoch that its destination lacks."""
     same = mark is not None and mark.generation == engine.ledger.generation
     marked = mark.epoch if mark is not None and same else 0
+    noted = engine.ledger.mark(delivery.name)
+    if same and noted is not None:
+        delivery.look_for_refused(Mark(engine.job.id, engine.ledger.generation, noted).number)
     delivery.start(delivered, marked, _rows(engine, delivery, delivered))
     for epoch in _epochs(engine, delivered + 1, engine.ledger.epoch):
         delivery.put(recall(engine, epoch))
@@ -119,11 +92,13 @@ def _rows(engine: JobEngine, delivery: Delivery, delivered: int) -> dict[str, in
     first = _first_epoch(engine) if noted is None else noted + 1
     epochs = _epochs(engine, first, delivered)
     tables = [delivery.rows_of(recall(engine, epoch)) for epoch in epochs]
-    unnoted = sum(len(table) for table in tables if table is not None)
+    unnoted = {"sent": sum(len(table) for table in tables if table is not None)}
+    unnoted["refused"] = len(delivery.refused)
+    unnoted["landed"] = unnoted["sent"] - unnoted["refused"]
     counted = engine.store.counters
     return {
-        counter: (counted.value(("destination", delivery.name, counter)) or 0) + unnoted
-        for counter in ("sent", "landed")
+        counter: (counted.value(("destination", delivery.name, counter)) or 0) + more
+        for counter, more in unnoted.items()
     }
 
 
@@ -178,14 +153,3 @@ def _first_epoch(engine: JobEngine) -> int:
         "select min(first_epoch) from meta.epochs where generation = ?", [engine.ledger.generation]
     )
     return int(row[0][0]) if row and row[0][0] is not None else engine.ledger.epoch + 1
-
-
-def lake_schema(engine: JobEngine, output: Output) -> pa.Schema:
-    """The columns of the rows that a lake is given."""
-    reader = engine.job.input_of(output)
-    listed = ", ".join(f"null::{c.type} as {quote(c.name)}" for c in reader.columns)
-    relation = engine.store.connection.sql(f"select {listed} limit 0")
-    schema = relation.to_arrow_table().schema
-    for name, type_ in LAKE_COLUMNS if isinstance(reader, Stream) else FINAL_COLUMNS:
-        schema = schema.append(pa.field(name, type_))
-    return schema

@@ -8,7 +8,7 @@ topics need to their deliveries. Nothing leaves before the transaction is on dis
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 import duckdb
@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from headrace.engines.embedded.definitions import note_views, refuse, views_to_rebuild
 from headrace.engines.embedded.ledger import Ledger
 from headrace.engines.embedded.sources import Position, SourceEpoch, SourceReader, empty_events
-from headrace.engines.embedded.tables import EMBEDDED_ROLES, EmbeddedTable
+from headrace.engines.embedded.tables import EmbeddedTable
 from headrace.engines.embedded.views.batch import Batch, Outcome
 from headrace.engines.embedded.views.make import ViewState, view_state
 from headrace.engines.embedded.views.placing import Placing, tally
-from headrace.plan.operators import Dedupe, Explode, Job, Output, Stream, View
+from headrace.plan.operators import TABLE_ROLES, Dedupe, Explode, Job, Output, Stream, View
 from headrace.storage.contract import Topic
 from headrace.storage.state.store import StateStore, one_row
 
@@ -62,8 +62,13 @@ class JobEngine:
         store: StateStore,
         topics: dict[str, Topic],
         threads: int | None = None,
+        elsewhere: Collection[str] = (),
     ) -> None:
+        """`elsewhere` are the roles that other systems play."""
         self.job, self.store = job, store
+        roles = set(TABLE_ROLES) - set(elsewhere)
+        # The outputs that are changed in the state's own transaction.
+        self.inside = frozenset(o.name for o in job.outputs if o.role in roles)
         self.ledger = Ledger(store, job)
         self.readers = {
             s.topic: SourceReader(s, topics[s.topic], self.ledger.position(s), threads)
@@ -77,7 +82,7 @@ class JobEngine:
             columns = self.readers[view.topic].columns
             self.views[view.name] = view_state(view, columns, frozenset(o.emit for o in outputs))
             self.tables[view.name] = [
-                EmbeddedTable(o, view) for o in outputs if o.role in EMBEDDED_ROLES
+                EmbeddedTable(o, view) for o in outputs if o.name in self.inside
             ]
         for stream in job.streams:
             self.streams[stream.name] = Placing(stream, self.readers[stream.topic].columns)
@@ -327,7 +332,7 @@ def land(
     committed: Committed | None,
     counts: list[tuple[str, str, str, int]],
 ) -> None:
-    """Puts a view's changes into its tables and, for `committed`, aside for topics and lakes."""
+    """Puts a view's changes into its tables here and, for `committed`, aside for the others."""
     for table in tables[view.name]:
         changes = outcome.changes if table.output.emit == "changes" else outcome.finals
         if changes is None:
@@ -339,7 +344,7 @@ def land(
             ("destination", table.output.name, "landed", landed),
         ]
     for output in job.outputs if committed is not None else ():
-        if output.input != view.name or output.role in EMBEDDED_ROLES:
+        if output.input != view.name or any(t.output is output for t in tables[view.name]):
             continue
         changes = outcome.changes if output.emit == "changes" else outcome.finals
         if changes is None:

@@ -86,6 +86,29 @@ class StreamRows:
             text = rows_to_json(self.connection, rows.select([c.name for c in self.input.columns]))
         return pa.table([self._keys(rows), text.cast(pa.binary())], schema=_RECORD)
 
+    def table(self, committed: Committed) -> pa.Table | None:
+        """Rows for a table elsewhere: `_op`, then the view's columns."""
+        rows = committed.changes.get(self.output.name)
+        if rows is None:
+            return None
+        return self._beyond_mark(rows).select(["_op", *(c.name for c in self.input.columns)])
+
+    def newest(self, tables: list[pa.Table]) -> pa.Table:
+        """The rows of several epochs as one: of each key of the view what came last."""
+        if len(tables) == 1:
+            return tables[0]
+        numbered = [
+            t.append_column("_nth", pa.repeat(pa.scalar(n), len(t))) for n, t in enumerate(tables)
+        ]
+        key = ", ".join(quote(c.name) for c in self.input.columns if c.key) or "0"
+        self.connection.register(self._rows, pa.concat_tables(numbered))
+        made = self.connection.sql(
+            f"select * exclude (_nth) from {quote(self._rows)} "
+            f"qualify row_number() over (partition by {key} order by _nth desc) = 1"
+        ).to_arrow_table()
+        self.connection.unregister(self._rows)
+        return made
+
     def _beyond_mark(self, rows: pa.Table) -> pa.Table:
         """Final rows of windows that close after what an earlier generation delivered."""
         if self.after is None or self.output.emit != "final":

@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from headrace.engines.embedded.recall import read_all
 from headrace.engines.embedded.runner import JobRunner
+from headrace.engines.embedded.targets import target_of
+from headrace.plan.operators import TABLE_ROLES
 from headrace.storage.lake.reading import relation_sql
-from headrace.storage.topics.log import LocalTopic
 from headrace.values.errors import UsageError, did_you_mean
 from headrace.values.schema import quote
 
@@ -51,6 +52,7 @@ def _offer(runner: JobRunner, cursor: duckdb.DuckDBPyConnection, sql: str) -> No
     """Makes the lakes and topics that `sql` names visible as `lake.…` and `topic.…`."""
     lowered = sql.lower()
     job = runner.job
+    _offer_tables(runner, cursor, lowered)
     for schema in ("lake", "topic"):
         if schema in lowered:
             cursor.execute(f"attach if not exists ':memory:' as {schema}")
@@ -67,8 +69,30 @@ def _offer(runner: JobRunner, cursor: duckdb.DuckDBPyConnection, sql: str) -> No
                 _offer_topic(runner, cursor, name)
 
 
+def _offer_tables(runner: JobRunner, cursor: duckdb.DuckDBPyConnection, lowered: str) -> None:
+    """Copies the tables that other systems play and `lowered` names into temporary ones."""
+    job, systems = runner.job, runner.systems
+    named = [o for o in job.outputs if o.role in TABLE_ROLES and o.name.lower() in lowered]
+    targets = {o.name: target_of(job, o) for o in named if systems.elsewhere(o.role)}
+    snapshots = systems.snapshots(list(targets.values()))
+    try:
+        for name, target in targets.items():
+            listed = ", ".join(f"{quote(c)}::{type_} as {quote(c)}" for c, type_ in target.columns)
+            cursor.register("_there", snapshots[name].rows(target))
+            cursor.execute(
+                f"create or replace temp table {quote(name)} as select {listed} from _there"
+            )
+            cursor.unregister("_there")
+    finally:
+        for snapshot in {id(s): s for s in snapshots.values()}.values():
+            snapshot.close()
+
+
 def _offer_topic(runner: JobRunner, cursor: duckdb.DuckDBPyConnection, name: str) -> None:
-    topic = LocalTopic.open(runner.data.topics, name)
+    job = runner.job
+    partitions = {s.topic: s.partitions for s in job.sources}
+    partitions |= {o.name: o.partitions for o in job.outputs if o.role == "topic"}
+    topic = runner.systems.topic(name, partitions[name])
     records = read_all(topic, topic.begin_offsets(), topic.end_offsets())
     cursor.register("_topic_records", records)
     cursor.execute(

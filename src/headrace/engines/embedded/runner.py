@@ -20,11 +20,11 @@ from headrace.engines.embedded.destinations import open_deliveries
 from headrace.engines.embedded.engine import Committed, JobEngine, reasons_of
 from headrace.engines.embedded.folding import fold
 from headrace.engines.embedded.recall import ranges
-from headrace.plan.operators import Job, View
-from headrace.storage.contract import Topic
+from headrace.plan.operators import TABLE_ROLES, Job, View
 from headrace.storage.lake.reading import version
 from headrace.storage.layout import DataDirectory
 from headrace.storage.state.store import StateStore
+from headrace.storage.systems import Systems
 from headrace.storage.topics.log import LocalTopic
 from headrace.values.clock import Clock, SystemClock
 from headrace.values.errors import DestinationDown, HeadraceError
@@ -59,6 +59,7 @@ class JobRunner:
         self.data = DataDirectory(settings.data)
         self.clock: Clock = clock or SystemClock()
         self.tell = tell or (lambda event: None)
+        self.systems = Systems(settings, self.clock.now_us)
         self.deliveries: list[Delivery] = []
         self.engine: JobEngine = None  # type: ignore[assignment]  # made by `__enter__`
         self.records = 0
@@ -92,13 +93,9 @@ class JobRunner:
         self.close()
 
     def _open(self) -> None:
-        topics: dict[str, Topic] = {
-            s.topic: LocalTopic.ensure(
-                self.data.topics, s.topic, s.partitions, clock=self.clock.now_us
-            )
-            for s in self.job.sources
-        }
-        self.engine = JobEngine(self.job, self.store, topics, self.settings.threads)
+        topics = {s.topic: self.systems.topic(s.topic, s.partitions) for s in self.job.sources}
+        elsewhere = [role for role in TABLE_ROLES if self.systems.elsewhere(role)]
+        self.engine = JobEngine(self.job, self.store, topics, self.settings.threads, elsewhere)
         self.stale = self.engine.open(rebuilding=self._rebuilding)
         if self.stale:
             return
@@ -112,11 +109,10 @@ class JobRunner:
         self._register_readers()
         self.deliveries = open_deliveries(
             self.engine,
-            self.data,
+            self.systems,
             incarnation,
             self.settings.lake_interval_seconds,
             self.tell,
-            self.clock,
         )
         ledger = self.engine.ledger
         self.tell(JobStarted(self.job.id, ledger.generation, ledger.epoch, incarnation))
@@ -132,6 +128,7 @@ class JobRunner:
         self.deliveries = []
         if self.engine is not None:
             self.engine.close()
+        self.systems.close()
         self.store.close()
 
     def run(
@@ -314,8 +311,30 @@ class JobRunner:
             for counter, rows in landed.items():
                 # As totals, so that nothing is lost when this transaction fails.
                 counters.set(("destination", delivery.name, counter), rows)
+            if delivery.refused:
+                self._note_refused(connection, delivery)
         # Only what is noted is forgotten: after a crash the rest is counted from here.
         self.engine.ledger.landed(epochs)
+
+    def _note_refused(self, connection: duckdb.DuckDBPyConnection, delivery: Delivery) -> None:
+        """Keeps rows that a destination refused; those that are there already are let go."""
+        number = "generation * (1 << 40) + epoch"
+        (there,) = connection.execute(
+            f"select coalesce(max({number}), -1) from meta.refused_rows where destination = ?",
+            [delivery.name],
+        ).fetchall()[0]
+        now = f"make_timestamp({self.clock.now_us()})"
+        for refusal in delivery.refused_after(there):
+            connection.execute(
+                f"insert into meta.refused_rows values (?, ?, ?, ?, ?, {now})",
+                [
+                    delivery.name,
+                    refusal.row,
+                    refusal.reason,
+                    refusal.number >> 40,
+                    refusal.number & ((1 << 40) - 1),
+                ],
+            )
 
     def _keep_house(self) -> None:
         """Moves on what retention may take, and lets it take."""

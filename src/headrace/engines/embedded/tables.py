@@ -1,4 +1,4 @@
-"""Tables of the embedded roles: changed inside the state's own transaction, so landing is exact."""
+"""Tables that no other system plays: changed in the state's transaction, so landing is exact."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from headrace.engines.kernel.partial import matches
 from headrace.plan.operators import Column, Output, View
 from headrace.values.errors import StateRefused
 from headrace.values.schema import quote
-
-EMBEDDED_ROLES = ("table", "index", "ranking", "wide_table")
 
 
 class EmbeddedTable:

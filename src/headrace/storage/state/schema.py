@@ -27,7 +27,8 @@ create table if not exists meta.dead_letters (
   view varchar, field varchar, reason varchar, value blob, value_bytes bigint, value_digest varchar,
   arrival_time timestamp, epoch bigint, replayed bigint);
 create table if not exists meta.refused_rows (
-  destination varchar, key varchar, reason varchar, epoch bigint, refused_time timestamp);
+  destination varchar, "row" varchar, reason varchar, generation bigint, epoch bigint,
+  noted_time timestamp);
 create table if not exists meta.verdicts (
   epoch bigint, reader varchar, kind varchar, rows blob);
 create table if not exists meta.outbox (

@@ -1,0 +1,62 @@
+"""An output of a job as the systems see it, and the destination that plays it."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from headrace.engines.embedded.engine import JobEngine
+from headrace.plan.operators import TABLE_ROLES, Job, Output, Stream
+from headrace.storage.contract import Destination, Target
+from headrace.storage.lake.lake import DeltaLake
+from headrace.storage.outbound.topic_writer import TopicWriter
+from headrace.storage.systems import Systems
+from headrace.values.schema import quote
+
+LAKE_COLUMNS = (
+    ("_topic", pa.string()),
+    ("_topic_generation", pa.string()),
+    ("_partition", pa.int32()),
+    ("_offset", pa.int64()),
+    ("_replay", pa.int64()),
+    ("_arrival_time", pa.timestamp("us")),
+    ("_epoch", pa.int64()),
+    ("_late", pa.list_(pa.string())),
+)
+FINAL_COLUMNS = (
+    ("_epoch", pa.int64()),
+    ("_correction", pa.bool_()),
+    ("_withdrawn", pa.bool_()),
+)
+
+
+def target_of(job: Job, output: Output) -> Target:
+    """What a system is told of an output."""
+    if output.role in TABLE_ROLES:
+        columns = tuple((c.name, c.type) for c in job.input_of(output).columns)
+    else:
+        columns = (("key", "BLOB"), ("value", "BLOB"))
+    whole = {c.name for c in job.input_of(output).columns if c.key}
+    order = output.order if set(output.key) != whole else ()
+    return Target(job.id, output.name, output.role, columns, output.key, order, output.partitions)
+
+
+def destination_of(engine: JobEngine, systems: Systems, output: Output) -> Destination:
+    """The destination of an output that is not changed in the state itself; not yet open."""
+    if output.role == "lake":
+        lake = systems.data.lake(output.name)
+        return DeltaLake(lake, lake_schema(engine, output), output.partition_by)
+    system = systems.of(output.role)
+    if system is None:
+        return TopicWriter(systems.local_topic(output.name, output.partitions), output.name)
+    return system.destination(target_of(engine.job, output))
+
+
+def lake_schema(engine: JobEngine, output: Output) -> pa.Schema:
+    """The columns of the rows that a lake is given."""
+    reader = engine.job.input_of(output)
+    listed = ", ".join(f"null::{c.type} as {quote(c.name)}" for c in reader.columns)
+    relation = engine.store.connection.sql(f"select {listed} limit 0")
+    schema = relation.to_arrow_table().schema
+    for name, type_ in LAKE_COLUMNS if isinstance(reader, Stream) else FINAL_COLUMNS:
+        schema = schema.append(pa.field(name, type_))
+    return schema

@@ -1,0 +1,126 @@
+"""Which system plays each role of an app: the one that the settings name, else the embedded one.
+
+Built-in systems are listed here; others register under the entry point `headrace.systems`, by the
+scheme of their URL: a callable (url, options) that returns a `contract.System`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TypeAlias
+from urllib.parse import urlsplit
+
+from headrace.storage.contract import Snapshot, System, Target, Topic, TopicSystem
+from headrace.storage.layout import DataDirectory
+from headrace.storage.topics.log import LocalTopic, now_us
+from headrace.values.errors import UsageError, did_you_mean
+from headrace.values.settings import Settings
+
+GROUP = "headrace.systems"
+# Loaded when first asked for: a client library belongs to whoever uses its system.
+_BUILT_IN = {
+    "kafka": "headrace.storage.kafka.system:KafkaSystem",
+    "postgresql": "headrace.storage.postgres.system:PostgresSystem",
+    "postgres": "headrace.storage.postgres.system:PostgresSystem",
+}
+# The setting that names the system of a role.
+_SETTINGS = {"topic": "topics", "table": "tables"}
+
+Maker: TypeAlias = Callable[[str, Mapping[str, str]], System]
+
+
+class Systems:
+    """The systems of one process; each is made once, when it is first asked for."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], int] = now_us) -> None:
+        self.data = DataDirectory(settings.data)
+        self._settings, self._clock = settings, clock
+        self._made: dict[str, System] = {}
+        self._lock = threading.Lock()
+
+    def of(self, role: str) -> System | None:
+        """The system that plays `role`; None for the embedded one.
+
+        Raises UsageError for a URL whose scheme nobody knows.
+        """
+        url = getattr(self._settings, _SETTINGS.get(role, ""), None)
+        if url is None:
+            return None
+        with self._lock:
+            if url not in self._made:
+                scheme = urlsplit(url).scheme
+                options = getattr(self._settings, scheme, None) or {}
+                self._made[url] = maker_of(scheme, _SETTINGS[role])(url, options)
+            return self._made[url]
+
+    def topic(self, name: str, partitions: int) -> Topic:
+        """The topic `name`, to be read. A local one is made where it is missing."""
+        system = self.topics()
+        if system is None:
+            return self.local_topic(name, partitions)
+        return system.topic(name, partitions)
+
+    def local_topic(self, name: str, partitions: int) -> LocalTopic:
+        """The topic `name` in the data directory, made where it is missing."""
+        return LocalTopic.ensure(self.data.topics, name, partitions, clock=self._clock)
+
+    def topics(self) -> TopicSystem | None:
+        """The system that holds the topics; None for the local ones."""
+        system = self.of("topic")
+        if system is not None and not hasattr(system, "topic"):
+            raise UsageError(
+                f"{system.address} holds no topics",
+                remedy="Set topics to a system that does: kafka://host:9092",
+            )
+        return system  # type: ignore[return-value]
+
+    def elsewhere(self, role: str) -> bool:
+        """Whether another system than the embedded one plays `role`."""
+        return self.of(role) is not None
+
+    def snapshots(self, targets: Sequence[Target]) -> dict[str, Snapshot]:
+        """What readers see now of those `targets` that other systems play, by name.
+
+        Targets of one system share a snapshot. Errors as the systems have them; nothing stays
+        open then.
+        """
+        held: dict[str, Snapshot] = {}
+        with ExitStack() as opened:
+            for role in dict.fromkeys(t.role for t in targets):
+                system = self.of(role)
+                mine = [t for t in targets if t.role == role]
+                if system is not None:
+                    snapshot = system.snapshot(mine)
+                    opened.callback(snapshot.close)
+                    held |= dict.fromkeys((t.name for t in mine), snapshot)
+            opened.pop_all()
+        return held
+
+    def close(self) -> None:
+        """Closes what was made."""
+        with self._lock:
+            for system in self._made.values():
+                system.close()
+            self._made.clear()
+
+
+@cache
+def maker_of(scheme: str, setting: str) -> Maker:
+    """What makes the system of a URL's scheme."""
+    if scheme in _BUILT_IN:
+        module, name = _BUILT_IN[scheme].split(":")
+        made: Maker = getattr(import_module(module), name)
+        return made
+    others = {point.name: point for point in entry_points(group=GROUP)}
+    if scheme in others:
+        loaded: Maker = others[scheme].load()
+        return loaded
+    raise UsageError(
+        f"setting {setting!r} names a system {scheme!r} that is not known",
+        remedy=did_you_mean(scheme, [*_BUILT_IN, *others]),
+    )
