@@ -45,6 +45,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "click": ("headrace.cli",),
     "pydantic_settings": ("headrace.values.settings",),
     "pydantic": ("headrace.values.settings",),
+    "confluent_kafka": ("headrace.storage.kafka",),
 }
 
 

@@ -1,0 +1,1 @@
+"""Kafka as topics: read by offset, appended and delivered to by transactions."""

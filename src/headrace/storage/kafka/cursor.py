@@ -1,0 +1,188 @@
+"""A consumer with a position: what it has given, what it holds, and how far it knows the log.
+
+Invariant: of every partition, all committed records from `at` to `known` are in the blocks held,
+in order, and nothing else is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from headrace.storage.contract import RECORDS, Fetched
+from headrace.storage.kafka.cluster import Cluster
+from headrace.storage.kafka.library import library
+from headrace.storage.kafka.problems import is_end, is_missing, is_out_of_range, meaning
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer, KafkaError, Message
+
+# Above this the objects of the client are made faster than they are turned into columns.
+_MESSAGES_MAX = 10_000
+# A partition that was asked for less than it gives waits when this much of it lies here.
+_AHEAD_ROWS_MAX = 200_000
+_CREATED = 1
+_APPENDED = 2
+
+
+class OffsetGone(Exception):
+    """The log does not have the offset that is to be read next from `partition`."""
+
+    def __init__(self, partition: int) -> None:
+        super().__init__(partition)
+        self.partition = partition
+
+
+class TopicGone(Exception):
+    """The topic is not there any more."""
+
+
+class Cursor:
+    """Reads the partitions of `topic` from `start` on; for one thread at a time."""
+
+    def __init__(
+        self, cluster: Cluster, topic: str, start: Sequence[int], clock: Callable[[], int]
+    ) -> None:
+        self._cluster = cluster
+        self._topic = topic
+        self._clock = clock
+        # The group is never joined: a consumer must have a name all the same.
+        self._consumer: Consumer = cluster.reader({"group.id": "headrace-reader"})
+        self._blocks: list[pa.Table] = []
+        self._paused: set[int] = set()
+        self.at: list[int] = []
+        self.known: list[int] = []
+        self.used = time.monotonic()
+        self.go_to(start)
+
+    def go_to(self, start: Sequence[int]) -> None:
+        """Begins anew at `start`."""
+        place = library().TopicPartition
+        self._consumer.unassign()
+        self._consumer.assign([place(self._topic, p, at) for p, at in enumerate(start)])
+        self._blocks, self._paused = [], set()
+        self.at, self.known = list(start), list(start)
+
+    def close(self) -> None:
+        """Ends the consumer."""
+        self._consumer.close()
+
+    @property
+    def rows(self) -> int:
+        """How many records are held."""
+        return sum(block.num_rows for block in self._blocks)
+
+    def fill(self, timeout_seconds: float) -> bool:
+        """Waits for more of the log; whether anything came.
+
+        Raises OffsetGone, TopicGone, and errors of the cluster.
+        """
+        self.used = time.monotonic()
+        with self._cluster.answered(f'reading topic "{self._topic}"'):
+            messages = self._consumer.consume(_MESSAGES_MAX, timeout_seconds)
+        if not messages:
+            return False
+        if any(map(library().Message.error, messages)):
+            messages = self._without_errors(messages)
+        if messages:
+            self._hold(messages)
+        return True
+
+    def reaches(self, stop: Sequence[int]) -> bool:
+        """Whether everything before `stop` is known."""
+        return all(known >= end for known, end in zip(self.known, stop, strict=True))
+
+    def take(self, stop: Sequence[int]) -> Fetched:
+        """What is held before `stop`, by partition and offset; it is given once."""
+        ends = np.array(stop, np.int64)
+        table = pa.concat_tables(self._blocks) if self._blocks else RECORDS.empty_table()
+        partition = table.column("partition").to_numpy()
+        offset = table.column("offset").to_numpy()
+        due = offset < ends[partition]
+        kept: list[pa.Table] = []
+        if not due.all():
+            kept = [table.filter(pa.array(~due))]
+            table = table.filter(pa.array(due))
+            partition, offset = partition[due], offset[due]
+        self._blocks = kept
+        self.at = [max(a, min(k, s)) for a, k, s in zip(self.at, self.known, stop, strict=True)]
+        self._resume()
+        order = np.lexsort((offset, partition))
+        if (np.diff(order) != 1).any():
+            table = table.take(pa.array(order))
+        return Fetched(table.combine_chunks(), list(self.at))
+
+    def hold_back(self, stop: Sequence[int]) -> None:
+        """Lets partitions that are known up to `stop` wait while too much lies here."""
+        if self.rows <= _AHEAD_ROWS_MAX:
+            return
+        done = [p for p, end in enumerate(stop) if self.known[p] >= end and p not in self._paused]
+        place = library().TopicPartition
+        if done:
+            self._consumer.pause([place(self._topic, p) for p in done])
+            self._paused.update(done)
+
+    def _resume(self) -> None:
+        if self._paused:
+            place = library().TopicPartition
+            self._consumer.resume([place(self._topic, p) for p in sorted(self._paused)])
+            self._paused = set()
+
+    def _without_errors(self, messages: list[Message]) -> list[Message]:
+        """The records among `messages`; notes the ends of partitions, raises what is wrong."""
+        records = []
+        ends: list[tuple[int, int]] = []
+        for message in messages:
+            error = message.error()
+            if error is None:
+                records.append(message)
+            elif is_end(error):
+                ends.append((message.partition() or 0, message.offset() or 0))
+            else:
+                self._raise(error, message)
+        if records:
+            self._hold(records)
+        for partition, offset in ends:
+            self.known[partition] = max(self.known[partition], offset)
+        return []
+
+    def _raise(self, error: KafkaError, message: Message) -> None:
+        if is_out_of_range(error):
+            raise OffsetGone(message.partition() or 0)
+        if is_missing(error):
+            raise TopicGone
+        doing = f'Kafka at {self._cluster.address.shown}: reading topic "{self._topic}"'
+        raise meaning(error, doing, self._cluster.words(error))
+
+    def _hold(self, messages: list[Message]) -> None:
+        kind = library().Message
+        count = len(messages)
+        partition = np.fromiter(map(kind.partition, messages), np.int32, count)
+        offset = np.fromiter(map(kind.offset, messages), np.int64, count)
+        columns = [
+            pa.array(partition),
+            pa.array(offset),
+            pa.array(list(map(kind.key, messages)), pa.binary()),
+            pa.array(list(map(kind.value, messages)), pa.binary()),
+            pa.array(self._arrival_us(messages)).cast(pa.timestamp("us")),
+        ]
+        self._blocks.append(pa.table(columns, schema=RECORDS))
+        for p in np.unique(partition).tolist():
+            # Offsets grow within a partition: the last one counts.
+            self.known[p] = int(offset[partition == p][-1]) + 1
+
+    def _arrival_us(self, messages: list[Message]) -> npt.NDArray[np.int64]:
+        """When each record arrived: see docs/decisions on Kafka for records from the future."""
+        stamps = list(map(library().Message.timestamp, messages))
+        count = len(stamps)
+        kinds = np.fromiter(map(itemgetter(0), stamps), np.int8, count)
+        times = np.fromiter(map(itemgetter(1), stamps), np.int64, count) * 1000
+        now_us = self._clock()
+        times = np.where(kinds == _CREATED, np.minimum(times, now_us), times)
+        return np.where((kinds == _CREATED) | (kinds == _APPENDED), times, now_us)

@@ -1,0 +1,134 @@
+"""What Kafka's errors mean: whose fault, and whether trying again helps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from headrace.storage.kafka.library import library
+from headrace.values.errors import HeadraceError, TopicRefused, Unreachable, UsageError
+
+if TYPE_CHECKING:
+    from confluent_kafka import KafkaError
+
+_RIGHTS = (
+    "TOPIC_AUTHORIZATION_FAILED",
+    "GROUP_AUTHORIZATION_FAILED",
+    "CLUSTER_AUTHORIZATION_FAILED",
+    "TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
+)
+_MISSING = ("UNKNOWN_TOPIC_OR_PART", "UNKNOWN_TOPIC_ID", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION")
+_FENCED = ("_FENCED", "PRODUCER_FENCED", "INVALID_PRODUCER_EPOCH")
+_INTERRUPTED = (
+    "_FATAL",
+    "_STATE",
+    "_PURGE_QUEUE",
+    "_PURGE_INFLIGHT",
+    "_GAPLESS_GUARANTEE",
+    "OUT_OF_ORDER_SEQUENCE_NUMBER",
+    "DUPLICATE_SEQUENCE_NUMBER",
+    "UNKNOWN_PRODUCER_ID",
+    "INVALID_TXN_STATE",
+    "INVALID_PRODUCER_ID_MAPPING",
+    "TRANSACTION_ABORTABLE",
+)
+_PASSING = (
+    "NOT_LEADER_FOR_PARTITION",
+    "LEADER_NOT_AVAILABLE",
+    "REPLICA_NOT_AVAILABLE",
+    "KAFKA_STORAGE_ERROR",
+    "FENCED_LEADER_EPOCH",
+    "UNKNOWN_LEADER_EPOCH",
+    "OFFSET_NOT_AVAILABLE",
+)
+_CALL = ("_INVALID_ARG", "INVALID_CONFIG", "INVALID_REQUEST", "UNSUPPORTED_VERSION")
+_REPORTS = ("POLICY_VIOLATION", "INVALID_REPLICATION_FACTOR", "INVALID_PARTITIONS")
+
+
+def _among(error: KafkaError, names: tuple[str, ...]) -> bool:
+    known = library().KafkaError
+    return error.code() in {getattr(known, name) for name in names if hasattr(known, name)}
+
+
+def is_missing(error: KafkaError) -> bool:
+    """Whether the topic, or the partition, is not there."""
+    return _among(error, _MISSING)
+
+
+def is_fenced(error: KafkaError) -> bool:
+    """Whether another producer took the transactional id, or the broker gave up waiting."""
+    return _among(error, _FENCED)
+
+
+def is_interrupted(error: KafkaError) -> bool:
+    """Whether the producer cannot go on, though a new one might."""
+    return _among(error, _INTERRUPTED)
+
+
+def is_passing(error: KafkaError) -> bool:
+    """Whether the same request may be answered in a moment."""
+    return _among(error, _PASSING)
+
+
+def is_end(error: KafkaError) -> bool:
+    """Whether it only says that a partition has nothing more for now."""
+    return bool(error.code() == library().KafkaError._PARTITION_EOF)
+
+
+def is_out_of_range(error: KafkaError) -> bool:
+    """Whether the offset asked for is not, or no longer, in the log."""
+    return _among(error, ("_AUTO_OFFSET_RESET", "OFFSET_OUT_OF_RANGE"))
+
+
+def is_present(error: KafkaError) -> bool:
+    """Whether the topic to be made is there already."""
+    return _among(error, ("TOPIC_ALREADY_EXISTS",))
+
+
+def meaning(error: KafkaError, doing: str, words: str) -> HeadraceError:
+    """The error to raise; `doing` is what was tried ("reading topic x"), `words` Kafka's own."""
+    what = f"{doing} failed: {words}"
+    if _among(error, _RIGHTS):
+        return TopicRefused(what, remedy="Grant the user the right, or use another user.")
+    if _among(error, _CALL + _REPORTS):
+        return UsageError(what, remedy="Correct the properties kafka.… in the profile.")
+    return Unreachable(what)
+
+
+def missing(name: str, where: str) -> TopicRefused:
+    """The error for a topic that is not there."""
+    return TopicRefused(
+        f'There is no topic "{name}" at {where}',
+        remedy="Make what is missing with: headrace run APP --create-topics",
+    )
+
+
+def made_again(name: str, where: str) -> TopicRefused:
+    """The error for a topic that is another one than before."""
+    return TopicRefused(
+        f'Topic "{name}" at {where} was deleted and made again since it was read first',
+        remedy="Go on with the new one: headrace state reset APP",
+    )
+
+
+def other_partitions(name: str, there: int, declared: int) -> TopicRefused:
+    """The error for a topic that places keys otherwise than declared."""
+    return TopicRefused(
+        f'Topic "{name}" has {there} partitions, not {declared}: keys would move to others',
+        remedy=f"Declare {there} partitions, or use another topic.",
+    )
+
+
+def out_of_range(name: str, partition: int, offset: int, begin: int, end: int) -> TopicRefused:
+    """The error for an offset that is not in the log."""
+    if offset < begin:
+        return TopicRefused(
+            f'Topic "{name}" no longer has offset {offset} of partition {partition}: '
+            f"retention has removed everything before {begin}",
+            remedy="Rebuild from the lake, or begin at an offset that is there: "
+            "headrace state reset APP",
+        )
+    return TopicRefused(
+        f'Topic "{name}" ends at offset {end} of partition {partition}, but offset {offset} was '
+        "read before: the cluster has lost records, or is another one",
+        remedy="Restore the cluster, or begin again: headrace state reset APP",
+    )

@@ -1,0 +1,44 @@
+"""Topics as they are at one moment, for readers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+
+from headrace.storage.contract import RECORDS, Target
+from headrace.storage.kafka.topic import KafkaTopic
+from headrace.values.errors import UsageError
+
+_PIECE_RECORDS = 100_000
+
+
+class KafkaSnapshot:
+    """What the topics of `targets` hold when it is made; used by one thread."""
+
+    def __init__(self, topics: Sequence[KafkaTopic]) -> None:
+        self._topics = {topic.name: topic for topic in topics}
+        self._ends = {topic.name: topic.end_offsets() for topic in topics}
+
+    def rows(self, target: Target) -> pa.RecordBatchReader:
+        """The records of the topic, as RECORDS, in pieces; errors as KafkaTopic."""
+        topic = self._topics.get(target.name)
+        if topic is None:
+            raise UsageError(f'The snapshot was not made of topic "{target.name}"')
+        return pa.RecordBatchReader.from_batches(RECORDS, self._pieces(topic))
+
+    def ends(self, target: Target) -> list[int]:
+        """Where the topic ended at the moment, by partition."""
+        return list(self._ends[target.name])
+
+    def close(self) -> None:
+        """Ends the connections."""
+        for topic in self._topics.values():
+            topic.close()
+
+    def _pieces(self, topic: KafkaTopic) -> Iterator[pa.RecordBatch]:
+        at, stop = topic.begin_offsets(), self._ends[topic.name]
+        while any(a < s for a, s in zip(at, stop, strict=True)):
+            fetched = topic.fetch(at, stop, records_max=_PIECE_RECORDS)
+            at = fetched.next_offsets
+            yield from fetched.records.to_batches()

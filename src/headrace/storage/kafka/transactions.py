@@ -1,0 +1,197 @@
+"""Transactions under one transactional id: all of what is sent in one is seen, or nothing.
+
+Invariant: after `begin_anew` no transaction of this id is open, and what earlier producers of
+it began is committed or aborted for good, so that a look at what is there decides.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from headrace.storage.kafka.cluster import Cluster
+from headrace.storage.kafka.library import library
+from headrace.storage.kafka.problems import is_fenced, is_interrupted, meaning
+from headrace.values.points import reach
+
+if TYPE_CHECKING:
+    from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+_BLOCK_ROWS = 20_000
+_WAITING_ROWS_MAX = 200_000
+_WAITING_BYTES_MAX = 256 << 20
+_POLL_SECONDS = 0.05
+_ABORT_SECONDS = 2.0
+
+
+class Interrupted(Exception):
+    """The transaction's outcome is unknown, or it was aborted by someone else; look and repeat."""
+
+
+class Transactions:
+    """A transactional producer that is made anew when it is lost; for one thread at a time."""
+
+    def __init__(self, cluster: Cluster, transactional_id: str) -> None:
+        self._cluster = cluster
+        self._id = transactional_id
+        self._producer: Producer | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a producer that nobody has fenced as far as is known."""
+        return self._producer is not None
+
+    def begin_anew(self) -> None:
+        """Takes the transactional id: fences all others of it, ends what they began.
+
+        Raises Unreachable, or UsageError and TopicRefused for properties and rights.
+        """
+        self.close()
+        self._producer = self._cluster.writer(self._id)
+        try:
+            self._producer.init_transactions(self._cluster.answer_seconds)
+        except library().KafkaException as error:
+            raise self._failed(error, "taking the transactional id") from error
+        reach("kafka.initialised")
+
+    def run(self, send: Callable[[Sending], None], doing: str) -> dict[int, int]:
+        """Commits all that `send` sends; the offset of the first row, by partition of `rows`.
+
+        Raises Interrupted when it has to be looked whether it is there, Unreachable without an
+        answer, in which case the same holds; needs `begin_anew` after either.
+        """
+        producer = self._producer
+        assert producer is not None
+        kafka = library()
+        try:
+            producer.begin_transaction()
+            reach("kafka.transaction.begun")
+            sending = Sending(self._cluster, producer, doing)
+            send(sending)
+            self._commit(producer)
+        except kafka.KafkaException as error:
+            raise self._failed(error, doing) from error
+        except BaseException:
+            self.close()
+            raise
+        return sending.first
+
+    def close(self) -> None:
+        """Lets the producer go; what it had begun ends with the next one of its id."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            # Nothing may be sent any more: destroying it would wait for that.
+            producer.purge()
+
+    def _commit(self, producer: Producer) -> None:
+        deadline = time.monotonic() + self._cluster.answer_seconds
+        while True:
+            left = max(deadline - time.monotonic(), 0.1)
+            try:
+                producer.commit_transaction(left)
+            except library().KafkaException as error:
+                if not error.args[0].retriable() or time.monotonic() >= deadline:
+                    raise
+            else:
+                return
+
+    def _failed(self, error: KafkaException, doing: str) -> Exception:
+        kafka_error = error.args[0]
+        producer = self._producer
+        if producer is not None and kafka_error.txn_requires_abort():
+            with suppress(library().KafkaException):
+                producer.abort_transaction(_ABORT_SECONDS)
+        self.close()
+        if is_fenced(kafka_error) or is_interrupted(kafka_error):
+            return Interrupted(self._cluster.words(kafka_error))
+        doing = f"Kafka at {self._cluster.address.shown}: {doing}"
+        return meaning(kafka_error, doing, self._cluster.words(kafka_error))
+
+
+class Sending:
+    """Sends inside a transaction that is open."""
+
+    def __init__(self, cluster: Cluster, producer: Producer, doing: str) -> None:
+        self._cluster = cluster
+        self._producer = producer
+        self._doing = doing
+        self.first: dict[int, int] = {}
+
+    def record(self, topic: str, key: bytes, value: bytes | None) -> None:
+        """One record to partition 0."""
+        self._producer.produce(topic, value=value, key=key, partition=0)
+
+    def rows(self, topic: str, batch: pa.RecordBatch, counts: list[int]) -> None:
+        """Rows with `key`, `value`, and perhaps `timestamp` and `headers`, grouped by partition."""
+        at = 0
+        for partition, count in enumerate(counts):
+            for first in range(at, at + count, _BLOCK_ROWS):
+                block = batch.slice(first, min(_BLOCK_ROWS, at + count - first))
+                self._until_waiting(_WAITING_ROWS_MAX)
+                self._block(topic, block, partition)
+            at += count
+
+    def finish(self) -> None:
+        """Returns when the brokers have everything that was sent."""
+        self._until_waiting(0)
+
+    def _block(self, topic: str, block: pa.RecordBatch, partition: int) -> None:
+        if "headers" in block.schema.names or not hasattr(self._producer, "produce_batch"):
+            self._one_by_one(topic, block, partition)
+            return
+        keys, values = block.column("key").to_pylist(), block.column("value").to_pylist()
+        messages: list[dict[str, object]]
+        messages = [{"key": k, "value": v} for k, v in zip(keys, values, strict=True)]
+        if "timestamp" in block.schema.names:
+            for message, time_ms in zip(messages, _milliseconds(block), strict=True):
+                message["timestamp"] = time_ms
+        if partition not in self.first:
+            messages[0]["callback"] = self._landed
+        if self._producer.produce_batch(topic, messages, partition=partition) < len(messages):
+            errors = [m["_error"] for m in messages if "_error" in m]
+            raise library().KafkaException(errors[0])
+
+    def _one_by_one(self, topic: str, block: pa.RecordBatch, partition: int) -> None:
+        count = block.num_rows
+        names = block.schema.names
+        times = _milliseconds(block) if "timestamp" in names else [0] * count
+        none: list[None] = [None] * count
+        headers = block.column("headers").to_pylist() if "headers" in names else none
+        keys, values = block.column("key").to_pylist(), block.column("value").to_pylist()
+        for i in range(count):
+            listed = [(h["key"], h["value"]) for h in headers[i] or ()] or None
+            self._producer.produce(
+                topic,
+                value=values[i],
+                key=keys[i],
+                partition=partition,
+                timestamp=times[i],
+                headers=listed,
+                on_delivery=self._landed if partition not in self.first else None,
+            )
+
+    def _landed(self, error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            self.first.setdefault(message.partition() or 0, message.offset() or 0)
+
+    def _until_waiting(self, rows_max: int) -> None:
+        """Waits until no more than so many rows wait; raises when it does not go on."""
+        waiting = len(self._producer)
+        last = time.monotonic()
+        while waiting > rows_max:
+            left = self._producer.flush(_POLL_SECONDS)
+            now = time.monotonic()
+            if left < waiting:
+                waiting, last = left, now
+            elif now - last > self._cluster.answer_seconds:
+                raise self._cluster.silent(self._doing)
+
+
+def _milliseconds(block: pa.RecordBatch) -> list[int]:
+    """Kafka's timestamps; 0 lets the client set its own."""
+    times = block.column("timestamp").cast(pa.int64()).to_pylist()
+    return [0 if time_us is None else time_us // 1000 for time_us in times]
