@@ -43,6 +43,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "typer": ("headrace.cli",),
     "rich": ("headrace.cli",),
     "click": ("headrace.cli",),
+    "psycopg": ("headrace.storage.postgres",),
     "pydantic_settings": ("headrace.values.settings",),
     "pydantic": ("headrace.values.settings",),
     "confluent_kafka": ("headrace.storage.kafka",),

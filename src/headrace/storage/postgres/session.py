@@ -1,0 +1,104 @@
+"""One connection to PostgreSQL, made when it is needed and made anew when it was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from headrace.storage.postgres.address import Address, check_options, driver
+from headrace.storage.postgres.failures import translated
+from headrace.values.errors import HeadraceError
+
+# Where the URL says nothing else: a peer that vanished is noticed within half a minute.
+_DEFAULTS = {
+    "connect_timeout": "10",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+}
+_NAME_BYTES_MAX = 63
+LOCK_TIMEOUT_SECONDS = 10.0
+# A process that stopped in the middle must not hold the mark's lock for ever.
+_IDLE_TIMEOUT_SECONDS = 60.0
+
+
+def connect(address: Address, name: str, *, lock_seconds: float = LOCK_TIMEOUT_SECONDS) -> Any:
+    """A new connection, in UTC, that waits `lock_seconds` for a lock; `name` shows at the server.
+
+    Raises what the client library raises, UsageError for options that it does not know.
+    """
+    psycopg = driver()
+    check_options(address)
+    given = psycopg.conninfo.conninfo_to_dict(address.dsn)
+    options = {key: value for key, value in _DEFAULTS.items() if key not in given}
+    connection = psycopg.connect(
+        address.dsn, **options, autocommit=True, client_encoding="UTF8", prepare_threshold=None
+    )
+    with connection.transaction():
+        for setting, value in (
+            ("application_name", application_name(name)),
+            ("TimeZone", "UTC"),
+            ("lock_timeout", f"{int(lock_seconds * 1000)}ms"),
+            ("idle_in_transaction_session_timeout", f"{int(_IDLE_TIMEOUT_SECONDS)}s"),
+        ):
+            connection.execute("select set_config(%s, %s, false)", (setting, value))
+        connection.execute(
+            "select set_config('synchronous_commit', 'on', false) "
+            "where current_setting('synchronous_commit') not in ('on', 'remote_apply')"
+        )
+    return connection
+
+
+def application_name(name: str) -> str:
+    """`name` as the server shows it: ASCII, 63 bytes."""
+    plain = "".join(c if " " <= c <= "~" else "?" for c in f"headrace {name}")
+    return plain[:_NAME_BYTES_MAX]
+
+
+class Session:
+    """A connection under a name; errors come out as Headrace's, in words."""
+
+    def __init__(self, address: Address, name: str, lock_seconds: float) -> None:
+        self.address, self.name = address, name
+        self._lock_seconds = lock_seconds
+        self._connection: Any = None
+        self.times_connected = 0
+
+    @contextmanager
+    def use(self, doing: str, *, opening: bool = False) -> Iterator[Any]:
+        """The connection, connected if need be, outside a transaction.
+
+        After an error the transaction is rolled back, and a connection that is lost forgotten.
+        """
+        psycopg = driver()
+        try:
+            if self._connection is None:
+                self._connection = connect(self.address, self.name, lock_seconds=self._lock_seconds)
+                self.times_connected += 1
+            yield self._connection
+        except psycopg.Error as error:
+            self._recover()
+            raise translated(error, self.address, doing, opening=opening) from None
+        except HeadraceError:
+            self._recover()
+            raise
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Lets the connection go; the next use makes another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(Exception):
+                connection.close()
+
+    def _recover(self) -> None:
+        if self._connection is None:
+            return
+        try:
+            self._connection.rollback()
+        except driver().Error:
+            self.close()

@@ -1,0 +1,212 @@
+"""A job's output into a table of PostgreSQL: rows and mark in one transaction.
+
+Invariants: the output's row in `headrace_marks` is locked and compared before anything changes; a
+number lands once, however often it is delivered; after a newer start has opened the output, older
+ones change nothing; readers see a table before a delivery or after it, also when it is replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from headrace.storage.contract import Mark, Refusal, Target
+from headrace.storage.postgres.address import Address, driver
+from headrace.storage.postgres.changes import Changes
+from headrace.storage.postgres.failures import is_changed_table, is_locked
+from headrace.storage.postgres.landing import Landing
+from headrace.storage.postgres.marks import Ledger, Present
+from headrace.storage.postgres.opening import check_table, prepare
+from headrace.storage.postgres.session import LOCK_TIMEOUT_SECONDS, Session, application_name
+from headrace.storage.postgres.shape import Shape
+from headrace.storage.postgres.staged import stage
+from headrace.values.errors import StateRefused
+from headrace.values.points import reach
+
+
+class PostgresTable:
+    """The destination for a target of the role table.
+
+    Raises DefinitionError where its names or types have no place in PostgreSQL.
+    """
+
+    def __init__(
+        self, address: Address, target: Target, *, lock_seconds: float = LOCK_TIMEOUT_SECONDS
+    ) -> None:
+        self.target = target
+        self._shape = Shape(target)
+        self._address = address
+        self._session = Session(address, f"{target.job}/{target.name}", lock_seconds)
+        self._incarnation = -1
+        self._last: Mark | None = None
+        self._staged_on = 0
+        self._schema = ""
+        self._local = duckdb.connect(config={"threads": 1})
+
+    def open(self, job: str, incarnation: int) -> Mark | None:
+        """Makes or checks the table, fences older incarnations, returns the mark that is there.
+
+        A table that was dropped is made again, and has no mark. Raises StateRefused when a newer
+        incarnation or another job has it, when the table does not fit or a right is missing, and
+        Unreachable.
+        """
+        if job != self.target.job:
+            raise StateRefused(f'{self._named} belongs to the job "{self.target.job}", not "{job}"')
+        self._incarnation = incarnation
+        with self._session.use(f"open {self._named.lower()}", opening=True) as connection:
+            self._schema = prepare(connection, self._shape, self._address.schema)
+            reach("postgres.created")
+            self._check_owner(self._ledger.read(connection, lock=False))
+            try:
+                self._last = self._take(connection)
+            except driver().Error as error:
+                if not is_locked(error):
+                    raise
+                self._end_older(connection)
+                self._last = self._take(connection)
+        reach("postgres.opened")
+        return self._last
+
+    def deliver(self, rows: pa.Table, mark: Mark) -> int:
+        """Lands `rows` and `mark` in one transaction; how many rows were not refused.
+
+        A mark of a greater generation replaces the table. Raises StateRefused when another start
+        took over or the table was changed, Unreachable when trying again may help.
+        """
+        if mark.job != self.target.job:
+            raise StateRefused(f'{self._named} is of "{self.target.job}", not of "{mark.job}"')
+        with self._session.use(f"deliver to {self._named.lower()}") as connection:
+            self._make_staging(connection)
+            try:
+                landed = self._land(connection, rows, mark)
+            except driver().Error as error:
+                if is_changed_table(error):
+                    check_table(connection, self._shape, self._schema)
+                raise
+        reach("postgres.committed")
+        if self._last is None or mark.number > self._last.number:
+            self._last = mark
+        return landed
+
+    def refusals(self, after: int) -> Sequence[Refusal]:
+        """The rows refused with marks whose number is greater than `after`, in their order."""
+        with self._session.use(f"read the refused rows of {self._named.lower()}") as connection:
+            return self._ledger.refusals(connection, after)
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._session.close()
+
+    @property
+    def _named(self) -> str:
+        return f'Table "{self.target.name}"'
+
+    @property
+    def _ledger(self) -> Ledger:
+        return Ledger(self._schema, self.target.job, self.target.name)
+
+    @property
+    def _changes(self) -> Changes:
+        return Changes(self._shape, self._schema)
+
+    def _take(self, connection: Any) -> Mark | None:
+        """Takes the output for this incarnation; the mark that is there."""
+        with connection.transaction():
+            present = self._ledger.read(connection, lock=True)
+            self._check_owner(present)
+            mark = None if present is None else present.mark
+            if mark is None:
+                self._check_empty(connection)
+            self._ledger.begin(connection, self._incarnation)
+        return mark
+
+    def _check_owner(self, present: Present | None) -> None:
+        """Raises StateRefused when the output is another job's or a newer start's."""
+        if present is None:
+            return
+        if present.job != self.target.job:
+            raise StateRefused(
+                f'{self._named} belongs to the job "{present.job}"',
+                remedy="Name the output otherwise, or give the job a schema of its own: "
+                "postgresql://…/database?schema=NAME",
+            )
+        if present.incarnation > self._incarnation:
+            raise StateRefused(
+                f'{self._named} was taken over: the job "{self.target.job}" runs elsewhere, as its '
+                f"start number {present.incarnation} (this one is number {self._incarnation})",
+                remedy="Run it with the data directory that it was run with before; this one "
+                "delivers nothing.",
+            )
+
+    def _check_empty(self, connection: Any) -> None:
+        (filled,) = connection.execute(
+            f"select exists (select from {self._changes.table})"
+        ).fetchone()
+        if filled:
+            raise StateRefused(
+                f'{self._named} has rows that the job "{self.target.job}" did not write',
+                remedy=f"Empty it (truncate {self._changes.table};), or name the output otherwise.",
+            )
+
+    def _end_older(self, connection: Any) -> None:
+        """Ends connections that an older start of this output left in the middle of something."""
+        connection.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where application_name = %s "
+            "and datname = current_database() and usename = current_user "
+            "and pid <> pg_backend_pid()",
+            (application_name(self._session.name),),
+        )
+
+    def _make_staging(self, connection: Any) -> None:
+        if self._staged_on == self._session.times_connected:
+            return
+        with connection.transaction():
+            # A pool may hand on a connection on which somebody was before.
+            connection.execute("drop table if exists pg_temp.headrace_staging")
+            connection.execute("drop table if exists pg_temp.headrace_failed")
+            for statement in self._changes.staging_sql():
+                connection.execute(statement)
+        self._staged_on = self._session.times_connected
+
+    def _land(self, connection: Any, rows: pa.Table, mark: Mark) -> int:
+        count: int = rows.num_rows
+        with connection.transaction():
+            present = self._there(self._ledger.read(connection, lock=True), mark)
+            if present is not None and mark.number <= present.number:
+                return count - self._ledger.refused_count(connection, mark.number)
+            if present is not None and mark.generation > present.generation:
+                connection.execute(f"delete from {self._changes.table}")
+                reach("postgres.emptied")
+            connection.execute("set constraints all immediate")
+            staged = stage(rows, self.target, self._local)
+            reasons = Landing(self._shape, self._changes, connection, self._local).land(staged)
+            if reasons:
+                refused = staged.refused(reasons, self.target.key, self._local)
+                self._ledger.refuse(connection, mark.number, refused)
+            reach("postgres.applied")
+            landed = count - len(reasons)
+            self._ledger.write(connection, mark, self._incarnation, count, landed)
+            reach("postgres.marked")
+        return landed
+
+    def _there(self, present: Present | None, mark: Mark) -> Mark | None:
+        """The mark that is there; StateRefused unless this writer left it, or `mark` itself."""
+        self._check_owner(present)
+        number = -1 if present is None or present.mark is None else present.mark.number
+        expected = -1 if self._last is None else self._last.number
+        if present is None or number < expected:
+            raise StateRefused(
+                f"{self._named} lost deliveries that it had taken: the database is an older one, "
+                "restored from a backup or failed over",
+                remedy="Start the job again: it looks at what is there and delivers the rest.",
+            )
+        if number not in (expected, mark.number):
+            raise StateRefused(
+                f'{self._named} was taken over: the job "{self.target.job}" runs elsewhere, as '
+                "another process with the same state",
+                remedy="Let one of them run only; this one delivers nothing more.",
+            )
+        return present.mark
