@@ -29,11 +29,20 @@ def partial_sql(view: View, placed: str) -> str:
     Rows that were not applied meet in one row per verdict: the counters come from the same pass.
     """
     groups = [f"case when _verdict = 0 then {c} end as {c}" for c in ("_slice", *key_names(view))]
+    return _grouped(view, ["_verdict", *groups], placed, first=1)
+
+
+def applied_partial_sql(view: View, kept: str) -> str:
+    """The same over a relation of rows that are all applied: half the work."""
+    return _grouped(view, ["0 as _verdict", "_slice", *key_names(view)], kept, first=2)
+
+
+def _grouped(view: View, groups: Sequence[str], rows: str, *, first: int) -> str:
+    """Groups by those of `groups` (all of the columns before the counts) from `first` on."""
     states = [f"{c.partial} as {c.name}" for c in state_columns(view)]
-    chosen = ", ".join(["_verdict", *groups, "count(*) as _n", *states])
-    count = 2 + len(view.keys)
-    by = ", ".join(str(i + 1) for i in range(count))
-    return f"select {chosen} from {placed} group by {by}"
+    chosen = ", ".join([*groups, "count(*) as _n", *states])
+    by = ", ".join(str(i) for i in range(first, len(groups) + 1))
+    return f"select {chosen} from {rows} group by {by}"
 
 
 def applied_sql(view: View, partial: str) -> str:

@@ -40,11 +40,17 @@ class Segment:
 
 @dataclass(frozen=True)
 class Placed:
-    """The whole placing of a view: segments in order, and the texts of what may fail."""
+    """The whole placing of a view: segments in order, and the texts of what may fail.
+
+    `kept` is SQL for the rows that are applied where nothing is late, if the only other verdict
+    is that of one filter, `left_out`; that gives their number too.
+    """
 
     segments: tuple[Segment, ...]
     failures: tuple[str, ...]
     reasons: dict[int, str] = field(default_factory=dict)
+    kept: str | None = None
+    left_out: int = 0
 
     @property
     def simple(self) -> bool:
@@ -63,7 +69,11 @@ def place(reader: View | Stream, columns: Sequence[str]) -> Placed:
     if isinstance(reader, View):
         rows = _late(reader.window, project(_needs(reader), rows, failures))
     segments.append(Segment(rows.sql(), None, rows.columns))
-    return Placed(tuple(segments), tuple(failures.texts), reasons)
+    made = Placed(tuple(segments), tuple(failures.texts), reasons)
+    if rows.filters is None or len(rows.filters) > 1:
+        return made
+    left_out = [verdicts.code(verdicts.FILTERED, index) for index, _ in rows.filters]
+    return replace(made, kept=rows.kept_sql(), left_out=left_out[0] if left_out else 0)
 
 
 def pane_us(window: Tumble | Slide) -> tuple[int, int]:

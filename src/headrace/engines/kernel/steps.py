@@ -46,7 +46,8 @@ class Select:
     """Rows as one SELECT that takes in further steps while it can.
 
     `named` are (SQL, name) of the user columns; `plain` says that they are those of `source`,
-    unchanged, so that what a step reads stands there too. `decided` are the WHENs of the verdict.
+    unchanged, so that what a step reads stands there too. `decided` are the WHENs of the verdict,
+    `filters` (step, condition) of those that filter; None where it cannot be told any more.
     A SELECT inside a SELECT for every step would be the same, but planned several times longer.
     """
 
@@ -56,6 +57,7 @@ class Select:
     plain: bool = True
     decided: tuple[str, ...] = ("when _verdict <> 0 then _verdict",)
     more: str = ""
+    filters: tuple[tuple[int, str], ...] | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -63,10 +65,18 @@ class Select:
 
     def sql(self) -> str:
         """The SELECT."""
-        own = ", ".join(self.own)
-        named = "".join(f", {sql} as {quote(name)}" for sql, name in self.named)
         verdict = f"case {' '.join(self.decided)} else 0 end" if self.decided else "0"
-        return f"select {own}{named}, {verdict} as _verdict{self.more} from {self.source}"
+        return f"select {self._chosen}, {verdict} as _verdict{self.more} from {self.source}"
+
+    def kept_sql(self) -> str:
+        """The SELECT of the rows that no filter leaves out, if nothing else decides about them."""
+        where = " and ".join(f"({condition})" for _, condition in self.filters or ()) or "true"
+        return f"select {self._chosen}, 0 as _verdict{self.more} from {self.source} where {where}"
+
+    @property
+    def _chosen(self) -> str:
+        named = "".join(f", {sql} as {quote(name)}" for sql, name in self.named)
+        return ", ".join(self.own) + named
 
     def with_verdict(self, when: str, more: str = "") -> Select:
         """One more verdict, of what stands in the source; `more` are further columns."""
@@ -76,7 +86,7 @@ class Select:
 def begin(events: str, columns: Sequence[str]) -> Select:
     """Rows of `events` before the first step: nothing has been decided yet."""
     own = tuple("0::bigint as _pos" if c == "_pos" else c for c in OWN)
-    return Select(events, _plain(columns), own, decided=())
+    return Select(events, _plain(columns), own, decided=(), filters=())
 
 
 def again(sql: str, columns: Sequence[str]) -> Select:
@@ -114,6 +124,8 @@ def _filter(step: Filter, index: int, rows: Select, failures: Failures) -> Selec
     out = verdicts.code(verdicts.FILTERED, index)
     if not condition.can_fail:
         rows = rows if rows.plain else again(rows.sql(), rows.columns)
+        if rows.filters is not None:
+            rows = replace(rows, filters=(*rows.filters, (index, condition.sql)))
         return rows.with_verdict(f"when ({condition.sql}) is not true then {out}")
     failed = verdicts.code(verdicts.FAILED, failures.add(condition))
     new = (

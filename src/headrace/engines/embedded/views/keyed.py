@@ -63,13 +63,21 @@ class KeyedView:
 
         Returns their states by verdict, slice and key, and how many of those were applied.
         """
-        placed = self.placing.rows(connection, batch)
-        sql = partial.partial_sql(self.view, placed)
+        kept = self.placing.kept(batch)
+        if kept is None:
+            placed = self.placing.rows(connection, batch)
+            sql = partial.partial_sql(self.view, placed)
+        else:
+            placed, sql = kept, partial.applied_partial_sql(self.view, kept)
         part = make_temp(connection, temp_name(self.view.name, "part"), sql)
         rows = connection.execute(
             f"select _verdict, sum(_n)::bigint, count(*) from {part} group by 1"
         ).fetchall()
-        tally(connection, self.placing, placed, {v: n for v, n, _ in rows}, outcome)
+        counted = {verdict: n for verdict, n, _ in rows}
+        left_out = len(batch.events) - sum(counted.values())
+        if kept is not None and left_out:
+            counted[self.placing.placed.left_out] = left_out
+        tally(connection, self.placing, placed, counted, outcome)
         return part, sum(groups for verdict, _, groups in rows if verdict == 0)
 
     def _merge(self, connection: duckdb.DuckDBPyConnection, part: str) -> str:

@@ -64,6 +64,12 @@ class Placing:
                 rows = make_temp(connection, temp_name(self.reader.name, "rows"), sql)
         return rows
 
+    def kept(self, batch: Batch) -> str | None:
+        """The rows that are applied, where one filter alone decides; None where others do too."""
+        if self.placed.kept is None or batch.late_possible:
+            return None
+        return f"({self.placed.kept.replace(SOURCE, batch.relation)})"
+
     def _memory(self, index: int) -> str:
         return state_name(self.reader.name, f"seen{index}")
 
