@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from headrace.storage.kafka.cluster import About, Cluster
 from headrace.storage.kafka.compacted import Compacted
+from headrace.storage.kafka.sizes import batch_settings, check_sizes, row_bytes_max
 from headrace.storage.kafka.transactions import Interrupted, Sending, Transactions
 from headrace.storage.topics.producers import ProducerState
 from headrace.storage.topics.rows import Column, Rows, rows_of
@@ -45,6 +46,7 @@ class Appender:
         self._producer = ""
         self._transactions: Transactions | None = None
         self._last = -1
+        self._bytes_max: int | None = None
 
     def producers(self) -> dict[str, ProducerState]:
         """The last append of every producer."""
@@ -64,6 +66,9 @@ class Appender:
         """As KafkaTopic.append_numbered."""
         rows = rows_of(values, keys, partition, extras, partitions=self._about.partitions)
         with self._lock:
+            if self._bytes_max is None:
+                self._bytes_max = row_bytes_max(self._cluster, self._about.name)
+            check_sizes(rows.table, self._bytes_max, self._about.name)
             for _ in range(_TRIES):
                 try:
                     if self._producer != producer or not self._transactions_ready():
@@ -109,7 +114,8 @@ class Appender:
         self._noted.ensure()
         self._producer = producer
         name = f"headrace-append/{self._about.name}/{producer}"
-        self._transactions = Transactions(self._cluster, name)
+        settings = batch_settings(self._bytes_max or 0)
+        self._transactions = Transactions(self._cluster, name, settings)
         self._transactions.begin_anew()
         state = self._states(settled=True).get(producer)
         self._last = -1 if state is None else state.sequence

@@ -78,9 +78,9 @@ class Cluster:
         consumer: Consumer = self._made(library().Consumer, _READING, fixed)
         return consumer
 
-    def writer(self, transactional_id: str) -> Producer:
+    def writer(self, transactional_id: str, owned: Mapping[str, Any]) -> Producer:
         """A transactional producer, not initialised yet."""
-        fixed = {"transactional.id": transactional_id}
+        fixed = {"transactional.id": transactional_id, **owned}
         producer: Producer = self._made(library().Producer, _WRITING, fixed)
         return producer
 
@@ -103,13 +103,14 @@ class Cluster:
                 self._id = str(self._result(answer).cluster_id)
         return self._id
 
-    def about(self, name: str) -> About:
+    def about(self, name: str, timeout_seconds: float | None = None) -> About:
         """The topic `name`; TopicRefused where there is none, Unreachable without an answer."""
         kafka = library()
         cluster = self.cluster_id()
+        timeout = timeout_seconds or self.answer_seconds
         with self.answered(f'looking at topic "{name}"', name):
             asked = self.admin().describe_topics(
-                kafka.TopicCollection([name]), request_timeout=self.answer_seconds
+                kafka.TopicCollection([name]), request_timeout=timeout
             )
             found = self._result(asked[name])
         return About(name, f"{cluster}/{found.topic_id}", len(found.partitions))

@@ -85,9 +85,11 @@ class Cursor:
         """
         self.used = time.monotonic()
         with self._cluster.answered(f'reading topic "{self._topic}"'):
-            messages = self._consumer.consume(_MESSAGES_MAX, timeout_seconds)
-        if not messages:
-            return False
+            # Taking many waits until there are so many: the first is waited for alone.
+            first = self._consumer.poll(timeout_seconds)
+            if first is None:
+                return False
+            messages = [first, *self._consumer.consume(_MESSAGES_MAX - 1, 0)]
         if any(map(library().Message.error, messages)):
             messages = self._without_errors(messages)
         if messages:

@@ -178,15 +178,18 @@ class KafkaTopic:
         self._appender.close()
 
     def _fill(self, cursor: Cursor, stop: Sequence[int], records_max: int) -> None:
-        last = time.monotonic()
+        last = looked = time.monotonic()
         while not cursor.reaches(stop) and cursor.rows < records_max:
+            now = time.monotonic()
             if self._receive(cursor, _POLL_SECONDS):
-                last = time.monotonic()
+                last = looked = now
                 cursor.hold_back(stop)
-            elif time.monotonic() - last > self._cluster.answer_seconds:
-                # Is it the topic, or the cluster?
-                self._look()
+            elif now - last > self._cluster.answer_seconds:
                 raise self._cluster.silent(f'reading topic "{self.name}"')
+            elif now - looked > _LOOK_SECONDS:
+                # A topic that is gone is silent too.
+                self._look()
+                looked = now
 
     def _receive(self, cursor: Cursor, timeout_seconds: float) -> bool:
         try:

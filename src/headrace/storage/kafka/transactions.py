@@ -7,7 +7,7 @@ it began is committed or aborted for good, so that a look at what is there decid
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ import pyarrow as pa
 from headrace.storage.kafka.cluster import Cluster
 from headrace.storage.kafka.library import library
 from headrace.storage.kafka.problems import is_fenced, is_interrupted, meaning
+from headrace.values.errors import Unreachable
 from headrace.values.points import reach
 
 if TYPE_CHECKING:
@@ -35,9 +36,12 @@ class Interrupted(Exception):
 class Transactions:
     """A transactional producer that is made anew when it is lost; for one thread at a time."""
 
-    def __init__(self, cluster: Cluster, transactional_id: str) -> None:
+    def __init__(
+        self, cluster: Cluster, transactional_id: str, settings: Mapping[str, int] | None = None
+    ) -> None:
         self._cluster = cluster
         self._id = transactional_id
+        self.settings = settings or {}
         self._producer: Producer | None = None
 
     @property
@@ -51,7 +55,7 @@ class Transactions:
         Raises Unreachable, or UsageError and TopicRefused for properties and rights.
         """
         self.close()
-        self._producer = self._cluster.writer(self._id)
+        self._producer = self._cluster.writer(self._id, self.settings)
         try:
             self._producer.init_transactions(self._cluster.answer_seconds)
         except library().KafkaException as error:
@@ -75,7 +79,9 @@ class Transactions:
             self._commit(producer)
         except kafka.KafkaException as error:
             raise self._failed(error, doing) from error
-        except BaseException:
+        except BaseException as error:
+            if not isinstance(error, Unreachable):
+                self._abort()
             self.close()
             raise
         return sending.first
@@ -99,12 +105,16 @@ class Transactions:
             else:
                 return
 
+    def _abort(self) -> None:
+        """Ends the open transaction now where that can be: readers wait for its end."""
+        if self._producer is not None:
+            with suppress(library().KafkaException):
+                self._producer.abort_transaction(_ABORT_SECONDS)
+
     def _failed(self, error: KafkaException, doing: str) -> Exception:
         kafka_error = error.args[0]
-        producer = self._producer
-        if producer is not None and kafka_error.txn_requires_abort():
-            with suppress(library().KafkaException):
-                producer.abort_transaction(_ABORT_SECONDS)
+        if kafka_error.txn_requires_abort():
+            self._abort()
         self.close()
         if is_fenced(kafka_error) or is_interrupted(kafka_error):
             return Interrupted(self._cluster.words(kafka_error))
@@ -140,15 +150,14 @@ class Sending:
         self._until_waiting(0)
 
     def _block(self, topic: str, block: pa.RecordBatch, partition: int) -> None:
-        if "headers" in block.schema.names or not hasattr(self._producer, "produce_batch"):
+        # What the client sends as a batch has neither headers nor timestamps.
+        plain = block.schema.names == ["key", "value"]
+        if not plain or not hasattr(self._producer, "produce_batch"):
             self._one_by_one(topic, block, partition)
             return
         keys, values = block.column("key").to_pylist(), block.column("value").to_pylist()
         messages: list[dict[str, object]]
         messages = [{"key": k, "value": v} for k, v in zip(keys, values, strict=True)]
-        if "timestamp" in block.schema.names:
-            for message, time_ms in zip(messages, _milliseconds(block), strict=True):
-                message["timestamp"] = time_ms
         if partition not in self.first:
             messages[0]["callback"] = self._landed
         if self._producer.produce_batch(topic, messages, partition=partition) < len(messages):

@@ -7,22 +7,28 @@ it, so that whoever has no right to it neither delivers nor stops the one that h
 
 from __future__ import annotations
 
+import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict
 
+import numpy as np
 import pyarrow as pa
 
 from headrace.storage.contract import Mark, Refusal, Target
 from headrace.storage.kafka.cluster import About, Cluster
 from headrace.storage.kafka.compacted import Compacted
-from headrace.storage.kafka.marks import Entry, Owner, entry_key, refusals_in
+from headrace.storage.kafka.marks import Entry, Owner, entry_key, refusal_key, refusals_in
 from headrace.storage.kafka.problems import made_again, other_partitions
+from headrace.storage.kafka.sizes import batch_settings, refusals_of, row_bytes_max, too_large
 from headrace.storage.kafka.transactions import Interrupted, Sending, Transactions
 from headrace.storage.topics.rows import rows_of
 from headrace.values.errors import StateRefused, Unreachable
 from headrace.values.points import reach
 
 _TRIES = 5
+_LOOK_SECONDS = 1.0
 
 
 class KafkaWriter:
@@ -40,6 +46,7 @@ class KafkaWriter:
         self._job = ""
         self._incarnation = -1
         self._topic = ""
+        self._bytes_max = 0
         self._last: Mark | None = None
 
     def open(self, job: str, incarnation: int) -> Mark | None:
@@ -50,6 +57,8 @@ class KafkaWriter:
         """
         self._job, self._incarnation, self._topic = job, incarnation, ""
         self._topic = self._about().identity
+        self._bytes_max = row_bytes_max(self._cluster, self._target.name)
+        self._transactions.settings = batch_settings(self._bytes_max)
         self._marks.ensure()
         self._check_owner(self._entry(settled=False))
         self._last = self._repeated(self._claim)
@@ -62,7 +71,9 @@ class KafkaWriter:
         return self._mark_of(self._entry(settled=False))
 
     def deliver(self, rows: pa.Table, mark: Mark) -> int:
-        """Commits `rows` with `mark`; a mark that is there already adds nothing.
+        """Commits `rows` with `mark`, but for those that are larger than the topic takes.
+
+        A mark that is there already adds nothing; returns how many rows are there with it.
 
         Raises StateRefused when another start took over, `mark` is another job's, or the marks
         went back; Unreachable when it may be tried again: then it is looked first what is there.
@@ -72,14 +83,19 @@ class KafkaWriter:
                 f'Topic "{self._target.name}" was opened by "{self._job}", '
                 f'the delivery is of "{mark.job}"'
             )
+        refused = too_large(rows, self._bytes_max)
+        kept = refusals_of(rows, refused, self._bytes_max, mark.number)
+        if len(refused):
+            rows = rows.filter(pa.array(~np.isin(np.arange(rows.num_rows), refused)))
         count: int = rows.num_rows
         if self._last is None or mark.number > self._last.number:
             try:
-                self._last = self._repeated(lambda: self._delivered(rows, mark))
+                self._last = self._repeated(lambda: self._delivered(rows, mark, kept))
             except Unreachable:
                 self._transactions.close()
                 # A topic that is gone does not answer either.
-                self._about()
+                with suppress(Unreachable):
+                    self._about(_LOOK_SECONDS)
                 raise
         return count
 
@@ -102,7 +118,7 @@ class KafkaWriter:
         reach("kafka.claimed")
         return last
 
-    def _delivered(self, rows: pa.Table, mark: Mark) -> Mark:
+    def _delivered(self, rows: pa.Table, mark: Mark, refused: Sequence[Refusal]) -> Mark:
         if not self._transactions.ready:
             self._check_owner(self._entry(settled=False))
             self._transactions.begin_anew()
@@ -111,6 +127,7 @@ class KafkaWriter:
             self._check_present(entry, mark)
             if entry is not None and entry.number == mark.number:
                 return mark
+        self._about()
         placed = rows_of(
             rows.column("value"),
             rows.column("key"),
@@ -126,6 +143,9 @@ class KafkaWriter:
             # What was sent must have gone into the topic that the mark speaks of.
             self._about()
             reach("kafka.produced")
+            for row, refusal in enumerate(refused):
+                key = refusal_key(self._job, self._target.name, mark.number, row)
+                sending.record(self._marks.name, key, json.dumps(asdict(refusal)).encode())
             self._send_mark(sending, mark)
             sending.finish()
             reach("kafka.marked")
@@ -156,9 +176,9 @@ class KafkaWriter:
         """The mark, if it speaks of the topic that is there now: one made again has nothing."""
         return entry.mark if entry is not None and entry.topic == self._topic else None
 
-    def _about(self) -> About:
+    def _about(self, timeout_seconds: float | None = None) -> About:
         """The topic as it is now; TopicRefused when it is not as the job knows it."""
-        about = self._cluster.about(self._target.name)
+        about = self._cluster.about(self._target.name, timeout_seconds)
         if self._topic and about.identity != self._topic:
             raise made_again(about.name, self._cluster.address.shown)
         if about.partitions != self._target.partitions:

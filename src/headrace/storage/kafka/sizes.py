@@ -1,0 +1,68 @@
+"""Rows that are larger than a topic takes: found before they are sent, by their plain size."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.storage.contract import Refusal
+from headrace.storage.kafka.cluster import Cluster
+from headrace.values.errors import TopicRefused, UsageError
+
+# Kafka's own default, where the user may not read the topic's settings.
+_MESSAGE_BYTES_DEFAULT = 1_048_588
+# A record's and a batch's own fields, at their largest.
+_OVERHEAD_BYTES = 256
+_BATCH_BYTES_MAX = 1_000_000
+_SHOWN_BYTES = 4096
+
+
+def row_bytes_max(cluster: Cluster, topic: str) -> int:
+    """The most bytes that key and value of a row may have together."""
+    try:
+        found = cluster.settings(topic).get("max.message.bytes")
+    except TopicRefused:
+        found = None
+    return int(found or _MESSAGE_BYTES_DEFAULT) - _OVERHEAD_BYTES
+
+
+def batch_settings(bytes_max: int) -> dict[str, int]:
+    """The producer's setting for batches that the topic takes however they compress."""
+    return {"batch.size": max(1, min(_BATCH_BYTES_MAX, bytes_max))}
+
+
+def too_large(rows: pa.Table, bytes_max: int) -> np.ndarray:
+    """The positions of rows with more bytes in `key` and `value` than the topic takes."""
+    sizes = [
+        pc.fill_null(pc.binary_length(rows.column(name)), 0).cast(pa.int64())
+        for name in ("key", "value")
+    ]
+    return np.flatnonzero(pc.add(*sizes).to_numpy() > bytes_max)
+
+
+def check_sizes(rows: pa.Table, bytes_max: int, topic: str) -> None:
+    """UsageError when a row is larger than the topic takes."""
+    found = too_large(rows, bytes_max)
+    if len(found):
+        needed = len(rows.column("value")[int(found[0])].as_py() or b"") + _OVERHEAD_BYTES * 2
+        raise UsageError(
+            f'A record is larger than topic "{topic}" takes ({bytes_max:,} bytes)',
+            remedy=f"kafka-configs.sh --alter --entity-type topics --entity-name {topic} "
+            f"--add-config max.message.bytes={needed}",
+        )
+
+
+def refusals_of(rows: pa.Table, found: np.ndarray, bytes_max: int, number: int) -> list[Refusal]:
+    """What is kept of the rows at the positions `found`."""
+    reason = f"larger than the topic takes: {bytes_max:,} bytes (max.message.bytes)"
+    return [
+        Refusal(number, json.dumps({name: _shown(row[name]) for name in ("key", "value")}), reason)
+        for row in rows.take(pa.array(found)).to_pylist()
+    ]
+
+
+def _shown(content: bytes | None) -> str | None:
+    return None if content is None else content[:_SHOWN_BYTES].decode(errors="replace")

@@ -1,0 +1,166 @@
+"""A broker that is killed, paused, started late: nothing is lost, nothing is there twice."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import pytest
+
+from headrace.storage.kafka.system import KafkaSystem
+from headrace.values.errors import Unreachable
+from tests.servers.fixtures import Servers
+from tests.servers.kafka import Kafka
+from tests.servers.kafka_process import JOB, PARTITIONS, mark, step, target
+from tests.servers.kafka_records import committed, listed, pairs, produce
+from tests.servers.names import unique_name
+from tests.storage.outbound.records import record
+
+T = TypeVar("T")
+PATIENCE_SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[Kafka]:
+    """A Kafka of this file alone; every test leaves it running."""
+    with Servers() as servers:
+        yield servers.kafka().start()
+
+
+@pytest.fixture
+def topic(broker: Kafka) -> str:
+    name = unique_name("faults")
+    broker.create_topic(name, PARTITIONS)
+    return name
+
+
+@pytest.fixture
+def system(broker: Kafka) -> Iterator[KafkaSystem]:
+    system = KafkaSystem(f"kafka://{broker.bootstrap_servers}", answer_seconds=2)
+    yield system
+    system.close()
+
+
+def until_reached(work: Callable[[], T]) -> tuple[T, int]:
+    """What `work` returns when the system is there, and how often it was not."""
+    deadline, failures = time.monotonic() + PATIENCE_SECONDS, 0
+    while True:
+        try:
+            return work(), failures
+        except Unreachable:
+            failures += 1
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+def wanted(steps: int) -> list[object]:
+    return sorted((record(n) for n in range(steps * 10)), key=repr)
+
+
+@pytest.mark.parametrize("fault", ["kill", "pause"])
+def test_deliveries_go_on_after_the_broker_was_away(
+    broker: Kafka, topic: str, system: KafkaSystem, fault: str
+) -> None:
+    writer = system.destination(target(topic))
+    writer.open(JOB, 1)
+    writer.deliver(step(1), mark(1))
+    if fault == "kill":
+        broker.kill()
+    else:
+        broker.pause()
+    begun = time.monotonic()
+    with pytest.raises(Unreachable):
+        writer.deliver(step(2), mark(2))
+    assert time.monotonic() - begun < 10
+    if fault == "kill":
+        broker.start()
+    else:
+        broker.resume()
+    until_reached(lambda: writer.deliver(step(2), mark(2)))
+    until_reached(lambda: writer.deliver(step(3), mark(3)))
+    writer.close()
+    assert pairs(broker, topic) == wanted(3)
+
+
+def test_a_broker_paused_at_any_moment_of_a_delivery(
+    broker: Kafka, topic: str, system: KafkaSystem
+) -> None:
+    writer = system.destination(target(topic))
+    writer.open(JOB, 1)
+    failures = 0
+    for epoch in range(1, 9):
+        # Each time a little later: before, in and behind the transaction.
+        pausing = threading.Timer(0.004 * epoch, broker.pause)
+        resuming = threading.Timer(2.6, broker.resume)
+        pausing.start()
+        resuming.start()
+        failures += until_reached(lambda e=epoch: writer.deliver(step(e), mark(e)))[1]
+        pausing.join()
+        resuming.join()
+    writer.close()
+    assert pairs(broker, topic) == wanted(8)
+    assert failures > 0, "no delivery met the pause"
+
+
+def test_reading_goes_on_after_the_broker_was_killed(
+    broker: Kafka, topic: str, system: KafkaSystem
+) -> None:
+    for partition in range(PARTITIONS):
+        values = [(None, b"v%d" % n) for n in range(1000)]
+        produce(broker, topic, values, partition=partition)
+    source = system.topic(topic, PARTITIONS)
+    first = source.fetch([0, 0], [300, 300], records_max=10_000)
+    broker.kill()
+    assert not source.wait([1000, 1000], 0.2)
+    with pytest.raises(Unreachable):
+        source.end_offsets()
+        source.fetch([300, 300], [1000, 1000], records_max=10_000)
+        source.fetch([0, 0], [1000, 1000], records_max=10_000)
+    broker.start()
+    ends, _ = until_reached(source.end_offsets)
+    assert ends == [1000, 1000]
+    second, _ = until_reached(lambda: source.fetch([300, 300], ends, records_max=10_000))
+    found = listed(first.records) + listed(second.records)
+    assert sorted(found) == committed(broker, topic)
+
+
+def test_appending_goes_on_after_the_broker_was_killed(
+    broker: Kafka, topic: str, system: KafkaSystem
+) -> None:
+    source = system.topic(topic, PARTITIONS)
+
+    def append(number: int) -> None:
+        rows = step(number)
+        source.append_numbered(
+            rows.column("value"),
+            rows.column("key"),
+            producer="p",
+            first_sequence=(number - 1) * 10,
+        )
+
+    append(1)
+    broker.kill()
+    with pytest.raises(Unreachable):
+        append(2)
+    broker.start()
+    for number in (2, 3):
+        until_reached(lambda n=number: append(n))
+    assert pairs(broker, topic) == wanted(3)
+
+
+def test_a_broker_that_is_started_late(tmp_path) -> None:
+    with Servers() as servers:
+        late = servers.kafka()
+        system = KafkaSystem(f"kafka://{late.bootstrap_servers}", answer_seconds=1)
+        with pytest.raises(Unreachable):
+            system.topic("t", 1)
+        late.start()
+        made, _ = until_reached(lambda: system.create_topic("t", 1))
+        assert made
+        writer = system.destination(target("t"))
+        assert until_reached(lambda: system.topic("t", 1).end_offsets())[0] == [0]
+        assert writer.refusals(-1) == ()
+        system.close()
