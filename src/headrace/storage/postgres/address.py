@@ -13,7 +13,7 @@ from headrace.values.errors import UsageError, did_you_mean
 _URL = re.compile(
     r"(?P<scheme>postgres(?:ql)?)://"
     r"(?:(?P<user>[^:@/?]*)(?::(?P<password>[^@/?]*))?@)?"
-    r"(?P<hosts>[^/?@]*)(?:/(?P<database>[^?]*))?(?:\?(?P<query>.*))?\Z",
+    r"(?P<hosts>[^/?@]*)(?:/(?P<database>[^?@]*))?(?:\?(?P<query>.*))?\Z",
     re.DOTALL,
 )
 _SECRETS = ("password", "sslpassword", "oauth_client_secret")

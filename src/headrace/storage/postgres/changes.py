@@ -115,14 +115,20 @@ class Changes:
     def _value(self, name: str) -> str:
         return f"s.{quote(name)}{self._shape.kind[name].cast}"
 
-    def one_by_one_sql(self, statements: Sequence[str], condition: str) -> str:
-        """Runs `statements` for each row alone and notes those that are refused."""
+    def one_by_one_sql(self, statements: Sequence[str], start: int, stop: int) -> str:
+        """Runs `statements` for each row from `start` alone and notes those that are refused."""
         body = " ".join(f"{statement};" for statement in statements)
         code = (
             "declare s record; said text; more text; begin "
-            f"for s in select * from {STAGING} s where {condition} order by {POSITION} loop "
+            f"for s in select * from {STAGING} r where {within('r', start, stop)} "
+            f"order by {POSITION} loop "
             f"begin {body} exception when {ROW_CONDITIONS} then "
             "get stacked diagnostics said = message_text, more = pg_exception_detail; "
             f"insert into {FAILED} values (s.{POSITION}, said, more); end; end loop; end"
         )
         return f"do {literal(code)}"
+
+
+def within(row: str, start: int, stop: int) -> str:
+    """The condition that a staged row stands at or behind `start` and before `stop`."""
+    return f"{row}.{POSITION} >= {start} and {row}.{POSITION} < {stop}"

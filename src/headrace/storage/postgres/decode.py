@@ -57,7 +57,8 @@ class Decoder:
         empty = self._connection.sql(f"select {listed} limit 0")
         self.schema: pa.Schema = empty.to_arrow_table().schema
         self._casts = ", ".join(
-            f"{quote(name)}::{type_} as {quote(name)}" for name, type_ in columns
+            f"{quote(name)}{'::json' if kind.array or kind.json else ''}::{type_} as {quote(name)}"
+            for (name, type_), kind in zip(columns, kinds, strict=True)
         )
 
     def batches(self, messages: Iterable[bytes | memoryview]) -> Iterator[pa.RecordBatch]:

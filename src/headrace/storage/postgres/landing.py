@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from headrace.storage.postgres.address import driver
-from headrace.storage.postgres.changes import FAILED, POSITION, Changes, Source
+from headrace.storage.postgres.changes import FAILED, POSITION, Changes, Source, within
 from headrace.storage.postgres.encode import copy_stream
 from headrace.storage.postgres.failures import is_of_the_row, joined, reason
 from headrace.storage.postgres.shape import Shape
@@ -112,11 +112,10 @@ class Landing:
         spans = [span]
         while spans:
             start, stop = spans.pop()
-            condition = f"s.{POSITION} >= {start} and s.{POSITION} < {stop}"
             if stop - start <= _ALONE_ROWS:
-                self._connection.execute(self._changes.one_by_one_sql(alone, condition))
+                self._connection.execute(self._changes.one_by_one_sql(alone, start, stop))
                 continue
-            statements = together(Source(condition=condition))
+            statements = together(Source(condition=within("s", start, stop)))
             if self._tried(lambda run=statements: self._run(run)) is not None:  # type: ignore[misc]
                 middle = (start + stop) // 2
                 spans += [(middle, stop), (start, middle)]

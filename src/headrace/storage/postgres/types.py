@@ -139,12 +139,13 @@ def kind_of(name: str, type_: str) -> Kind:
     if type_.startswith("ENUM("):
         return _KINDS["VARCHAR"]
     if found := re.fullmatch(r"(.*)\[\d*\]", type_, re.DOTALL):
-        item = None if _nested(found[1]) else kind_of(name, found[1])
-        if item is not None and not item.array and item.column != "jsonb":
+        item = _KINDS["JSON"] if _nested(found[1]) else kind_of(name, found[1])
+        if item.column == "jsonb":
+            return Kind("jsonb", "text", json=True)
+        if item.wire != "bytea":  # in a list, bytes would be read back as text
             holds = tuple(f"{one}[]" for one in item.holds)
             return Kind(f"{item.column}[]", item.wire, holds, array=True)
-        return Kind("jsonb", "text", json=True)
-    if _nested(type_):
+    elif _nested(type_):
         return Kind("jsonb", "text", json=True)
     raise DefinitionError(
         f'Column "{name}" has the type {type_}, which a table in PostgreSQL cannot hold',

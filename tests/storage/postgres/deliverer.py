@@ -1,0 +1,66 @@
+"""A process that delivers epochs to a table until it is done, killed, or the server is gone.
+
+`python -m tests.storage.postgres.deliverer DSN INCARNATION EPOCHS` goes on after the mark that is
+there; it prints the mark it found and each epoch that was taken. Every epoch upserts ten rows,
+deletes one of the epoch before, and has one row that the table refuses.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from headrace.storage.postgres.system import PostgresSystem
+from headrace.values.points import VARIABLE
+from tests.storage.postgres.targets import JOB, delivery, mark, target
+
+ROOT = Path(__file__).resolve().parents[3]
+OF = target("totals", (("k", "BIGINT"), ("v", "BIGINT")), ["k"], required=("k",))
+ROWS = 12
+
+
+def changes(epoch: int) -> list[tuple[Any, ...]]:
+    upserts = [("u", epoch * 10 + n, epoch) for n in range(10)]
+    return [*upserts, ("d", epoch * 10 - 1, None), ("u", -epoch, epoch)]
+
+
+def expected(epochs: int) -> list[tuple[int, int]]:
+    rows = {k: v for epoch in range(1, epochs + 1) for op, k, v in changes(epoch) if op == "u"}
+    for epoch in range(1, epochs + 1):
+        rows.pop(epoch * 10 - 1, None)
+    return sorted((k, v) for k, v in rows.items() if k >= 0)
+
+
+def command(dsn: str, incarnation: int, epochs: int) -> list[str]:
+    return [sys.executable, "-m", __name__, dsn, str(incarnation), str(epochs)]
+
+
+def run(dsn: str, incarnation: int, epochs: int, kill_at: str = "") -> tuple[int, list[str]]:
+    """Runs the process; its exit code (-9: killed) and the lines it printed."""
+    done = subprocess.run(
+        command(dsn, incarnation, epochs),
+        cwd=ROOT,
+        env=os.environ | {VARIABLE: kill_at},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in (0, -9), done.stderr
+    return done.returncode, done.stdout.splitlines()
+
+
+def main(dsn: str, incarnation: str, epochs: str) -> None:
+    table = PostgresSystem(dsn).destination(OF)
+    last = table.open(JOB, int(incarnation))
+    print("mark", 0 if last is None else last.epoch, flush=True)
+    for epoch in range(1 if last is None else last.epoch + 1, int(epochs) + 1):
+        assert table.deliver(delivery(OF, changes(epoch)), mark(epoch)) == ROWS - 1
+        print("took", epoch, flush=True)
+    table.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,48 @@
+"""A writer killed between any two steps of a delivery leaves whole epochs, and goes on exactly."""
+
+from __future__ import annotations
+
+import pytest
+
+from headrace.storage.contract import Mark
+from headrace.storage.postgres.system import PostgresSystem
+from tests.servers.names import Database
+from tests.storage.postgres.deliverer import OF, ROWS, expected, run
+from tests.storage.postgres.targets import JOB, served
+
+CHECK = "alter table totals add check (k >= 0)"
+EPOCHS = 5
+POINTS = [
+    "postgres.created",
+    "postgres.opened",
+    "postgres.copied:3",
+    "postgres.applied:3",
+    "postgres.marked:3",
+    "postgres.committed:3",
+]
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_killed_writer_goes_on(database: Database, point: str) -> None:
+    PostgresSystem(database.dsn).destination(OF).open(JOB, 1)
+    with database.connect() as connection:
+        connection.execute(CHECK)
+    code, lines = run(database.dsn, 2, EPOCHS, kill_at=point)
+    assert code == -9, f"{point} was never reached"
+    taken = max([0, *(int(line.split()[1]) for line in lines)])
+    code, lines = run(database.dsn, 3, EPOCHS)
+    assert code == 0
+    found = int(lines[0].split()[1])
+    assert taken <= found <= taken + 1
+    assert served(database.dsn, OF) == expected(EPOCHS)
+    assert_balanced(database)
+
+
+def assert_balanced(database: Database) -> None:
+    with database.connect() as connection:
+        sums = connection.execute("select sent_rows, landed_rows from headrace_marks").fetchone()
+        refused = connection.execute("select number, key from headrace_refused_rows order by 1")
+        rows = refused.fetchall()
+    assert sums == (EPOCHS * ROWS, EPOCHS * (ROWS - 1))
+    numbers = [(Mark(JOB, 1, e).number, f'{{"k":{-e}}}') for e in range(1, EPOCHS + 1)]
+    assert rows == numbers
