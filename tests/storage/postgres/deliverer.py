@@ -57,7 +57,7 @@ def main(dsn: str, incarnation: str, epochs: str) -> None:
     last = table.open(JOB, int(incarnation))
     print("mark", 0 if last is None else last.epoch, flush=True)
     for epoch in range(1 if last is None else last.epoch + 1, int(epochs) + 1):
-        assert table.deliver(delivery(OF, changes(epoch)), mark(epoch)) == ROWS - 1
+        table.deliver(delivery(OF, changes(epoch)), mark(epoch))
         print("took", epoch, flush=True)
     table.close()
 

@@ -85,6 +85,8 @@ class PostgresTable:
             except driver().Error as error:
                 if is_changed_table(error):
                     check_table(connection, self._shape, self._schema)
+                if is_locked(error):
+                    self._end_older(connection)
                 raise
         reach("postgres.committed")
         if self._last is None or mark.number > self._last.number:
@@ -152,7 +154,11 @@ class PostgresTable:
             )
 
     def _end_older(self, connection: Any) -> None:
-        """Ends connections that an older start of this output left in the middle of something."""
+        """Ends connections that were left in the middle: an older start's, or lost ones of this.
+
+        A server may not notice for long that nobody is at the other end, and holds the lock.
+        """
+        self._check_owner(self._ledger.read(connection, lock=False))
         connection.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity where application_name = %s "
             "and datname = current_database() and usename = current_user "
