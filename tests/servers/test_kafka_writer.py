@@ -269,3 +269,15 @@ def test_a_writer_killed_anywhere_delivers_each_row_once(
     landed = int(after[0].split()[1])
     assert landed == taken + (1 if point.startswith("kafka.committed") else 0)
     assert pairs(kafka, topic) == wanted(4)
+
+
+def test_what_was_delivered_is_seen_at_once(kafka: Kafka, topic: str, system: KafkaSystem) -> None:
+    writer = system.destination(target(topic))
+    writer.open(JOB, 1)
+    for epoch in range(1, 21):
+        writer.deliver(step(epoch), mark(epoch))
+        snapshot = system.snapshot([target(topic)])
+        assert snapshot.rows(target(topic)).read_all().num_rows == 10 * epoch
+        assert writer.look(JOB) == mark(epoch)
+        snapshot.close()
+    writer.close()

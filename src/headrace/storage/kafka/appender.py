@@ -27,6 +27,8 @@ from headrace.values.points import reach
 
 TOPIC = "headrace-producers"
 _TRIES = 5
+# One that was killed in a transaction holds up the start of others for as long.
+_SOON_OVER = {"transaction.timeout.ms": 15_000}
 
 
 class Appender:
@@ -103,10 +105,11 @@ class Appender:
             reach("kafka.noted")
 
         assert self._transactions is not None
-        bases = self._transactions.run(send, f'appending to topic "{self._about.name}"')
+        sent = self._transactions.run(send, f'appending to topic "{self._about.name}"')
         reach("kafka.committed")
         self._last = state.sequence
-        return Appended(_bases(bases, partitions), tuple(counts.tolist()), state.arrival_us, seen)
+        bases = _bases(sent.get(self._about.name, {}), partitions)
+        return Appended(bases, tuple(counts.tolist()), state.arrival_us, seen)
 
     def _take(self, producer: str) -> None:
         """Becomes the one that appends as `producer`, and learns its last number."""
@@ -114,7 +117,7 @@ class Appender:
         self._noted.ensure()
         self._producer = producer
         name = f"headrace-append/{self._about.name}/{producer}"
-        settings = batch_settings(self._bytes_max or 0)
+        settings = batch_settings(self._bytes_max or 0) | _SOON_OVER
         self._transactions = Transactions(self._cluster, name, settings)
         self._transactions.begin_anew()
         state = self._states(settled=True).get(producer)

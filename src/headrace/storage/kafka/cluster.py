@@ -156,6 +156,8 @@ class Cluster:
                     if not is_passing(error.args[0]) or time.monotonic() > deadline:
                         raise
                 time.sleep(_PAUSE_SECONDS)
+                # The client asks the leader that it knows; it has to be told to look again.
+                self.admin().list_topics(name, timeout=self.answer_seconds)
 
     def _offsets(self, name: str, partitions: int, which: Which) -> list[int]:
         kafka = library()

@@ -16,7 +16,7 @@ import pyarrow as pa
 from headrace.storage.kafka.cluster import Cluster
 from headrace.storage.kafka.library import library
 from headrace.storage.kafka.problems import is_fenced, is_interrupted, meaning
-from headrace.values.errors import Unreachable
+from headrace.values.errors import HeadraceError, Unreachable
 from headrace.values.points import reach
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ _WAITING_ROWS_MAX = 200_000
 _WAITING_BYTES_MAX = 256 << 20
 _POLL_SECONDS = 0.05
 _ABORT_SECONDS = 2.0
+_SIGHT_SECONDS_MAX = 1.0
+_SIGHT_PAUSE_SECONDS = 0.001
 
 
 class Interrupted(Exception):
@@ -62,8 +64,8 @@ class Transactions:
             raise self._failed(error, "taking the transactional id") from error
         reach("kafka.initialised")
 
-    def run(self, send: Callable[[Sending], None], doing: str) -> dict[int, int]:
-        """Commits all that `send` sends; the offset of the first row, by partition of `rows`.
+    def run(self, send: Callable[[Sending], None], doing: str) -> dict[str, dict[int, int]]:
+        """Commits all that `send` sends; the offsets of the first records by topic, partition.
 
         Raises Interrupted when it has to be looked whether it is there, Unreachable without an
         answer, in which case the same holds; needs `begin_anew` after either.
@@ -84,6 +86,7 @@ class Transactions:
                 self._abort()
             self.close()
             raise
+        self._await_sight(sending)
         return sending.first
 
     def close(self) -> None:
@@ -104,6 +107,20 @@ class Transactions:
                     raise
             else:
                 return
+
+    def _await_sight(self, sending: Sending) -> None:
+        """Returns when readers see what was committed: the brokers note that a moment later.
+
+        Not for ever: another's transaction that is open may hide it, and that is no failure.
+        """
+        deadline = time.monotonic() + _SIGHT_SECONDS_MAX
+        with suppress(HeadraceError):
+            for topic, first in sending.first.items():
+                while time.monotonic() < deadline:
+                    ends = self._cluster.offsets(topic, max(first) + 1, "end")
+                    if all(ends[p] > offset for p, offset in first.items()):
+                        break
+                    time.sleep(_SIGHT_PAUSE_SECONDS)
 
     def _abort(self) -> None:
         """Ends the open transaction now where that can be: readers wait for its end."""
@@ -129,11 +146,12 @@ class Sending:
         self._cluster = cluster
         self._producer = producer
         self._doing = doing
-        self.first: dict[int, int] = {}
+        # The offsets of the first records by topic and partition.
+        self.first: dict[str, dict[int, int]] = {}
 
     def record(self, topic: str, key: bytes, value: bytes | None) -> None:
         """One record to partition 0."""
-        self._producer.produce(topic, value=value, key=key, partition=0)
+        self._producer.produce(topic, value=value, key=key, partition=0, on_delivery=self._landed)
 
     def rows(self, topic: str, batch: pa.RecordBatch, counts: list[int]) -> None:
         """Rows with `key`, `value`, and perhaps `timestamp` and `headers`, grouped by partition."""
@@ -158,7 +176,7 @@ class Sending:
         keys, values = block.column("key").to_pylist(), block.column("value").to_pylist()
         messages: list[dict[str, object]]
         messages = [{"key": k, "value": v} for k, v in zip(keys, values, strict=True)]
-        if partition not in self.first:
+        if partition not in self.first.get(topic, ()):
             messages[0]["callback"] = self._landed
         if self._producer.produce_batch(topic, messages, partition=partition) < len(messages):
             errors = [m["_error"] for m in messages if "_error" in m]
@@ -180,12 +198,13 @@ class Sending:
                 partition=partition,
                 timestamp=times[i],
                 headers=listed,
-                on_delivery=self._landed if partition not in self.first else None,
+                on_delivery=self._landed if partition not in self.first.get(topic, ()) else None,
             )
 
     def _landed(self, error: KafkaError | None, message: Message) -> None:
         if error is None:
-            self.first.setdefault(message.partition() or 0, message.offset() or 0)
+            first = self.first.setdefault(message.topic() or "", {})
+            first.setdefault(message.partition() or 0, message.offset() or 0)
 
     def _until_waiting(self, rows_max: int) -> None:
         """Waits until no more than so many rows wait; raises when it does not go on."""
