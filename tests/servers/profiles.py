@@ -5,8 +5,4 @@ from __future__ import annotations
 
 def profile_text(bootstrap_servers: str, dsn: str, name: str = "servers") -> str:
     """A table for headrace.toml: `--profile NAME`."""
-    return (
-        f"[profile.{name}]\n"
-        f'kafka.bootstrap_servers = "{bootstrap_servers}"\n'
-        f'postgres.dsn = "{dsn}"\n'
-    )
+    return f'[profile.{name}]\ntopics = "kafka://{bootstrap_servers}"\ntables = "{dsn}"\n'

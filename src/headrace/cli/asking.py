@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from headrace.app import App
 from headrace.cli.progress import progress_bars
+from headrace.cli.session import session
+from headrace.cli.tables import plural
 from headrace.language.steps import SourceSpec
 from headrace.ops.jobs.ask import ask, jobs_of
 from headrace.ops.owner import Reply
 from headrace.plan.operators import Job
-from headrace.storage.layout import DataDirectory
-from headrace.storage.topics.log import LocalTopic
+from headrace.storage.contract import Log
+from headrace.storage.systems import Systems
 from headrace.values.errors import UsageError, did_you_mean
 from headrace.values.settings import Settings, load_settings
 
@@ -51,14 +54,34 @@ def one_job(app: App, only: str | None) -> Job:
     return jobs[0]
 
 
-def source_topic(app: App, topic: str, settings: Settings) -> tuple[LocalTopic, SourceSpec]:
-    """The local topic of a source, made if it is missing, and how the app reads it."""
+@contextmanager
+def source_topic(
+    app: App, topic: str, settings: Settings, *, create: bool = False
+) -> Iterator[tuple[Log, SourceSpec]]:
+    """The topic of a source, and how the app reads it; `create` makes what is missing."""
     specs = {spec.topic: spec for job in app.jobs for spec in job.sources}
     if topic not in specs:
         raise UsageError(
             f"{app.name} has no source that reads topic {topic!r}",
             remedy=did_you_mean(topic, specs),
         )
-    spec = specs[topic]
-    directory = DataDirectory(settings.data).topics
-    return LocalTopic.ensure(directory, topic, spec.partitions), spec
+    if create:
+        create_topics(app, settings)
+    systems = Systems(settings)
+    try:
+        yield systems.topic(topic, specs[topic].partitions), specs[topic]
+    finally:
+        systems.close()
+
+
+def create_topics(app: App, settings: Settings) -> None:
+    """Makes the topics of an app where they are missing, and says so."""
+    systems = Systems(settings)
+    try:
+        for job in app.plan.jobs:
+            partitions = {s.topic: s.partitions for s in job.sources}
+            partitions |= {o.name: o.partitions for o in job.outputs}
+            for name in systems.create_topics(job):
+                session.note(f"made topic {name} with {plural(partitions[name], 'partition')}")
+    finally:
+        systems.close()

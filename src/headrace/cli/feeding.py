@@ -31,7 +31,6 @@ def generator_of(app: App) -> GeneratorFactory:
 def feeding(app: App, settings: Settings, rate: float) -> Iterator[None]:
     """Writes `rate` records a second, by the clock, while the context lasts; raises its error."""
     factory = generator_of(app)
-    topic, _ = source_topic(app, factory.topic, settings)
     simulation = Simulation(
         count=None,
         rate=rate,
@@ -45,7 +44,8 @@ def feeding(app: App, settings: Settings, rate: float) -> Iterator[None]:
 
     def feed() -> None:
         try:
-            simulate(topic, factory, simulation, stop=stop)
+            with source_topic(app, factory.topic, settings) as (topic, _):
+                simulate(topic, factory, simulation, stop=stop)
         except BaseException as error:
             problems.append(error)
 

@@ -46,6 +46,10 @@ Profile = Annotated[
         show_default=False,
     ),
 ]
+CreateTopics = Annotated[
+    bool,
+    typer.Option("--create-topics", help="Make the topics that are missing, as declared."),
+]
 JobName = Annotated[
     str | None,
     typer.Option("--job", metavar="NAME", help="Only this job of the app.", show_default=False),

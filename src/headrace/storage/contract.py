@@ -11,9 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from headrace.storage.topics.producers import ProducerState
+    from headrace.storage.topics.writer import Appended
 
 RECORDS = pa.schema(
     [
@@ -197,10 +204,35 @@ class System(Protocol):
         """Closes its connections."""
 
 
+class Log(Topic, Protocol):
+    """A topic that whoever ingests may append to, each row once."""
+
+    def append_numbered(
+        self,
+        values: pa.Array | pa.ChunkedArray,
+        keys: pa.Array | pa.ChunkedArray | None = None,
+        *,
+        producer: str,
+        first_sequence: int,
+        partition: npt.NDArray[np.integer] | None = None,
+        note: Mapping[str, Any] | None = None,
+    ) -> Appended:
+        """Appends rows whose numbers begin at `first_sequence`; those appended before are skipped.
+
+        `note` is kept with the producer's last number, and given back by `producers`.
+        """
+
+    def producer(self, producer: str) -> ProducerState | None:
+        """The last append of `producer`; None if it has appended nothing."""
+
+    def producers(self) -> Mapping[str, ProducerState]:
+        """The last append of every producer."""
+
+
 class TopicSystem(System, Protocol):
     """A system that holds topics."""
 
-    def topic(self, name: str, partitions: int) -> Topic:
+    def topic(self, name: str, partitions: int) -> Log:
         """The topic `name`; TopicRefused when it is missing or has other partitions."""
 
     def create_topic(self, name: str, partitions: int) -> bool:

@@ -1,13 +1,13 @@
 """Which system plays each role of an app: the one that the settings name, else the embedded one.
 
 Built-in systems are listed here; others register under the entry point `headrace.systems`, by the
-scheme of their URL: a callable (url, options) that returns a `contract.System`.
+scheme of their URL: a callable that takes it and returns a `contract.System`.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import cache
 from importlib import import_module
@@ -15,7 +15,8 @@ from importlib.metadata import entry_points
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
-from headrace.storage.contract import Snapshot, System, Target, Topic, TopicSystem
+from headrace.plan.operators import Job
+from headrace.storage.contract import Log, Snapshot, System, Target, TopicSystem
 from headrace.storage.layout import DataDirectory
 from headrace.storage.topics.log import LocalTopic, now_us
 from headrace.values.errors import UsageError, did_you_mean
@@ -31,7 +32,7 @@ _BUILT_IN = {
 # The setting that names the system of a role.
 _SETTINGS = {"topic": "topics", "table": "tables"}
 
-Maker: TypeAlias = Callable[[str, Mapping[str, str]], System]
+Maker: TypeAlias = Callable[..., System]
 
 
 class Systems:
@@ -54,16 +55,28 @@ class Systems:
         with self._lock:
             if url not in self._made:
                 scheme = urlsplit(url).scheme
-                options = getattr(self._settings, scheme, None) or {}
-                self._made[url] = maker_of(scheme, _SETTINGS[role])(url, options)
+                options = getattr(self._settings, scheme, None)
+                make = maker_of(scheme, _SETTINGS[role])
+                self._made[url] = make(url, options) if options else make(url)
             return self._made[url]
 
-    def topic(self, name: str, partitions: int) -> Topic:
-        """The topic `name`, to be read. A local one is made where it is missing."""
+    def topic(self, name: str, partitions: int) -> Log:
+        """The topic `name`. A local one is made where it is missing."""
         system = self.topics()
         if system is None:
             return self.local_topic(name, partitions)
         return system.topic(name, partitions)
+
+    def create_topics(self, job: Job) -> list[str]:
+        """Makes the topics that `job` reads and writes where they are missing; names those made."""
+        system = self.topics()
+        if system is None:
+            return []
+        wanted = {s.topic: s.partitions for s in job.sources}
+        wanted |= {o.name: o.partitions for o in job.outputs if o.role == "topic"}
+        return [
+            name for name, partitions in wanted.items() if system.create_topic(name, partitions)
+        ]
 
     def local_topic(self, name: str, partitions: int) -> LocalTopic:
         """The topic `name` in the data directory, made where it is missing."""

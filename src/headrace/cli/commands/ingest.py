@@ -10,13 +10,22 @@ import typer
 from headrace.cli.asking import settings_for, source_topic
 from headrace.cli.interrupts import stop_on_signals
 from headrace.cli.loading import load_app
-from headrace.cli.options import AppName, DataDirectory, Debug, Json, Profile, examples
+from headrace.cli.options import (
+    AppName,
+    CreateTopics,
+    DataDirectory,
+    Debug,
+    Json,
+    Profile,
+    examples,
+)
 from headrace.cli.progress import progress_bars
 from headrace.cli.session import session
 from headrace.cli.tables import plural
 from headrace.ops.ingest.formats import Reading
 from headrace.ops.ingest.ingest import ingest
 from headrace.ops.ingest.report import FileReport, Format, IngestRefused, IngestReport
+from headrace.storage.contract import Log
 from headrace.values.errors import UsageError
 
 EXAMPLES = examples(
@@ -56,31 +65,34 @@ def command(
     again: Annotated[
         bool, typer.Option("--again", help="Append what was taken before once more.")
     ] = False,
+    create_topics: CreateTopics = False,
     profile: Profile = None,
     data: DataDirectory = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Appends every line or row to a topic, once; run again, it adds only what is missing."""
-    there, spec = source_topic(load_app(app), topic, settings_for(profile, data))
-    reading = Reading(format, _expressions(mappings or []), spec.schema, spec.value_bytes_max)
-    refused: IngestRefused | None = None
-    with progress_bars("bytes") as bar, stop_on_signals() as stop:
-        try:
-            report = ingest(
-                there,
-                files or [Path("-")],
-                key=spec.key,
-                reading=reading,
-                again=again,
-                stop=stop,
-                progress=bar,
-            )
-        except IngestRefused as error:
-            refused, report = error, error.report
+    settings = settings_for(profile, data)
+    with source_topic(load_app(app), topic, settings, create=create_topics) as (there, spec):
+        fields = _expressions(mappings or [])
+        reading = Reading(format, fields, spec.schema, spec.value_bytes_max)
+        report, refused = _taken(there, files or [Path("-")], spec.key, reading, again)
     session.show(report.to_json(), _text(report))
     if refused is not None:
         raise refused
+
+
+def _taken(
+    topic: Log, files: list[Path], key: str | None, reading: Reading, again: bool
+) -> tuple[IngestReport, IngestRefused | None]:
+    with progress_bars("bytes") as bar, stop_on_signals() as stop:
+        try:
+            report = ingest(
+                topic, files, key=key, reading=reading, again=again, stop=stop, progress=bar
+            )
+        except IngestRefused as error:
+            return error.report, error
+    return report, None
 
 
 def _expressions(mappings: list[str]) -> dict[str, str]:

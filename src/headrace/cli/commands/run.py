@@ -9,12 +9,22 @@ from typing import Annotated, Any
 import typer
 
 from headrace.app import App
+from headrace.cli.asking import create_topics as make_topics
 from headrace.cli.asking import settings_for
 from headrace.cli.feeding import feeding
 from headrace.cli.interrupts import stop_on_signals
 from headrace.cli.live import Watch
 from headrace.cli.loading import load_app
-from headrace.cli.options import AppName, DataDirectory, Debug, JobName, Json, Profile, examples
+from headrace.cli.options import (
+    AppName,
+    CreateTopics,
+    DataDirectory,
+    Debug,
+    JobName,
+    Json,
+    Profile,
+    examples,
+)
 from headrace.cli.rebuilding import rebuilt, rebuilt_text
 from headrace.cli.session import session
 from headrace.ops.jobs.ask import jobs_of
@@ -53,6 +63,7 @@ def command(
         bool,
         typer.Option("--rebuild", help="First build again the views that the app has changed."),
     ] = False,
+    create_topics: CreateTopics = False,
     job: JobName = None,
     profile: Profile = None,
     data: DataDirectory = None,
@@ -69,6 +80,8 @@ def command(
         )
     loaded = load_app(app)
     settings = settings_for(profile, data)
+    if create_topics:
+        make_topics(loaded, settings)
     if rebuild:
         for one in jobs_of(loaded.plan, job):
             session.note(rebuilt_text(rebuilt(one, settings)))

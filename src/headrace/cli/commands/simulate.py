@@ -11,7 +11,15 @@ from headrace.cli.asking import settings_for, source_topic
 from headrace.cli.feeding import generator_of
 from headrace.cli.interrupts import stop_on_signals
 from headrace.cli.loading import load_app
-from headrace.cli.options import AppName, DataDirectory, Debug, Json, Profile, examples
+from headrace.cli.options import (
+    AppName,
+    CreateTopics,
+    DataDirectory,
+    Debug,
+    Json,
+    Profile,
+    examples,
+)
 from headrace.cli.progress import progress_bars
 from headrace.cli.session import session
 from headrace.ops.ingest.generator import Simulation
@@ -56,6 +64,7 @@ def command(
         int,
         typer.Option("--malformed-every", metavar="N", help="Every N-th is malformed; 0: none."),
     ] = 0,
+    create_topics: CreateTopics = False,
     profile: Profile = None,
     data: DataDirectory = None,
     as_json: Json = False,
@@ -64,19 +73,13 @@ def command(
     """Writes made-up records into the app's topic, and says what must come of them."""
     loaded = load_app(app)
     factory = generator_of(loaded)
-    live = count is None
-    first = SystemClock().now_us() if live else instant_us(START)
-    simulation = Simulation(
-        count=count,
-        rate=rate,
-        seed=seed,
-        start_us=first if start is None else instant_us(start),
-        late_every=late_every,
-        malformed_every=malformed_every,
-        live=live,
-    )
-    topic, _ = source_topic(loaded, factory.topic, settings_for(profile, data))
-    with progress_bars("records") as bar, stop_on_signals() as stop:
+    simulation = _simulation(count, rate, seed, start, late_every, malformed_every)
+    settings = settings_for(profile, data)
+    with (
+        source_topic(loaded, factory.topic, settings, create=create_topics) as (topic, _),
+        progress_bars("records") as bar,
+        stop_on_signals() as stop,
+    ):
         report = simulate(
             topic,
             factory,
@@ -85,6 +88,27 @@ def command(
             progress=lambda done: bar(f"simulate {topic.name}", done, count),
         )
     session.show(report.to_json(), _text(report))
+
+
+def _simulation(
+    count: int | None,
+    rate: float,
+    seed: int,
+    start: datetime | None,
+    late_every: int,
+    malformed_every: int,
+) -> Simulation:
+    live = count is None
+    first = SystemClock().now_us() if live else instant_us(START)
+    return Simulation(
+        count=count,
+        rate=rate,
+        seed=seed,
+        start_us=first if start is None else instant_us(start),
+        late_every=late_every,
+        malformed_every=malformed_every,
+        live=live,
+    )
 
 
 def _text(report: SimulateReport) -> str:

@@ -8,7 +8,7 @@ topics need to their deliveries. Nothing leaves before the transaction is on dis
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 import duckdb
@@ -60,7 +60,7 @@ class JobEngine:
         self,
         job: Job,
         store: StateStore,
-        topics: dict[str, Topic],
+        topics: Mapping[str, Topic],
         threads: int | None = None,
         elsewhere: Collection[str] = (),
     ) -> None:

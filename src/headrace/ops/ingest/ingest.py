@@ -35,7 +35,7 @@ from headrace.ops.ingest.pipe import FIRST_BYTES, piped
 from headrace.ops.ingest.report import FileReport, Format, IngestRefused, IngestReport
 from headrace.ops.ingest.streams import STDIN, file_blocks, open_input, pipe_blocks
 from headrace.ops.memory import keep_freed_memory
-from headrace.storage.topics.log import LocalTopic
+from headrace.storage.contract import Log
 from headrace.values.errors import InputRefused, UsageError
 
 # Told as an input is read: its name, raw bytes so far, raw bytes in all (None: a pipe).
@@ -43,7 +43,7 @@ Progress = Callable[[str, float, float | None], None]
 
 
 def ingest(
-    topic: LocalTopic,
+    topic: Log,
     inputs: Sequence[Path],
     *,
     key: str | None,
@@ -89,7 +89,7 @@ def ingest(
 class _Ingesting:
     """One run over its inputs."""
 
-    topic: LocalTopic
+    topic: Log
     key: str | None
     reading: Reading
     again: bool

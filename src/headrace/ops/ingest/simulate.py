@@ -15,7 +15,7 @@ import numpy as np
 
 from headrace.ops.ingest.ahead import ahead
 from headrace.ops.ingest.generator import GeneratorFactory, Partitions, SimulatedBatch, Simulation
-from headrace.storage.topics.log import LocalTopic
+from headrace.storage.contract import Log
 from headrace.values.errors import UsageError
 
 # Grows whenever the same simulation would give other bytes.
@@ -49,7 +49,7 @@ class SimulateReport:
 
 
 def simulate(
-    topic: LocalTopic,
+    topic: Log,
     factory: GeneratorFactory,
     simulation: Simulation,
     *,
@@ -115,7 +115,7 @@ def _producer(topic: str, simulation: Simulation) -> str:
     return f"simulate-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
 
-def _there(topic: LocalTopic, producer: str) -> int:
+def _there(topic: Log, producer: str) -> int:
     state = topic.producer(producer)
     return 0 if state is None else state.sequence + 1
 
