@@ -42,6 +42,7 @@ create function judge() returns trigger language plpgsql as $$
 begin if new.text = 'bad' then raise exception 'no % here', new.k; end if; return new; end $$;
 create trigger judge before insert or update on things for each row execute function judge()
 """
+CODED = TRIGGER.replace("new.k;", "new.k using errcode = 'MY001';")
 REFUSALS: list[tuple[str, tuple[str, ...], dict[str, Any], str]] = [
     ("check", ("alter table things add check (number > 0)",), {"number": -1.0}, "check constraint"),
     ("foreign", (
@@ -56,6 +57,7 @@ REFUSALS: list[tuple[str, tuple[str, ...], dict[str, Any], str]] = [
      {"text": "longer"}, "too long"),
     ("null", ("alter table things alter column text set not null",), {"text": None}, "not-null"),
     ("trigger", (TRIGGER,), {"text": "bad"}, r"no \d+ here"),
+    ("coded", (CODED,), {"text": "bad"}, r"no \d+ here"),
     ("nul", (), {"text": "a\0b"}, 'invalid byte sequence for encoding "UTF8": 0x00'),
     ("index", ("create index on things (text)",), {"text": "LONG"}, "index row"),
     ("domain", (
@@ -113,6 +115,14 @@ def test_deletes_are_refused_too(database: Database) -> None:
     assert json.loads(refused.row)["_op"] == "d"
     assert "violates foreign key constraint" in refused.reason
     assert 'from table "users"' in refused.reason
+
+
+def test_columns_may_be_called_like_anything(database: Database) -> None:
+    of = target("things", [("s", "BIGINT"), ("said", "BIGINT"), ("t", "BIGINT")], ["s", "said"])
+    table = opened(database, "alter table things add check (t > 0)", of=of)
+    assert table.deliver(delivery(of, [("u", 1, 1, 0), ("u", 1, 2, 1)]), mark(1)) == 1
+    assert table.deliver(delivery(of, [("d", 1, 2, 0), ("u", 3, 2, 0)]), mark(2)) == 1
+    assert served(database.dsn, of) == []
 
 
 def test_a_table_that_refuses_everything(database: Database) -> None:

@@ -183,3 +183,12 @@ def test_a_start_ends_what_an_older_one_left_in_the_middle(database: Database) -
         older.deliver(delivery(OF, [("u", "a", 2)]), mark(2))
     with pytest.raises(StateRefused, match="start number 2"):
         older.deliver(delivery(OF, [("u", "a", 2)]), mark(2))
+
+
+def test_commits_are_durable_where_the_database_says_otherwise(database: Database) -> None:
+    with database.connect() as connection:
+        connection.execute(f'alter database "{database.name}" set synchronous_commit = off')
+    table = opened(database)
+    with table._session.use("look") as connection:
+        assert connection.execute("show synchronous_commit").fetchone() == ("on",)
+        assert connection.execute("show timezone").fetchone() == ("UTC",)

@@ -23,13 +23,13 @@ from pg_attribute a join bases b using (attnum) join pg_type t on t.oid = b.oid
 where a.attrelid = %(table)s and t.typtype <> 'd' order by a.attnum
 """
 _INDEXES = """
-select array_agg(a.attname::text), {nulls_equal}
+select array_agg(a.attname::text), bool_or({nulls_equal})
 from pg_index i
 cross join lateral unnest(i.indkey::int2[]) with ordinality as k(attnum, nth)
 join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
 where i.indrelid = %(table)s and i.indisunique and i.indisvalid and i.indimmediate
     and i.indpred is null and i.indexprs is null and k.nth <= i.indnkeyatts
-group by i.indexrelid, {nulls_equal}
+group by i.indexrelid
 """
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from headrace.storage.postgres.failures import ROW_CONDITIONS
+from headrace.storage.postgres.failures import of_the_row_sql
 from headrace.storage.postgres.shape import Shape
 from headrace.values.schema import literal, quote
 
@@ -119,10 +119,12 @@ class Changes:
         """Runs `statements` for each row from `start` alone and notes those that are refused."""
         body = " ".join(f"{statement};" for statement in statements)
         code = (
+            "#variable_conflict use_column\n"  # a column may be called like a variable
             "declare s record; said text; more text; begin "
             f"for s in select * from {STAGING} r where {within('r', start, stop)} "
             f"order by {POSITION} loop "
-            f"begin {body} exception when {ROW_CONDITIONS} then "
+            f"begin {body} exception when others then "
+            f"if not {of_the_row_sql('sqlstate')} then raise; end if; "
             "get stacked diagnostics said = message_text, more = pg_exception_detail; "
             f"insert into {FAILED} values (s.{POSITION}, said, more); end; end loop; end"
         )

@@ -63,9 +63,14 @@ class Decoder:
 
     def batches(self, messages: Iterable[bytes | memoryview]) -> Iterator[pa.RecordBatch]:
         """The rows of a COPY in pieces."""
-        rows = _rows(messages)
-        while piece := list(islice(rows, PIECE_ROWS)):
-            yield from self._decoded(piece).to_batches()
+        each = iter(messages)
+        piece = _without_head(list(islice(each, PIECE_ROWS)))
+        while piece:
+            if len(piece[-1]) == len(TRAILER):
+                piece.pop()
+            if piece:
+                yield from self._decoded(piece).to_batches()
+            piece = list(islice(each, PIECE_ROWS))
 
     def _decoded(self, piece: list[bytes | memoryview]) -> pa.Table:
         content = np.frombuffer(b"".join(piece), np.uint8)
@@ -88,15 +93,10 @@ class Decoder:
         return relation.to_arrow_table().cast(self.schema)
 
 
-def _rows(messages: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
-    """The messages that are rows: without the head (alone, or before the first row) and the end."""
-    each = iter(messages)
-    first = bytes(next(each))[len(HEADER) :]
-    if first and first != TRAILER:
-        yield first
-    for message in each:
-        if len(message) > len(TRAILER):
-            yield message
+def _without_head(piece: list[bytes | memoryview]) -> list[bytes | memoryview]:
+    """The first messages without the head, which comes alone or before the first row."""
+    first = bytes(piece[0])[len(HEADER) :]
+    return [first, *piece[1:]] if first else piece[1:]
 
 
 def _gathered(content: Bytes, positions: Positions, form: str) -> npt.NDArray[Any]:

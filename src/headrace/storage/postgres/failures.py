@@ -8,12 +8,15 @@ from headrace.storage.postgres.address import Address
 from headrace.values.errors import HeadraceError, StateRefused, Unreachable
 
 # SQLSTATE classes and codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
-_OF_THE_ROW_CLASSES = ("22", "23")
-_OF_THE_ROW = ("44000", "54000", "P0001", "P0004")
-# The same, as conditions of a PL/pgSQL handler; a class goes by the name of its first code.
-ROW_CONDITIONS = (
-    "data_exception or integrity_constraint_violation or with_check_option_violation "
-    "or program_limit_exceeded or raise_exception or assert_failure"
+# A stream that cannot be read is our fault, never the row's.
+_OF_THE_STREAM = ("22P03", "22P04")
+# The classes that have nothing to do with a row. What remains has: data (22), constraints (23),
+# limits such as a value too long to index (54), what triggers raise (09, 27, 2F, 38, 44, P0), and
+# every class that PostgreSQL does not have, which a trigger made up.
+_OTHER_CLASSES = (
+    *("00", "01", "02", "03", "08", "0A", "0B", "0F", "0L", "0P", "0Z", "10", "20", "21", "24"),
+    *("25", "26", "28", "2B", "2D", "34", "39", "3B", "3D", "3F", "40", "42", "53", "55", "57"),
+    *("58", "72", "F0", "HV", "XX"),
 )
 _MAY_PASS_CLASSES = ("08", "40", "53", "55", "57", "58")
 _MAY_PASS = ("25006", "25P03", "XX000")
@@ -34,8 +37,14 @@ _LOGIN_REFUSED = (
 
 def is_of_the_row(error: Any) -> bool:
     """Whether the values of a row are what was refused."""
-    code = error.sqlstate or ""
-    return code[:2] in _OF_THE_ROW_CLASSES or code in _OF_THE_ROW
+    code = error.sqlstate or _OTHER_CLASSES[0]
+    return code[:2] not in _OTHER_CLASSES and code not in _OF_THE_STREAM
+
+
+def of_the_row_sql(sqlstate: str) -> str:
+    """The same of an expression in SQL."""
+    listed = ", ".join(f"'{name}'" for name in _OTHER_CLASSES)
+    return f"left({sqlstate}, 2) not in ({listed})"
 
 
 def is_changed_table(error: Any) -> bool:

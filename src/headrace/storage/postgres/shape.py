@@ -13,6 +13,7 @@ from headrace.values.errors import DefinitionError, did_you_mean
 from headrace.values.schema import literal, quote
 
 NAME_BYTES_MAX = 63
+_NULLS_VERSION = 150000  # nulls not distinct
 _NEVER_NULL = ("window_start", "window_end", "session_start_time")
 _SYSTEM_COLUMNS = ("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid")
 # Room for a changed row beside its old version: the indexes need not be touched then.
@@ -84,17 +85,19 @@ class Shape:
     def create_sql(self, schema: str, version: int) -> list[str]:
         """The statements that make the table; `version` is server_version_num."""
         target, place = self.target, f"{quote(schema)}.{quote(self.target.name)}"
-        required = {*target.required, *(set(target.key) - set(self.nullable_key))}
+        # Before version 15 no index finds a null again: such rows are refused there.
+        nullable = self.nullable_key if version >= _NULLS_VERSION else []
+        required = {*target.required, *(set(target.key) - set(nullable))}
         lines = [
             f"    {quote(name)} {kind.column}{' not null' if name in required else ''}"
             for name, kind in self.kind.items()
         ]
         key = ", ".join(quote(name) for name in target.key)
-        if not self.nullable_key:
+        if not nullable:
             lines.append(f"    primary key ({key})")
         body = ",\n".join(lines)
         made = [f"create table {place} (\n{body}\n) with (fillfactor = {_FILL_PERCENT})"]
-        if self.nullable_key:
+        if nullable:
             made.append(self.index_sql(schema, version))
         each = ", ".join(target.key)
         about = f"Headrace: {target.name} of the job {target.job}, one row for each {each}"
@@ -109,7 +112,7 @@ class Shape:
         """The statement that makes the unique index of a key that may hold nulls."""
         key = ", ".join(quote(name) for name in self.target.key)
         place = f"{quote(schema)}.{quote(self.target.name)}"
-        equal = " nulls not distinct" if version >= 150000 and self.nullable_key else ""
+        equal = " nulls not distinct" if version >= _NULLS_VERSION and self.nullable_key else ""
         return f"create unique index on {place} ({key}){equal}"
 
     def problems(self, found: Found, schema: str, version: int) -> list[Problem]:
@@ -171,7 +174,7 @@ class Shape:
         nullable = [name for name in self.nullable_key if not there[name].not_null]
         if any(index.nulls_equal for index in indexes) or (indexes and not nullable):
             return []
-        if nullable and version < 150000:
+        if nullable and version < _NULLS_VERSION:
             quoted = ", ".join(quote(name) for name in nullable)
             return [
                 Problem(
