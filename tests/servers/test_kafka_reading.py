@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from headrace.storage.contract import Target
+from headrace.storage.kafka import cursor
 from headrace.storage.kafka.system import KafkaSystem
 from headrace.values.errors import TopicRefused, Unreachable, UsageError
 from tests.servers.kafka import Kafka
@@ -298,3 +299,24 @@ def test_where_nobody_answers_it_says_so() -> None:
     assert [f.level for f in findings] == ["error"]
     assert "geheim" not in repr(findings)
     system.close()
+
+
+def test_a_partition_that_gives_more_than_is_asked_for_waits(
+    kafka: Kafka, topics: Topics, system: KafkaSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cursor, "_AHEAD_ROWS_MAX", 20)
+    monkeypatch.setattr(cursor, "_MESSAGES_MAX", 50)
+    name, ends = topics.create("uneven", 3), [3000, 1000, 10]
+    for partition, count in enumerate(ends):
+        produce(kafka, name, numbered(0, count), partition=partition)
+    topic, random_ = system.topic(name, 3), random.Random(2)
+    at, found = [0, 0, 0], []
+    while at != ends:
+        # Now one partition is far ahead, now another.
+        steps = [random_.choice((0, 1, 150)) for _ in ends]
+        stop = [min(a + step, end) for a, step, end in zip(at, steps, ends, strict=True)]
+        part = topic.fetch(at, stop, records_max=random_.choice((100, 1 << 30)))
+        assert part.next_offsets == stop or len(part.records) >= 100
+        found += listed(part.records)
+        at = part.next_offsets
+    assert sorted(found) == committed(kafka, name)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from headrace.storage.kafka.cluster import About, Cluster
 from headrace.storage.kafka.compacted import Compacted
 from headrace.storage.kafka.sizes import batch_settings, check_sizes, row_bytes_max
-from headrace.storage.kafka.transactions import Interrupted, Sending, Transactions
+from headrace.storage.kafka.transactions import Interrupted, Sending, Transactions, pause
 from headrace.storage.topics.producers import ProducerState
 from headrace.storage.topics.rows import Column, Rows, rows_of
 from headrace.storage.topics.writer import Appended
@@ -71,13 +71,14 @@ class Appender:
             if self._bytes_max is None:
                 self._bytes_max = row_bytes_max(self._cluster, self._about.name)
             check_sizes(rows.table, self._bytes_max, self._about.name)
-            for _ in range(_TRIES):
+            for attempt in range(_TRIES):
                 try:
                     if self._producer != producer or not self._transactions_ready():
                         self._take(producer)
                     return self._append(rows, first_sequence, note)
                 except Interrupted as error:
                     words = str(error)
+                    pause(attempt)
         raise Unreachable(
             f'Appending to topic "{self._about.name}" was interrupted {_TRIES} times: {words}'
         )

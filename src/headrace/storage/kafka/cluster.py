@@ -240,7 +240,9 @@ class Cluster:
         return f"Kafka at {self.address.shown}: {doing}"
 
     def _result(self, answer: Future[Any]) -> Any:
-        return answer.result(self.answer_seconds + 1.0)
+        result = answer.result(self.answer_seconds + 1.0)
+        self._last_words = ""
+        return result
 
     def _made(self, kind: Any, defaults: Mapping[str, Any], owned: Mapping[str, Any]) -> Any:
         said = {"error_cb": self.heard, "logger": _SILENT}

@@ -18,7 +18,13 @@ import pyarrow as pa
 from headrace.storage.contract import RECORDS, Fetched
 from headrace.storage.kafka.cluster import Cluster
 from headrace.storage.kafka.library import library
-from headrace.storage.kafka.problems import is_end, is_missing, is_out_of_range, meaning
+from headrace.storage.kafka.problems import (
+    is_end,
+    is_missing,
+    is_of_group,
+    is_out_of_range,
+    meaning,
+)
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Message
@@ -96,6 +102,16 @@ class Cursor:
             self._hold(messages)
         return True
 
+    def holds(self, stop: Sequence[int], count: int) -> bool:
+        """Whether at least `count` records before `stop` are held."""
+        if self.rows < count:
+            return False
+        ends, due = np.array(stop, np.int64), 0
+        for block in self._blocks:
+            partition, offset = _places(block)
+            due += int((offset < ends[partition]).sum())
+        return due >= count
+
     def reaches(self, stop: Sequence[int]) -> bool:
         """Whether everything before `stop` is known."""
         return all(known >= end for known, end in zip(self.known, stop, strict=True))
@@ -104,8 +120,7 @@ class Cursor:
         """What is held before `stop`, by partition and offset; it is given once."""
         ends = np.array(stop, np.int64)
         table = pa.concat_tables(self._blocks) if self._blocks else RECORDS.empty_table()
-        partition = table.column("partition").to_numpy()
-        offset = table.column("offset").to_numpy()
+        partition, offset = _places(table)
         due = offset < ends[partition]
         kept: list[pa.Table] = []
         if not due.all():
@@ -155,6 +170,8 @@ class Cursor:
         return []
 
     def _raise(self, error: KafkaError, message: Message) -> None:
+        if is_of_group(error):
+            return
         if is_out_of_range(error):
             raise OffsetGone(message.partition() or 0)
         if is_missing(error):
@@ -188,3 +205,7 @@ class Cursor:
         now_us = self._clock()
         times = np.where(kinds == _CREATED, np.minimum(times, now_us), times)
         return np.where((kinds == _CREATED) | (kinds == _APPENDED), times, now_us)
+
+
+def _places(table: pa.Table) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    return table.column("partition").to_numpy(), table.column("offset").to_numpy()

@@ -30,6 +30,8 @@ _INTERRUPTED = (
     "INVALID_TXN_STATE",
     "INVALID_PRODUCER_ID_MAPPING",
     "TRANSACTION_ABORTABLE",
+    "CONCURRENT_TRANSACTIONS",
+    "UNKNOWN",
 )
 _PASSING = (
     "NOT_LEADER_FOR_PARTITION",
@@ -77,6 +79,11 @@ def is_end(error: KafkaError) -> bool:
 def is_out_of_range(error: KafkaError) -> bool:
     """Whether the offset asked for is not, or no longer, in the log."""
     return _among(error, ("_AUTO_OFFSET_RESET", "OFFSET_OUT_OF_RANGE"))
+
+
+def is_of_group(error: KafkaError) -> bool:
+    """Whether it is about the consumer's group, which is never joined."""
+    return _among(error, ("GROUP_AUTHORIZATION_FAILED",))
 
 
 def is_present(error: KafkaError) -> bool:

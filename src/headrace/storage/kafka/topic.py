@@ -153,7 +153,7 @@ class KafkaTopic:
         `base` of what is returned is the offset of the first row in each partition, -1 in one
         that got none; rows of others may lie between.
         """
-        return self._appender.append(
+        appended = self._appender.append(
             values,
             keys,
             producer=producer,
@@ -162,6 +162,8 @@ class KafkaTopic:
             extras=extras,
             note=note,
         )
+        self._ends = (-1.0, self._ends[1])
+        return appended
 
     def producer(self, producer: str) -> ProducerState | None:
         """The last append of `producer`; None if it has appended nothing."""
@@ -179,7 +181,7 @@ class KafkaTopic:
 
     def _fill(self, cursor: Cursor, stop: Sequence[int], records_max: int) -> None:
         last = looked = time.monotonic()
-        while not cursor.reaches(stop) and cursor.rows < records_max:
+        while not cursor.reaches(stop) and not cursor.holds(stop, records_max):
             now = time.monotonic()
             if self._receive(cursor, _POLL_SECONDS):
                 last = looked = now

@@ -6,6 +6,7 @@ it began is committed or aborted for good, so that a look at what is there decid
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -29,6 +30,11 @@ _POLL_SECONDS = 0.05
 _ABORT_SECONDS = 2.0
 _SIGHT_SECONDS_MAX = 1.0
 _SIGHT_PAUSE_SECONDS = 0.001
+
+
+def pause(attempt: int) -> None:
+    """Waits before trying again, so that two that interrupt each other come apart."""
+    time.sleep(random.uniform(0.01, 0.05) * (attempt + 1))
 
 
 class Interrupted(Exception):

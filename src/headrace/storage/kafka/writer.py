@@ -22,7 +22,7 @@ from headrace.storage.kafka.compacted import Compacted
 from headrace.storage.kafka.marks import Entry, Owner, entry_key, refusal_key, refusals_in
 from headrace.storage.kafka.problems import made_again, other_partitions
 from headrace.storage.kafka.sizes import batch_settings, refusals_of, row_bytes_max, too_large
-from headrace.storage.kafka.transactions import Interrupted, Sending, Transactions
+from headrace.storage.kafka.transactions import Interrupted, Sending, Transactions, pause
 from headrace.storage.topics.rows import rows_of
 from headrace.values.errors import StateRefused, Unreachable
 from headrace.values.points import reach
@@ -157,11 +157,12 @@ class KafkaWriter:
     def _repeated(self, attempt: Callable[[], Mark | None]) -> Mark | None:
         """`attempt`, again where it was interrupted: it looks at what is there first."""
         words = ""
-        for _ in range(_TRIES):
+        for attempt_number in range(_TRIES):
             try:
                 return attempt()
             except Interrupted as error:
                 words = str(error)
+                pause(attempt_number)
         raise Unreachable(f"{self._doing} was interrupted {_TRIES} times: {words}")
 
     def _send_mark(self, sending: Sending, mark: Mark | None) -> None:
