@@ -221,6 +221,7 @@ class Cluster:
 
     def silent(self, doing: str) -> Unreachable:
         """The error for an answer that did not come in time."""
+        self._listen()
         last = f" ({self._last_words})" if self._last_words else ""
         return Unreachable(
             f"{self._words(doing)} failed: no answer within {self.answer_seconds:g} s{last}"
@@ -228,13 +229,22 @@ class Cluster:
 
     def words(self, error: KafkaError) -> str:
         """What Kafka says, without secrets, with what was said last about the connection."""
+        self._listen()
         own = self.address.scrubbed(error.str())
         last = self._last_words
         return own if not last or last in own else f"{own} ({last})"
 
     def heard(self, error: KafkaError) -> None:
         """Remembers what a client says about its connections, to explain why nothing answers."""
-        self._last_words = self.address.scrubbed(error.str())
+        if error.code() != library().KafkaError._ALL_BROKERS_DOWN:
+            self._last_words = self.address.scrubbed(error.str())
+
+    def _listen(self) -> None:
+        """Lets the client for requests say what it has met: it does so only when asked."""
+        with self._lock:
+            admin = self._admin
+        if admin is not None:
+            admin.poll(0)
 
     def _words(self, doing: str) -> str:
         return f"Kafka at {self.address.shown}: {doing}"

@@ -1,0 +1,162 @@
+"""Logins and rights: what is wrong is said in words, secrets are not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from headrace.storage.contract import Target
+from headrace.storage.kafka.system import KafkaSystem
+from headrace.values.errors import HeadraceError, TopicRefused, Unreachable
+from tests.servers.fixtures import Servers
+from tests.servers.kafka import Kafka
+from tests.servers.kafka_process import JOB, mark, step
+from tests.servers.kafka_records import pairs, produce
+from tests.servers.ports import HOST, free_port
+
+PASSWORD = "sehr_geheim"
+SASL = {"security.protocol": "SASL_PLAINTEXT"}
+
+
+class Guarded(Kafka):
+    """Also listens for logins, and lets `ann` do only what she was given; others may do all."""
+
+    login_servers = ""
+
+    def _write_properties(self, data) -> str:
+        self.login_servers = self.login_servers or f"{HOST}:{free_port()}"
+        plain, controller = self.bootstrap_servers, self._controller
+        jaas = "org.apache.kafka.common.security.plain.PlainLoginModule required"
+        advertised = f"PLAINTEXT://{plain},SASL_PLAINTEXT://{self.login_servers}"
+        protocols = "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT"
+        self.settings |= {
+            "listeners": f"{advertised},CONTROLLER://{controller}",
+            "advertised.listeners": advertised,
+            "listener.security.protocol.map": protocols,
+            "sasl.enabled.mechanisms": "PLAIN",
+            "listener.name.sasl_plaintext.plain.sasl.jaas.config": (
+                f'{jaas} username="x" password="x" user_ann="{PASSWORD}";'
+            ),
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": "User:ANONYMOUS",
+        }
+        return super()._write_properties(data)
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[Guarded]:
+    with Servers() as servers:
+        yield servers._made(Guarded, Guarded).start()
+
+
+@pytest.fixture
+def ann(guarded: Guarded) -> Iterator[KafkaSystem]:
+    url = f"kafka://ann:{PASSWORD}@{guarded.login_servers}"
+    system = KafkaSystem(url, SASL, answer_seconds=10)
+    yield system
+    system.close()
+
+
+def allow(kafka: Kafka, kind: str, name: str, *operations: str) -> None:
+    from confluent_kafka.admin import (
+        AclBinding,
+        AclOperation,
+        AclPermissionType,
+        ResourcePatternType,
+        ResourceType,
+    )
+
+    rights = [
+        AclBinding(
+            ResourceType[kind],
+            name,
+            ResourcePatternType.LITERAL
+            if kind != "TRANSACTIONAL_ID"
+            else ResourcePatternType.PREFIXED,
+            "User:ann",
+            "*",
+            AclOperation[operation],
+            AclPermissionType.ALLOW,
+        )
+        for operation in operations
+    ]
+    admin = kafka.admin()
+    for answer in admin.create_acls(rights).values():
+        answer.result(20)
+
+
+def until_allowed(work):
+    """Rights take a moment to be in force."""
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            return work()
+        except HeadraceError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+def findings(system: KafkaSystem, targets: list[Target], topics: Mapping[str, int]) -> dict:
+    return {f.subject: f for f in system.findings(targets, topics)}
+
+
+def target(name: str) -> Target:
+    return Target(JOB, name, "topic", (), partitions=1)
+
+
+def test_a_wrong_password_is_said_and_not_shown(guarded: Guarded) -> None:
+    url = f"kafka://ann:wrong_{PASSWORD}@{guarded.login_servers}"
+    system = KafkaSystem(url, SASL, answer_seconds=2)
+    with pytest.raises(Unreachable, match="[Aa]uthentication failed") as caught:
+        system.topic("t", 1)
+    found = system.findings([target("t")], {"t": 1})
+    assert [f.level for f in found] == ["error"]
+    assert PASSWORD not in str(caught.value) + repr(found) + repr(system.address)
+    system.close()
+
+
+def test_an_unknown_host_is_named() -> None:
+    system = KafkaSystem("kafka://nowhere.invalid:9092", answer_seconds=2)
+    with pytest.raises(Unreachable, match="nowhere.invalid"):
+        system.topic("t", 1)
+    system.close()
+
+
+def test_what_a_user_may_not_do_is_named(guarded: Guarded, ann: KafkaSystem) -> None:
+    guarded.create_topic("hidden")
+    guarded.create_topic("seen")
+    guarded.create_topic("read")
+    for name in ("read", "seen"):
+        produce(guarded, name, [(None, b"x")])
+    allow(guarded, "TOPIC", "seen", "DESCRIBE")
+    allow(guarded, "TOPIC", "read", "READ")
+    topic = until_allowed(lambda: ann.topic("read", 1))
+    # No right to the group is needed: it is never joined.
+    assert len(topic.fetch([0], [1], records_max=10).records) == 1
+    with pytest.raises(TopicRefused, match="[Aa]uthorization failed.*\n.*[Gg]rant"):
+        ann.topic("hidden", 1)
+    with pytest.raises(TopicRefused, match="[Aa]uthorization failed"):
+        ann.topic("seen", 1).fetch([0], records_max=10)
+    with pytest.raises(TopicRefused, match="[Aa]uthorization failed"):
+        ann.create_topic("new", 1)
+    with pytest.raises(TopicRefused, match="[Aa]uthorization failed"):
+        ann.destination(target("seen")).open(JOB, 1)
+    said = findings(ann, [target("seen")], {"read": 1, "hidden": 1})
+    assert said["topic read"].level == "ok"
+    assert said["topic hidden"].level == "error"
+    assert said["topic seen"].level == "error" and "WRITE" in (said["topic seen"].remedy or "")
+
+
+def test_the_rights_that_a_job_needs_are_enough(guarded: Guarded, ann: KafkaSystem) -> None:
+    guarded.create_topic("out")
+    allow(guarded, "TOPIC", "out", "WRITE", "DESCRIBE")
+    allow(guarded, "TOPIC", "headrace-marks", "READ", "WRITE", "CREATE", "DESCRIBE_CONFIGS")
+    allow(guarded, "TRANSACTIONAL_ID", "headrace", "WRITE", "DESCRIBE")
+    writer = ann.destination(target("out"))
+    assert until_allowed(lambda: writer.open(JOB, 1)) is None
+    assert writer.deliver(step(1), mark(1)) == 10
+    assert len(pairs(guarded, "out")) == 10
+    writer.close()
