@@ -117,3 +117,19 @@ def test_each_system_alone_gives_what_the_embedded_ones_give(
         place.verified()
         found.append(results(place))
     assert found[0] == found[1] == found[2]
+
+
+def test_the_lag_is_shown_to_the_tools_of_kafka(own_kafka: Kafka, tmp_path: Path) -> None:
+    from confluent_kafka import Consumer, TopicPartition
+
+    topics = f'topics = "kafka://{own_kafka.bootstrap_servers}"\n'
+    place = Place(tmp_path, f"[profile.servers]\n{topics}")
+    place.give("simulate", "activity", "--count", 3000, "--create-topics")
+    place.catch_up()
+    settings = {**own_kafka.client_settings(), "group.id": "headrace-activity"}
+    consumer = Consumer(settings)
+    wanted = [TopicPartition("user_activity", p) for p in range(3)]
+    held = {p.partition: p.offset for p in consumer.committed(wanted, timeout=20)}
+    ends = {p.partition: consumer.get_watermark_offsets(p, timeout=20)[1] for p in wanted}
+    consumer.close()
+    assert held == ends

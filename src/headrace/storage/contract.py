@@ -92,6 +92,9 @@ class Topic(Protocol):
     def wait(self, offsets: Sequence[int], timeout_seconds: float) -> bool:
         """Blocks until a partition has a record at or after its offset; False on timeout."""
 
+    def register_reader(self, reader: str, offsets: Sequence[int]) -> None:
+        """Notes that `reader` needs what lies at or after `offsets`, where the log keeps such."""
+
 
 @dataclass(frozen=True)
 class Refusal:

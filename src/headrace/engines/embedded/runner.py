@@ -363,9 +363,8 @@ class JobRunner:
             offsets = [end for _, end, *_ in ranges(self.engine, name, least)]
             if not offsets:
                 offsets = reader.topic.begin_offsets()
-            if isinstance(reader.topic, LocalTopic):
-                try:
-                    reader.topic.register_reader(self.job.id, offsets)
-                except HeadraceError as error:
-                    if not error.retry:
-                        raise
+            try:
+                reader.topic.register_reader(self.job.id, offsets)
+            except HeadraceError as error:
+                if not error.retry:
+                    raise

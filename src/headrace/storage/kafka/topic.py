@@ -128,6 +128,10 @@ class KafkaTopic:
             self._ends = (-1.0, [0] * self.partitions)
             self._close_cursors()
 
+    def register_reader(self, reader: str, offsets: Sequence[int]) -> None:
+        """Shows how far `reader` is, as the consumer group `headrace-<reader>`."""
+        self.commit(f"headrace-{reader}", offsets)
+
     def commit(self, group: str, offsets: Sequence[int]) -> None:
         """Shows `offsets` as what `group` has read, for Kafka's own tools; never waits or fails."""
         if self._noting is not None and not self._noting.done():
