@@ -134,6 +134,26 @@ def test_names_are_quoted(database: Database) -> None:
     assert served(database.dsn, of) == [("a", 1, 2, "x"), ("c", 1, 2, "x")]
 
 
+def test_a_schema_of_any_name_is_used(database: Database) -> None:
+    with database.connect() as connection:
+        connection.execute('create schema "My %s ""Schema"')
+    dsn = f"{database.dsn}?schema=My%20%25s%20%22Schema"
+    of = target("counts", [("k", "BIGINT"), ("v", "BIGINT")], ["k"])
+    table = PostgresSystem(dsn).destination(of)
+    for incarnation in (1, 2):
+        table.open(JOB, incarnation)
+        assert table.deliver(delivery(of, [("u", 1, incarnation)]), mark(incarnation)) == 1
+        with database.connect() as connection:
+            connection.execute('drop table if exists "My %s ""Schema".counts')
+    assert table.open(JOB, 3) is None
+    assert table.refusals(0) == []
+    assert served(dsn, of) == []
+    assert all(f.level == "ok" for f in PostgresSystem(dsn).findings([of], {}))
+    with pytest.raises(StateRefused, match='no schema "none"') as refused:
+        PostgresSystem(f"{database.dsn}?schema=none").destination(of).open(JOB, 1)
+    assert refused.value.remedy == 'Make it: create schema "none";'
+
+
 @pytest.mark.parametrize(
     ("name", "column", "words"),
     [

@@ -31,7 +31,7 @@ def test_several_readers_see_one_moment(
     tables[1].deliver(delivery(TWO, []), mark(1, generation=2))
     two = snapshot.rows(TWO).read_all()
     rest = one.read_all()
-    assert len(first) == 100
+    assert 0 < len(first) <= 100
     read = sorted([*first.to_pylist(), *rest.to_pylist()], key=lambda row: row["k"])
     wanted = [{"k": k, "text": text, "v": v} for _, k, text, v in rows]
     assert read == sorted(two.to_pylist(), key=lambda row: row["k"]) == wanted

@@ -185,6 +185,23 @@ def test_a_start_ends_what_an_older_one_left_in_the_middle(database: Database) -
         older.deliver(delivery(OF, [("u", "a", 2)]), mark(2))
 
 
+def test_outputs_opened_at_one_moment_make_their_tables(database: Database) -> None:
+    targets = [target(f"totals_{n}", KEYED, ["k"]) for n in range(6)]
+    found: list[object] = []
+
+    def open_one(of: Target) -> None:
+        table = PostgresSystem(database.dsn).destination(of)
+        found.append(table.open(JOB, 1))
+        found.append(table.deliver(delivery(of, [("u", "a", 1)]), mark(1)))
+
+    threads = [threading.Thread(target=open_one, args=(of,)) for of in targets]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(map(str, found)) == ["1"] * 6 + ["None"] * 6
+
+
 def test_commits_are_durable_where_the_database_says_otherwise(database: Database) -> None:
     with database.connect() as connection:
         connection.execute(f'alter database "{database.name}" set synchronous_commit = off')

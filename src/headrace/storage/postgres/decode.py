@@ -21,6 +21,8 @@ from headrace.storage.postgres.types import Kind, Wire
 from headrace.values.schema import quote
 
 PIECE_ROWS = 65_536
+_FIRST_ROWS = 1024
+_PIECE_BYTES = 16 << 20
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 Positions: TypeAlias = npt.NDArray[np.int64]
@@ -62,15 +64,17 @@ class Decoder:
         )
 
     def batches(self, messages: Iterable[bytes | memoryview]) -> Iterator[pa.RecordBatch]:
-        """The rows of a COPY in pieces."""
+        """The rows of a COPY in pieces of some megabytes."""
         each = iter(messages)
-        piece = _without_head(list(islice(each, PIECE_ROWS)))
+        piece = _without_head(list(islice(each, min(_FIRST_ROWS, PIECE_ROWS))))
         while piece:
             if len(piece[-1]) == len(TRAILER):
                 piece.pop()
-            if piece:
-                yield from self._decoded(piece).to_batches()
-            piece = list(islice(each, PIECE_ROWS))
+            if not piece:
+                return
+            yield from self._decoded(piece).to_batches()
+            bytes_each = sum(map(len, piece)) // len(piece)
+            piece = list(islice(each, min(PIECE_ROWS, max(1, _PIECE_BYTES // bytes_each))))
 
     def _decoded(self, piece: list[bytes | memoryview]) -> pa.Table:
         content = np.frombuffer(b"".join(piece), np.uint8)

@@ -13,7 +13,7 @@ from headrace.storage.postgres.failures import translated
 from headrace.storage.postgres.marks import CREATE
 from headrace.storage.postgres.session import connect
 from headrace.storage.postgres.shape import Shape
-from headrace.values.errors import HeadraceError
+from headrace.values.errors import HeadraceError, Unreachable
 from headrace.values.schema import literal, quote
 
 _VERSION_MIN = 130000
@@ -50,7 +50,10 @@ def _failed(error: Exception, address: Address) -> Finding:
         if not isinstance(error, known):
             return Finding("error", _SYSTEM, f"{type(error).__name__}: {address.clean(str(error))}")
         error = translated(error, address, "answer", opening=True)
-    return Finding("error", _SYSTEM, error.what, error.remedy or _reach(address))
+    silent = isinstance(error, Unreachable)
+    return Finding(
+        "error", _SYSTEM, error.what, error.remedy or _reach(address), unreachable=silent
+    )
 
 
 def _reach(address: Address) -> str:

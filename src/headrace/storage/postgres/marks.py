@@ -80,8 +80,9 @@ class Ledger:
 
     def __init__(self, schema: str, job: str, output: str) -> None:
         self.job, self.output = job, output
-        self._marks = f"{quote(schema)}.{MARKS}"
-        self._refused = f"{quote(schema)}.{REFUSED}"
+        # A percent sign in a statement with parameters is written twice.
+        place = quote(schema).replace("%", "%%")
+        self._marks, self._refused = f"{place}.{MARKS}", f"{place}.{REFUSED}"
 
     def read(self, connection: Any, *, lock: bool) -> Present | None:
         """The output's row, locked until the transaction ends if `lock`; None if there is none."""
@@ -105,6 +106,14 @@ class Ledger:
             "values (%s, %s, %s, now()) on conflict (output) do update "
             "set incarnation = excluded.incarnation, opened_at = excluded.opened_at",
             (self.output, self.job, incarnation),
+        )
+
+    def forget(self, connection: Any) -> None:
+        """Takes back the mark: what was delivered is not there any more."""
+        connection.execute(
+            f"update {self._marks} set generation = null, epoch = null "
+            "where output = %s and job = %s",
+            (self.output, self.job),
         )
 
     def write(self, connection: Any, mark: Mark, incarnation: int, sent: int, landed: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from headrace.storage.postgres import catalog
-from headrace.storage.postgres.marks import CREATE, MARKS, create_sql
+from headrace.storage.postgres.marks import CREATE, MARKS, Ledger, create_sql
 from headrace.storage.postgres.shape import Shape
 from headrace.values.errors import StateRefused
 from headrace.values.schema import quote
@@ -65,11 +65,7 @@ def _make(connection: Any, shape: Shape, schema: str, names: list[str]) -> None:
                 connection.execute(statement)
         if shape.target.name in missing and MARKS not in missing:
             # What was delivered went with the table that was dropped: it is to be filled again.
-            connection.execute(
-                f"update {quote(schema)}.{MARKS} set generation = null, epoch = null "
-                "where output = %s and job = %s",
-                (shape.target.name, shape.target.job),
-            )
+            Ledger(schema, shape.target.job, shape.target.name).forget(connection)
 
 
 def _check_rights(connection: Any, schema: str, name: str) -> None:
