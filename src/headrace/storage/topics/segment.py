@@ -55,7 +55,6 @@ class Segment:
         self._peek = frame.header_size(partitions) + _PEEK_BYTES
         self._descriptor = os.open(self.path, os.O_RDONLY)
         self._map: memoryview = memoryview(b"")
-        self._released = 0
         self._verified = np.zeros(0, bool)
 
     def __del__(self) -> None:
@@ -162,17 +161,15 @@ class Segment:
         """
         mapped = self._map.obj
         end = until - until % mmap.PAGESIZE
-        if not isinstance(mapped, mmap.mmap) or not self._released < end <= len(mapped):
-            return
-        mapped.madvise(mmap.MADV_DONTNEED, self._released, end - self._released)
-        self._released = end
+        if isinstance(mapped, mmap.mmap) and 0 < end <= len(mapped):
+            # From the beginning again: who delivers may have looked there since the last time.
+            mapped.madvise(mmap.MADV_DONTNEED, 0, end)
 
     def _remap(self) -> None:
         # A file shorter than the mapping would kill the process on access, so its size is asked.
         size = self.size()
         if size:
             self._map = memoryview(mmap.mmap(self._descriptor, size, access=mmap.ACCESS_READ))
-            self._released = 0
 
 
 def producer_hash(origin: frame.Origin | None) -> int:

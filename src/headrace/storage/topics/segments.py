@@ -74,7 +74,12 @@ class Segments:
                 del known[ordinal]
 
     def release_before(self, ordinal: int, position: int) -> None:
-        """Gives back the memory of what was read before `position` of segment `ordinal`."""
+        """Gives back the memory of what was read before `position` of segment `ordinal`.
+
+        Segments well behind are closed: their mapping ends with the last table that needs it.
+        """
+        for number in [number for number in self._open if number < ordinal - 1]:
+            del self._open[number]
         for number, segment in self._open.items():
             if number < ordinal:
                 segment.release(segment.size())
