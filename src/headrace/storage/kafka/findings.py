@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from headrace.storage.contract import Finding, Target
 from headrace.storage.kafka import appender, marks
 from headrace.storage.kafka.cluster import Cluster
-from headrace.values.errors import HeadraceError, TopicRefused
+from headrace.values.errors import HeadraceError, TopicRefused, Unreachable
 
 _CREATE = "headrace run APP --create-topics"
 
@@ -20,7 +20,8 @@ def findings_of(
     try:
         answers = f"answers; cluster {cluster.cluster_id()}, {cluster.brokers()}"
     except HeadraceError as error:
-        return [Finding("error", subject, error.what, error.remedy or "Is the broker running?")]
+        remedy, silent = error.remedy or "Is the broker running?", isinstance(error, Unreachable)
+        return [Finding("error", subject, error.what, remedy, unreachable=silent)]
     found = [Finding("ok", subject, answers)]
     written = {t.name: t.partitions for t in targets if t.role == "topic"}
     for name, partitions in topics.items():
