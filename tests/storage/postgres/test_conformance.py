@@ -1,0 +1,51 @@
+"""Tables in PostgreSQL keep the contract that every connector keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pyarrow as pa
+import pytest
+
+from headrace.storage.postgres.system import PostgresSystem
+from headrace.testing.table_conformance import TableConformance, changes
+from tests.servers.names import Database
+from tests.servers.postgres import Postgres
+from tests.storage import conforming
+
+
+class TestPostgresTable(TableConformance):
+    points = (
+        "postgres.applied",
+        "postgres.marked",
+        "postgres.committed",
+    )
+
+    @pytest.fixture(autouse=True)
+    def place(self, postgres: Postgres, database: Database) -> None:
+        self.server, self.database = postgres, database
+        self.made = PostgresSystem(database.dsn)
+
+    def system(self) -> PostgresSystem:
+        return self.made
+
+    def refused_row(self) -> pa.Table:
+        with self.database.connect() as connection:
+            connection.execute("alter table conformance add check (v >= 0)")
+        return changes([("u", "refused", 0, -1)])
+
+    @contextmanager
+    def outage(self) -> Iterator[None]:
+        name = self.database.name
+        with self.server.connect() as connection:
+            connection.execute(f'alter database "{name}" allow_connections false')
+            connection.execute(
+                "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = %s",
+                (name,),
+            )
+            yield
+            connection.execute(f'alter database "{name}" allow_connections true')
+
+    def child(self, incarnation: int, epoch: int) -> list[str]:
+        return conforming.command("postgres", self.database.dsn, incarnation, epoch)

@@ -1,0 +1,61 @@
+"""The embedded destinations keep the contract that every connector keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+import pytest
+
+from headrace.storage.contract import Destination
+from headrace.storage.topics.log import LocalTopic
+from headrace.testing.conformance import JOB, DestinationConformance
+from tests.storage import conforming
+from tests.storage.lake import lakes
+from tests.storage.outbound.records import everything
+
+
+class Embedded(DestinationConformance):
+    kind: ClassVar[str]
+
+    @pytest.fixture(autouse=True)
+    def place(self, tmp_path: Path) -> None:
+        self.directory = tmp_path
+
+    def make(self, job: str = JOB) -> Destination:
+        return conforming.destination(self.kind, str(self.directory), job)
+
+    def rows(self, numbers: Sequence[int]) -> pa.Table:
+        return conforming.rows(self.kind, numbers)
+
+    def outage(self) -> AbstractContextManager[None]:
+        return conforming.full_disk()
+
+    def child(self, incarnation: int, epoch: int) -> list[str]:
+        return conforming.command(self.kind, str(self.directory), incarnation, epoch)
+
+
+class TestLocalTopic(Embedded):
+    kind = "topic"
+    shared = True
+    points = ("topic.fenced", "topic.appended")
+
+    def held(self) -> list[dict[str, Any]]:
+        topic = LocalTopic.open(self.directory, "out")
+        return [{"key": key, "value": value} for key, value in everything(topic)]
+
+
+class TestDeltaLake(Embedded):
+    kind = "lake"
+    points = (
+        "lake.files.synced",
+        "lake.committed",
+        "lake.commit.synced",
+    )
+
+    def held(self) -> list[dict[str, Any]]:
+        directory = self.directory / "lake"
+        return lakes.rows(directory) if directory.exists() else []
