@@ -28,6 +28,7 @@ COMMANDS = {
     "state": "What a job keeps: list, inspect, reset, rebuild.",
     "dead-letters": "Records that were not accepted: list, show, replay.",
     "status": "Says how far each job is.",
+    "doctor": "Looks at the machine and every system, and says what mends them.",
     "settings": "Shows every setting, its value and where that comes from.",
     "new": "Writes a small app with sample data and a test.",
 }

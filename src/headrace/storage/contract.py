@@ -164,13 +164,15 @@ class Target:
 class Finding:
     """One line of `headrace doctor`: what was looked at, how it is, and the command that mends it.
 
-    `subject` names the system or what it holds ("topic user_activity").
+    `subject` names the system or what it holds ("topic user_activity"). `unreachable` tells that
+    the system did not answer: the exit code of `headrace doctor` says so.
     """
 
     level: Literal["ok", "warning", "error"]
     subject: str
     text: str
     remedy: str | None = None
+    unreachable: bool = False
 
 
 class Snapshot(Protocol):
