@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import pytest
 
+from headrace.storage.kafka.marks import TOPIC as MARKS
 from headrace.storage.kafka.system import KafkaSystem
 from headrace.values.errors import Unreachable
 from tests.servers.fixtures import Servers
@@ -26,7 +27,11 @@ PATIENCE_SECONDS = 60
 def broker() -> Iterator[Kafka]:
     """A Kafka of this file alone; every test leaves it running."""
     with Servers() as servers:
-        yield servers.kafka().start()
+        settings = {
+            "transaction.abort.timed.out.transaction.cleanup.interval.ms": "200",
+            "log.cleaner.backoff.ms": "100",
+        }
+        yield servers.kafka(settings=settings).start()
 
 
 @pytest.fixture
@@ -149,6 +154,65 @@ def test_appending_goes_on_after_the_broker_was_killed(
     for number in (2, 3):
         until_reached(lambda n=number: append(n))
     assert pairs(broker, topic) == wanted(3)
+
+
+def test_a_delivery_that_took_too_long_is_made_again(
+    broker: Kafka, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a pause of this process: the broker has ended the transaction meanwhile."""
+    system = KafkaSystem(
+        f"kafka://{broker.bootstrap_servers}",
+        {"transaction.timeout.ms": "1000", "message.timeout.ms": "1000"},
+    )
+    writer = system.destination(target(topic))
+    writer.open(JOB, 1)
+    writer.deliver(step(1), mark(1))
+    slept: list[str] = []
+
+    def sleep_once(point: str) -> None:
+        if point == "kafka.produced" and not slept:
+            slept.append(point)
+            time.sleep(3)
+
+    monkeypatch.setattr("headrace.storage.kafka.writer.reach", sleep_once)
+    until_reached(lambda: writer.deliver(step(2), mark(2)))
+    writer.deliver(step(3), mark(3))
+    assert slept
+    assert pairs(broker, topic) == wanted(3)
+    system.close()
+
+
+def test_marks_are_found_after_their_topic_was_compacted(
+    broker: Kafka, topic: str, system: KafkaSystem
+) -> None:
+    from confluent_kafka.admin import (
+        RESOURCE_TOPIC,
+        AlterConfigOpType,
+        ConfigEntry,
+        ConfigResource,
+    )
+
+    old = system.destination(target(topic))
+    old.open(JOB, 1)
+    entries = [
+        ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+        for name, value in (("segment.ms", "100"), ("min.cleanable.dirty.ratio", "0.01"))
+    ]
+    admin = broker.admin()
+    change = ConfigResource(RESOURCE_TOPIC, MARKS, incremental_configs=entries)
+    for answer in admin.incremental_alter_configs([change]).values():
+        answer.result(20)
+    epoch, deadline = 0, time.monotonic() + 40
+    while not epoch or len(committed(broker, MARKS)) >= epoch:
+        assert time.monotonic() < deadline, "it was not compacted"
+        epoch += 1
+        old.deliver(step(epoch), mark(epoch))
+    again = KafkaSystem(f"kafka://{broker.bootstrap_servers}")
+    new = again.destination(target(topic))
+    assert new.open(JOB, 2) == mark(epoch)
+    new.deliver(step(epoch + 1), mark(epoch + 1))
+    assert pairs(broker, topic) == wanted(epoch + 1)
+    again.close()
 
 
 def test_a_broker_that_is_started_late(tmp_path) -> None:
