@@ -1,7 +1,7 @@
 """A process that delivers epochs to a table until it is done, killed, or the server is gone.
 
-`python -m tests.storage.postgres.deliverer DSN INCARNATION EPOCHS` goes on after the mark that is
-there; it prints the mark it found and each epoch that was taken. Every epoch upserts ten rows,
+`python -m tests.storage.postgres.deliverer DSN INCARNATION EPOCHS GENERATION` goes on after the
+mark that is there; it prints the mark it found and each epoch that was taken. Every epoch upserts ten rows,
 deletes one of the epoch before, and has one row that the table refuses.
 """
 
@@ -34,14 +34,17 @@ def expected(epochs: int) -> list[tuple[int, int]]:
     return sorted((k, v) for k, v in rows.items() if k >= 0)
 
 
-def command(dsn: str, incarnation: int, epochs: int) -> list[str]:
-    return [sys.executable, "-m", __name__, dsn, str(incarnation), str(epochs)]
+def command(dsn: str, incarnation: int, epochs: int, generation: int = 1) -> list[str]:
+    numbers = map(str, (incarnation, epochs, generation))
+    return [sys.executable, "-m", __name__, dsn, *numbers]
 
 
-def run(dsn: str, incarnation: int, epochs: int, kill_at: str = "") -> tuple[int, list[str]]:
+def run(
+    dsn: str, incarnation: int, epochs: int, kill_at: str = "", generation: int = 1
+) -> tuple[int, list[str]]:
     """Runs the process; its exit code (-9: killed) and the lines it printed."""
     done = subprocess.run(
-        command(dsn, incarnation, epochs),
+        command(dsn, incarnation, epochs, generation),
         cwd=ROOT,
         env=os.environ | {VARIABLE: kill_at},
         capture_output=True,
@@ -52,12 +55,13 @@ def run(dsn: str, incarnation: int, epochs: int, kill_at: str = "") -> tuple[int
     return done.returncode, done.stdout.splitlines()
 
 
-def main(dsn: str, incarnation: str, epochs: str) -> None:
+def main(dsn: str, incarnation: str, epochs: str, generation: str) -> None:
     table = PostgresSystem(dsn).destination(OF)
     last = table.open(JOB, int(incarnation))
-    print("mark", 0 if last is None else last.epoch, flush=True)
-    for epoch in range(1 if last is None else last.epoch + 1, int(epochs) + 1):
-        table.deliver(delivery(OF, changes(epoch)), mark(epoch))
+    found = last.epoch if last is not None and last.generation == int(generation) else 0
+    print("mark", found, flush=True)
+    for epoch in range(found + 1, int(epochs) + 1):
+        table.deliver(delivery(OF, changes(epoch)), mark(epoch, int(generation)))
         print("took", epoch, flush=True)
     table.close()
 

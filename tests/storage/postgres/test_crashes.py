@@ -38,6 +38,16 @@ def test_a_killed_writer_goes_on(database: Database, point: str) -> None:
     assert_balanced(database)
 
 
+def test_a_replacement_killed_in_the_middle_leaves_the_table_before(database: Database) -> None:
+    assert run(database.dsn, 1, EPOCHS + 2)[0] == 0
+    before = served(database.dsn, OF)
+    assert len(before) > len(expected(EPOCHS))
+    assert run(database.dsn, 2, 1, "postgres.emptied", generation=2)[0] == -9
+    assert served(database.dsn, OF) == before
+    assert run(database.dsn, 3, EPOCHS, generation=2)[1][0] == "mark 0"
+    assert [row for row in served(database.dsn, OF) if row[0] >= 0] == expected(EPOCHS)
+
+
 def assert_balanced(database: Database) -> None:
     with database.connect() as connection:
         sums = connection.execute("select sent_rows, landed_rows from headrace_marks").fetchone()

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from headrace.storage.contract import Target
+from headrace.storage.postgres import landing
 from headrace.storage.postgres.system import PostgresSystem
 from headrace.storage.postgres.table import PostgresTable
 from tests.servers.names import Database
@@ -18,6 +19,11 @@ from tests.storage.postgres.targets import JOB, delivery, mark, served, target
 
 COLUMNS = (("k", "BIGINT"), ("at", "TIMESTAMP"), ("text", "VARCHAR"), ("number", "DOUBLE"))
 OF = target("things", COLUMNS, ["k"], required=("k",))
+
+
+@pytest.fixture(autouse=True)
+def few_are_tried_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(landing, "_ALONE_ROWS", 100)
 
 
 def opened(database: Database, *statements: str, of: Target = OF) -> PostgresTable:

@@ -105,7 +105,7 @@ def _connections(connection: Any, address: Address, targets: Sequence[Target]) -
     left, limit = connection.execute(
         "select current_setting('max_connections')::int "
         "- current_setting('superuser_reserved_connections')::int "
-        "- (select count(*) from pg_stat_activity where backend_type = 'client backend')::int, "
+        "- (select count(*) from pg_stat_activity where datid is not null)::int, "
         "current_setting('max_connections')::int"
     ).fetchone()
     needed = max(_CONNECTIONS_LEFT_MIN, len(targets) + 2)

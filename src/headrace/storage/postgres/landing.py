@@ -22,7 +22,7 @@ from headrace.storage.postgres.types import Kind
 from headrace.values.points import reach
 
 # Below that many rows each is tried alone, inside the server.
-_ALONE_ROWS = 256
+_ALONE_ROWS = 4_096
 _STAGED = (Kind("boolean", "boolean"), Kind("integer", "integer"))
 
 

@@ -29,15 +29,13 @@ class PostgresSnapshot:
 
     def __init__(self, address: Address) -> None:
         self._address = address
-        self._open = ExitStack()
-        self._moment: Any = None
-        with _words(address):
-            # The moment may be held for long with nothing asked of it.
+        with _words(address), ExitStack() as self._open:
             self._moment = self._connected()
             self._moment.execute(_BEGIN)
             exported = self._moment.execute("select pg_export_snapshot()").fetchone()
             self._id = str(exported[0])
             self._schema = catalog.schema_of(self._moment, address.schema)
+            self._open = self._open.pop_all()  # all is well: closed by `close`, not here
 
     def rows(self, target: Target) -> pa.RecordBatchReader:
         """The rows of the table, with the columns of the target, in pieces of some thousands.
@@ -69,6 +67,7 @@ class PostgresSnapshot:
     def _connected(self) -> Any:
         connection = connect(self._address, "snapshot")
         self._open.callback(connection.close)
+        # The moment may be held for long with nothing asked of it.
         connection.execute("set idle_in_transaction_session_timeout = 0")
         return connection
 
