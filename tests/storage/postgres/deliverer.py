@@ -1,8 +1,8 @@
 """A process that delivers epochs to a table until it is done, killed, or the server is gone.
 
 `python -m tests.storage.postgres.deliverer DSN INCARNATION EPOCHS GENERATION` goes on after the
-mark that is there; it prints the mark it found and each epoch that was taken. Every epoch upserts ten rows,
-deletes one of the epoch before, and has one row that the table refuses.
+mark that is there; it prints the mark it found and each epoch that was taken. Every epoch upserts
+ten rows, deletes one of the epoch before, and has one row that a table with a check refuses.
 """
 
 from __future__ import annotations
