@@ -81,9 +81,8 @@ class EmbeddedTable:
 
 
 def _not_older(order: list[str]) -> str:
-    """Condition that the row `c` is not below the row `t` it would replace."""
-    left = ", ".join(f"c.{o}" for o in order)
-    right = ", ".join(f"t.{o}" for o in order)
+    """Condition that the row `c` is not below the row `t` it would replace; null is lowest."""
+    left, right = (", ".join(f"{t}.{o} is not null, {t}.{o}" for o in order) for t in ("c", "t"))
     return f"row({left}) >= row({right})"
 
 

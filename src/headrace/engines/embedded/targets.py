@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from headrace.engines.embedded.engine import JobEngine
-from headrace.plan.operators import TABLE_ROLES, Job, Output, Stream
+from headrace.plan.operators import TABLE_ROLES, Explode, Job, Output, Project, Stream, View
 from headrace.storage.contract import Destination, Target
 from headrace.storage.lake.lake import DeltaLake
 from headrace.storage.outbound.topic_writer import TopicWriter
@@ -37,7 +37,29 @@ def target_of(job: Job, output: Output) -> Target:
         columns = (("key", "BLOB"), ("value", "BLOB"))
     whole = {c.name for c in job.input_of(output).columns if c.key}
     order = output.order if set(output.key) != whole else ()
-    return Target(job.id, output.name, output.role, columns, output.key, order, output.partitions)
+    return Target(
+        job.id,
+        output.name,
+        output.role,
+        columns,
+        output.key,
+        order,
+        output.partitions,
+        _never_null(job, output),
+    )
+
+
+def _never_null(job: Job, output: Output) -> tuple[str, ...]:
+    """The columns that no row has null: starts of windows, and keys that are required fields."""
+    reader = job.input_of(output)
+    if not isinstance(reader, View):
+        return ()
+    known = {"window_start", "window_end", "session_start_time"}
+    if not any(isinstance(s, Project | Explode) for s in reader.steps):
+        fields = {f.name for f in job.source(reader.topic).schema.fields if not f.nullable}
+        written = fields | {quote(name) for name in fields}
+        known |= {key.name for key in reader.keys if key.expression.sql in written}
+    return tuple(c.name for c in reader.columns if c.name in known)
 
 
 def destination_of(engine: JobEngine, systems: Systems, output: Output) -> Destination:
