@@ -320,3 +320,33 @@ def test_a_partition_that_gives_more_than_is_asked_for_waits(
         found += listed(part.records)
         at = part.next_offsets
     assert sorted(found) == committed(kafka, name)
+
+
+def test_large_records_come_in_smaller_parts(
+    kafka: Kafka, topics: Topics, system: KafkaSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cursor, "_HELD_BYTES_MIN", 1 << 20)
+    monkeypatch.setattr(cursor, "_MESSAGES_MAX", 4)
+    name = topics.create("large", 1)
+    produce(kafka, name, [(None, b"%d" % n + b"x" * 300_000) for n in range(20)])
+    topic = system.topic(name, 1)
+    first = topic.fetch([0], [20], records_max=1000)
+    assert 3 <= len(first.records) <= 8
+    assert len(read_all(topic, first.next_offsets)) == 20 - len(first.records)
+    assert len(topic.fetch([0], [20], records_max=1 << 30).records) == 20
+
+
+def test_the_last_offsets_are_shown_when_a_reader_ends(
+    kafka: Kafka, topics: Topics, system: KafkaSystem
+) -> None:
+    from confluent_kafka import Consumer, TopicPartition
+
+    name, group = topics.create("last", 1), unique_name("headrace-job")
+    produce(kafka, name, numbered(0, 9))
+    topic = system.topic(name, 1)
+    for offset in range(1, 10):
+        topic.commit(group, [offset])
+    topic.close()
+    consumer = Consumer(kafka.client_settings() | {"group.id": group})
+    assert consumer.committed([TopicPartition(name, 0)], timeout=20)[0].offset == 9
+    consumer.close()

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 _MESSAGES_MAX = 10_000
 # A partition that was asked for less than it gives waits when this much of it lies here.
 _AHEAD_ROWS_MAX = 200_000
+# Records that are larger than this on average are given in smaller parts.
+_RECORD_BYTES = 1024
+_HELD_BYTES_MIN = 64 << 20
 _CREATED = 1
 _APPENDED = 2
 
@@ -102,14 +105,17 @@ class Cursor:
         return True
 
     def holds(self, stop: Sequence[int], count: int) -> bool:
-        """Whether at least `count` records before `stop` are held."""
-        if self.rows < count:
+        """Whether `count` records before `stop` are held, or as many bytes as these may have."""
+        bytes_max = max(count * _RECORD_BYTES, _HELD_BYTES_MIN)
+        if self.rows < count and sum(block.nbytes for block in self._blocks) < bytes_max:
             return False
-        ends, due = np.array(stop, np.int64), 0
+        ends, due, due_bytes = np.array(stop, np.int64), 0, 0
         for block in self._blocks:
             partition, offset = _places(block)
-            due += int((offset < ends[partition]).sum())
-        return due >= count
+            found = int((offset < ends[partition]).sum())
+            due += found
+            due_bytes += block.nbytes * found // max(block.num_rows, 1)
+        return due >= count or due_bytes >= bytes_max
 
     def reaches(self, stop: Sequence[int]) -> bool:
         """Whether everything before `stop` is known."""

@@ -10,6 +10,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,7 @@ _LOOK_SECONDS = 1.0
 _CURSORS_MAX = 2
 _CURSOR_IDLE_SECONDS = 10.0
 _POLL_SECONDS = 0.1
+_NOTING_SECONDS = 0.5
 
 
 class KafkaTopic:
@@ -55,6 +58,7 @@ class KafkaTopic:
         self._cursors: list[Cursor] = []
         self._reading = threading.RLock()
         self._noting: Future[Any] | None = None
+        self._to_note: tuple[str, list[int]] | None = None
 
     def begin_offsets(self) -> list[int]:
         """The first offset still there, by partition."""
@@ -81,7 +85,8 @@ class KafkaTopic:
         """Records from `start` to `stop`, by partition and offset, about `records_max` of them.
 
         Without `stop` up to where the topic ends now. All of the range is awaited, unless there
-        is more than `records_max` of it; Unreachable when nothing more of it comes in time.
+        is more than `records_max` of it, or more bytes than so many records of 1 KiB have;
+        Unreachable when nothing more of it comes in time.
         """
         if len(start) != self.partitions or records_max < 1:
             raise UsageError(
@@ -133,13 +138,13 @@ class KafkaTopic:
         self.commit(f"headrace-{reader}", offsets)
 
     def commit(self, group: str, offsets: Sequence[int]) -> None:
-        """Shows `offsets` as what `group` has read, for Kafka's own tools; never waits or fails."""
-        if self._noting is not None and not self._noting.done():
-            return
-        try:
-            self._noting = self._cluster.note_committed(group, self.name, offsets)
-        except HeadraceError:
-            self._noting = None
+        """Shows `offsets` as what `group` has read, for Kafka's own tools; never waits or fails.
+
+        While an earlier answer is awaited only the last of what comes is kept, for `close`.
+        """
+        self._to_note = (group, list(offsets))
+        if self._noting is None or self._noting.done():
+            self._note()
 
     def append_numbered(
         self,
@@ -179,9 +184,23 @@ class KafkaTopic:
 
     def close(self) -> None:
         """Ends the connections; the topic may be used again after it."""
+        self._await_noted()
         with self._reading:
             self._close_cursors()
         self._appender.close()
+
+    def _note(self) -> None:
+        if self._to_note is not None:
+            (group, offsets), self._to_note = self._to_note, None
+            with suppress(HeadraceError):
+                self._noting = self._cluster.note_committed(group, self.name, offsets)
+
+    def _await_noted(self) -> None:
+        """Gives what was noted last a moment to arrive."""
+        for _ in range(2):
+            if self._noting is not None:
+                wait_for([self._noting], timeout=_NOTING_SECONDS)
+            self._note()
 
     def _fill(self, cursor: Cursor, stop: Sequence[int], records_max: int) -> None:
         last = looked = time.monotonic()
