@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pyarrow as pa
@@ -27,13 +27,18 @@ class TestKafkaWriter(DestinationConformance):
     )
 
     @pytest.fixture(autouse=True)
-    def place(self, kafka: Kafka, topics: Topics) -> Iterator[None]:
+    def place(self, request: pytest.FixtureRequest) -> Iterator[None]:
+        # Whoever pauses a server has one of its own: the shared one serves other tests.
+        self.alone = "was_away" in request.node.name
+        self.kafka: Kafka = request.getfixturevalue("own_kafka" if self.alone else "kafka")
+        topics = Topics(self.kafka)
         settings = {"max.message.bytes": "2000"}
-        self.kafka = kafka
         self.topic = topics.create("out", conforming.PARTITIONS, settings)
-        self.made = KafkaSystem(f"kafka://{kafka.bootstrap_servers}", answer_seconds=2)
+        self.made = KafkaSystem(f"kafka://{self.kafka.bootstrap_servers}", answer_seconds=2)
         yield
         self.made.close()
+        if not self.alone:
+            topics.remove()
 
     def system(self) -> KafkaSystem:
         return self.made
@@ -53,14 +58,18 @@ class TestKafkaWriter(DestinationConformance):
     def refused_row(self) -> pa.Table:
         return pa.table({"key": [b"large"], "value": [b"x" * 5000]})
 
-    @contextmanager
-    def outage(self) -> Iterator[None]:
-        self.kafka.pause()
-        try:
-            yield
-        finally:
-            self.kafka.resume()
+    def outage(self) -> AbstractContextManager[None] | None:
+        return paused(self.kafka) if self.alone else None
 
     def child(self, incarnation: int, epoch: int) -> list[str]:
         place = f"{self.kafka.bootstrap_servers}/{self.topic}"
         return conforming.command("kafka", place, incarnation, epoch)
+
+
+@contextmanager
+def paused(kafka: Kafka) -> Iterator[None]:
+    kafka.pause()
+    try:
+        yield
+    finally:
+        kafka.resume()

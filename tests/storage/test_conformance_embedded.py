@@ -50,11 +50,8 @@ class TestLocalTopic(Embedded):
 
 class TestDeltaLake(Embedded):
     kind = "lake"
-    points = (
-        "lake.files.synced",
-        "lake.committed",
-        "lake.commit.synced",
-    )
+    # tests/storage/lake/test_crashes.py kills at all of them.
+    points = ("lake.files.synced", "lake.committed")
 
     def held(self) -> list[dict[str, Any]]:
         directory = self.directory / "lake"

@@ -16,11 +16,8 @@ from tests.storage import conforming
 
 
 class TestPostgresTable(TableConformance):
-    points = (
-        "postgres.applied",
-        "postgres.marked",
-        "postgres.committed",
-    )
+    # test_crashes.py kills at all of them.
+    points = ("postgres.applied", "postgres.committed")
 
     @pytest.fixture(autouse=True)
     def place(self, postgres: Postgres, database: Database) -> None:
