@@ -56,6 +56,10 @@ def rebuild(runner: JobRunner, views: tuple[View, ...], progress: Progress | Non
         (),
         runner.lake_versions(),
     )
+    # Pieces are read back in the transaction that inserts them, see `load_topic`: one thread
+    # inserts a piece row by row, and what it put there is read.
+    (threads,) = store.rows("select current_setting('threads')")[0]
+    store.connection.execute("set threads = 1")
     with store.transaction():
         for view in views:
             _forget(runner, view)
@@ -64,6 +68,7 @@ def rebuild(runner: JobRunner, views: tuple[View, ...], progress: Progress | Non
             if mine:
                 _replay(runner, fix, source, mine, tell)
         note_views(store, runner.job, epoch)
+    store.connection.execute(f"set threads = {threads}")
     cursor.close()
     return time.monotonic() - begun
 

@@ -15,7 +15,6 @@ from headrace.engines.embedded.runner import JobRunner
 from headrace.engines.embedded.targets import target_of
 from headrace.plan.operators import Output, View
 from headrace.proof.fixed import Fixed
-from headrace.storage.contract import RECORDS
 from headrace.storage.lake.reading import relation_sql
 from headrace.values.schema import literal, quote
 
@@ -75,33 +74,37 @@ def load_topic(
     spec = literal(json.dumps({c: _TIMESTAMP.sub("VARCHAR", t) for c, t in types.items()}))
     read = {c: _with_times(f"j.{quote(c)}", duckdb.sqltype(t)) for c, t in types.items()}
     columns = "".join(f"{sql} as {quote(c)}, " for c, sql in read.items())
-    made = False
+    sql = (
+        f"select {columns}_key, _partition, _offset, _deleted from ("
+        f"select json_transform(decode(value)::varchar, {spec}) as j, key as _key, "
+        'value is null as _deleted, "partition" as _partition, "offset" as _offset from _read)'
+    )
+    # Not made by a SELECT without rows: of a table into which one transaction puts none, then
+    # many, then a few, DuckDB 2.0 reads nothing before the commit.
+    typed = "".join(f"{quote(c)} {t}, " for c, t in types.items())
+    own = "_key blob, _partition integer, _offset bigint, _deleted boolean"
+    fix.cursor.execute(f"create or replace temp table {name} ({typed}{own})")
     for records in _pieces(runner, fix, output):
         fix.cursor.register("_read", records)
-        sql = (
-            f"select {columns}_key, _partition, _offset, _deleted from ("
-            f"select json_transform(decode(value)::varchar, {spec}) as j, key as _key, "
-            'value is null as _deleted, "partition" as _partition, "offset" as _offset from _read)'
-        )
-        verb = f"insert into {name}" if made else f"create or replace temp table {name} as"
-        fix.cursor.execute(f"{verb} {sql}")
+        fix.cursor.execute(f"insert into {name} {sql}")
         fix.cursor.unregister("_read")
-        made = True
 
 
 def _pieces(runner: JobRunner, fix: Fixed, output: Output) -> Iterator[pa.Table]:
-    """The records of a topic at the fixed epoch, piece by piece, at least one."""
-    yield RECORDS.empty_table()
+    """The records of a topic at the fixed epoch, piece by piece, none without any."""
     if output.name in fix.snapshots:
         for batch in fix.snapshots[output.name].rows(target_of(runner.job, output)):
-            yield pa.Table.from_batches([batch])
+            if batch.num_rows:
+                yield pa.Table.from_batches([batch])
         return
     topic = runner.systems.local_topic(output.name, output.partitions)
     at, ends = topic.begin_offsets(), fix.topics[output.name]
     while any(a < e for a, e in zip(at, ends, strict=True)):
         share = max(1, _CHUNK_RECORDS // len(at))
         upto = [min(a + share, e) for a, e in zip(at, ends, strict=True)]
-        yield read_all(topic, at, upto)
+        piece = read_all(topic, at, upto)
+        if len(piece):
+            yield piece
         at = upto
 
 
