@@ -203,8 +203,8 @@ def test_servers_for_users_run_until_ctrl_c(kafka: Kafka, postgres: Postgres) ->
         profile = tomllib.loads("\n".join(table))["profile"]["servers"]
         import psycopg
 
-        psycopg.connect(profile["postgres"]["dsn"]).close()
-        assert re.fullmatch(r"127\.0\.0\.1:\d+", profile["kafka"]["bootstrap_servers"])
+        psycopg.connect(profile["tables"]).close()
+        assert re.fullmatch(r"kafka://127\.0\.0\.1:\d+", profile["topics"])
         second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         assert (second.returncode, "already" in second.stderr) == (1, True)
         os.kill(run.pid, signal.SIGINT)
