@@ -133,3 +133,45 @@ def test_the_lag_is_shown_to_the_tools_of_kafka(own_kafka: Kafka, tmp_path: Path
     ends = {p.partition: consumer.get_watermark_offsets(p, timeout=20)[1] for p in wanted}
     consumer.close()
     assert held == ends
+
+
+APP = """
+from datetime import datetime
+import headrace as hr
+
+class Order(hr.Event):
+    at: datetime
+    country: str
+    amount: int
+
+app = hr.App("shop")
+orders = app.source(Order, topic="orders", key="country", time="at", partitions=1)
+app.table("revenue", orders.by("country").agg(total="sum(amount)", n="{n}"))
+"""
+
+
+def test_a_changed_view_is_not_built_again_behind_the_back_of_a_database(
+    database: Database, tmp_path: Path
+) -> None:
+    """It is refused in words; a new generation replaces the table."""
+    place = Place(tmp_path, f'[profile.servers]\ntables = "{database.dsn}"\n')
+    app = tmp_path / "shop.py"
+    app.write_text(APP.replace("{n}", "count(*)"))
+    lines = [
+        f'{{"at": "2026-03-01T10:00:0{n}Z", "country": "{c}", "amount": {n}}}'
+        for n, c in enumerate(["de", "fr", "de"])
+    ]
+    (tmp_path / "orders.jsonl").write_text("\n".join(lines))
+    place.give("ingest", "shop.py", "orders", "orders.jsonl")
+    run = ["run", "shop.py", "--until", "caught-up"]
+    place.give(*run)
+    with database.connect() as connection:
+        select = "select country, total, n from revenue order by country"
+        assert connection.execute(select).fetchall() == [("de", 2, 2), ("fr", 1, 1)]
+        app.write_text(APP.replace("{n}", "count(*) + 10"))
+        refused = place.give(*run, "--rebuild", code=5)
+        assert "headrace state reset" in refused
+        place.give("state", "reset", "shop.py", "--yes")
+        place.give(*run)
+        assert connection.execute(select).fetchall() == [("de", 2, 12), ("fr", 1, 11)]
+    place.give("verify", "shop.py")

@@ -20,7 +20,7 @@ from headrace.engines.embedded.runner import JobRunner
 from headrace.engines.embedded.sources import empty_events
 from headrace.engines.embedded.views.batch import Batch
 from headrace.engines.kernel.watermark import NEVER_US, seen_us
-from headrace.plan.operators import Source, View
+from headrace.plan.operators import TABLE_ROLES, Source, View
 from headrace.proof.events import events_of
 from headrace.proof.fixed import Fixed
 from headrace.values.errors import StateRefused
@@ -41,10 +41,12 @@ class _Course:
 def rebuild(runner: JobRunner, views: tuple[View, ...], progress: Progress | None = None) -> float:
     """Builds `views` again in one transaction; returns the seconds it took.
 
-    Raises StateRefused when neither a lake nor the log holds all events.
+    Raises StateRefused when neither a lake nor the log holds all events, or when another system
+    plays a table of one of `views`.
     """
     tell = progress or (lambda what, done, of: None)
     begun = time.monotonic()
+    _check_inside(runner, views)
     store, epoch = runner.store, runner.engine.ledger.epoch
     cursor = store.cursor()
     fix = Fixed(
@@ -71,6 +73,22 @@ def rebuild(runner: JobRunner, views: tuple[View, ...], progress: Progress | Non
     store.connection.execute(f"set threads = {threads}")
     cursor.close()
     return time.monotonic() - begun
+
+
+def _check_inside(runner: JobRunner, views: tuple[View, ...]) -> None:
+    """Refuses views whose tables another system plays: what it holds would stay as it was."""
+    names = {v.name for v in views}
+    elsewhere = [
+        o.name
+        for o in runner.job.outputs
+        if o.input in names and o.role in TABLE_ROLES and o.name not in runner.engine.inside
+    ]
+    if elsewhere:
+        raise StateRefused(
+            f"table {', '.join(elsewhere)} is not in this job's state: what another system holds "
+            "cannot be built again in place",
+            remedy="Begin a new generation, which replaces it: headrace state reset APP",
+        )
 
 
 def _forget(runner: JobRunner, view: View) -> None:
