@@ -65,23 +65,14 @@ def source_topic(
             f"{app.name} has no source that reads topic {topic!r}",
             remedy=did_you_mean(topic, specs),
         )
-    if create:
-        create_topics(app, settings)
-    systems = Systems(settings)
-    try:
+    with Systems(settings) as systems:
+        if create:
+            create_topics(app, systems)
         yield systems.topic(topic, specs[topic].partitions), specs[topic]
-    finally:
-        systems.close()
 
 
-def create_topics(app: App, settings: Settings) -> None:
+def create_topics(app: App, systems: Systems) -> None:
     """Makes the topics of an app where they are missing, and says so."""
-    systems = Systems(settings)
-    try:
-        for job in app.plan.jobs:
-            partitions = {s.topic: s.partitions for s in job.sources}
-            partitions |= {o.name: o.partitions for o in job.outputs}
-            for name in systems.create_topics(job):
-                session.note(f"made topic {name} with {plural(partitions[name], 'partition')}")
-    finally:
-        systems.close()
+    for job in app.plan.jobs:
+        for name in systems.create_topics(job):
+            session.note(f"made topic {name} with {plural(job.topics[name], 'partition')}")

@@ -212,6 +212,11 @@ class View:
     fingerprint: str
     latest: bool = False
 
+    @property
+    def key_columns(self) -> tuple[str, ...]:
+        """The names of the columns that identify a row."""
+        return tuple(c.name for c in self.columns if c.key)
+
 
 @dataclass(frozen=True)
 class Stream:
@@ -267,6 +272,12 @@ class Job:
     streams: tuple[Stream, ...]
     outputs: tuple[Output, ...]
     fingerprint: str
+
+    @property
+    def topics(self) -> dict[str, int]:
+        """The topics that the job reads and writes, with their declared partitions."""
+        written = {o.name: o.partitions for o in self.outputs if o.role == "topic"}
+        return {s.topic: s.partitions for s in self.sources} | written
 
     def source(self, topic: str) -> Source:
         return next(s for s in self.sources if s.topic == topic)

@@ -24,7 +24,7 @@ def stream_output(spec: OutputSpec, stream: Stream, rows: Rows) -> Output:
 
 def view_output(spec: OutputSpec, view: View, full: tuple[str, ...] | None = None) -> Output:
     """A view on its way to any destination; `full` is the row's key if not all key columns."""
-    row_key = tuple(c.name for c in view.columns if c.key) if full is None else full
+    row_key = view.key_columns if full is None else full
     if spec.emit == "final" and not any(name in _STARTS for name in row_key):
         raise _refused(
             spec,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 import duckdb
@@ -48,17 +48,12 @@ class Fixed:
 @contextmanager
 def fixed(runner: JobRunner) -> Iterator[Fixed]:
     """Fixes the newest committed epoch, shown and delivered; frees the snapshot at the end."""
-    made = runner.call(lambda: _fix(runner))
-    try:
-        yield made
-    finally:
-        for snapshot in {id(s): s for s in made.snapshots.values()}.values():
-            snapshot.close()
-        made.cursor.execute("rollback")
-        made.cursor.close()
+    with ExitStack() as opened:
+        yield runner.call(lambda: _fix(runner, opened))
 
 
-def _fix(runner: JobRunner) -> Fixed:
+def _fix(runner: JobRunner, opened: ExitStack) -> Fixed:
+    """What must be freed is put on `opened`."""
     runner.show()
     ledger = runner.engine.ledger
     undelivered = tuple(
@@ -67,7 +62,9 @@ def _fix(runner: JobRunner) -> Fixed:
     with runner.store.transaction() as connection:
         runner.note(connection)
     cursor = runner.store.cursor()
+    opened.callback(cursor.close)
     cursor.execute("begin")
+    opened.callback(cursor.execute, "rollback")
     # A snapshot begins with the first query, not with the transaction.
     cursor.execute("select count(*) from meta.epochs").fetchall()
     watermarks = {}
@@ -82,7 +79,7 @@ def _fix(runner: JobRunner) -> Fixed:
     lakes = runner.lake_versions()
     systems, job = runner.systems, runner.job
     targets = [target_of(job, o) for o in job.outputs if o.name not in undelivered]
-    snapshots = systems.snapshots([t for t in targets if systems.elsewhere(t.role)])
+    snapshots = opened.enter_context(systems.snapshots(targets))
     topics = {
         o.name: systems.local_topic(o.name, o.partitions).end_offsets()
         for o in job.outputs

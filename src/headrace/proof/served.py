@@ -12,7 +12,8 @@ from duckdb.sqltypes import DuckDBPyType
 
 from headrace.engines.embedded.recall import read_all
 from headrace.engines.embedded.runner import JobRunner
-from headrace.engines.embedded.targets import target_of
+from headrace.engines.embedded.tables import empty_relation
+from headrace.engines.embedded.targets import load_rows, target_of
 from headrace.plan.operators import Output, View
 from headrace.proof.fixed import Fixed
 from headrace.storage.lake.reading import relation_sql
@@ -32,10 +33,7 @@ def served(runner: JobRunner, fix: Fixed, output: Output, view: View) -> str:
     if output.name in runner.engine.inside:
         return "main." + quote(output.name)
     name = quote(f"_served_{output.name}")
-    fix.cursor.register("_there", fix.snapshots[output.name].rows(target_of(runner.job, output)))
-    columns = ", ".join(f"{quote(c.name)}::{c.type} as {quote(c.name)}" for c in view.columns)
-    fix.cursor.execute(f"create or replace temp table {name} as select {columns} from _there")
-    fix.cursor.unregister("_there")
+    load_rows(fix.cursor, fix.snapshots[output.name], target_of(runner.job, output), name)
     return name
 
 
@@ -43,10 +41,9 @@ def _lake(runner: JobRunner, fix: Fixed, output: Output, view: View) -> str:
     """A correction is a further row of its key; the last one counts, unless it was withdrawn."""
     columns = ", ".join(quote(c.name) for c in view.columns)
     if fix.lakes.get(output.name) is None:
-        listed = ", ".join(f"null::{c.type} as {quote(c.name)}" for c in view.columns)
-        return f"(select {listed} limit 0)"
+        return empty_relation(view.columns)
     lake = relation_sql(runner.data.lake(output.name), fix.lakes[output.name])
-    key = ", ".join(quote(c.name) for c in view.columns if c.key)
+    key = ", ".join(quote(name) for name in view.key_columns)
     return (
         f"(select {columns} from (select *, row_number() over (partition by {key} "
         f"order by _epoch desc) as _nth from ({lake}) where _epoch <= {fix.epoch}) "

@@ -93,8 +93,7 @@ def expected_rows(view: View, source: Source, output: Output, as_of: AsOf, event
 
 def row_key(view: View, output: Output) -> tuple[str, ...]:
     """The columns that identify a row where it is served."""
-    whole = tuple(c.name for c in view.columns if c.key)
-    return output.key if output.role in TABLE_ROLES else whole
+    return output.key if output.role in TABLE_ROLES else view.key_columns
 
 
 def _check_view(

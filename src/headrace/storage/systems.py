@@ -7,8 +7,8 @@ scheme of their URL: a callable that takes it and returns a `contract.System`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -72,11 +72,7 @@ class Systems:
         system = self.topics()
         if system is None:
             return []
-        wanted = {s.topic: s.partitions for s in job.sources}
-        wanted |= {o.name: o.partitions for o in job.outputs if o.role == "topic"}
-        return [
-            name for name, partitions in wanted.items() if system.create_topic(name, partitions)
-        ]
+        return [name for name, count in job.topics.items() if system.create_topic(name, count)]
 
     def local_topic(self, name: str, partitions: int) -> LocalTopic:
         """The topic `name` in the data directory, made where it is missing."""
@@ -96,11 +92,11 @@ class Systems:
         """Whether another system than the embedded one plays `role`."""
         return self.of(role) is not None
 
-    def snapshots(self, targets: Sequence[Target]) -> dict[str, Snapshot]:
+    @contextmanager
+    def snapshots(self, targets: Sequence[Target]) -> Iterator[dict[str, Snapshot]]:
         """What readers see now of those `targets` that other systems play, by name.
 
-        Targets of one system share a snapshot. Errors as the systems have them; nothing stays
-        open then.
+        Targets of one role share a snapshot. Errors as the systems have them.
         """
         held: dict[str, Snapshot] = {}
         with ExitStack() as opened:
@@ -111,8 +107,13 @@ class Systems:
                     snapshot = system.snapshot(mine)
                     opened.callback(snapshot.close)
                     held |= dict.fromkeys((t.name for t in mine), snapshot)
-            opened.pop_all()
-        return held
+            yield held
+
+    def __enter__(self) -> Systems:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Closes what was made."""

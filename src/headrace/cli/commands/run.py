@@ -30,6 +30,7 @@ from headrace.cli.session import session
 from headrace.ops.jobs.ask import jobs_of
 from headrace.ops.jobs.running import Until, start_app
 from headrace.ops.owner import Holder
+from headrace.storage.systems import Systems
 from headrace.values.errors import UsageError
 from headrace.values.settings import Settings
 
@@ -81,7 +82,8 @@ def command(
     loaded = load_app(app)
     settings = settings_for(profile, data)
     if create_topics:
-        make_topics(loaded, settings)
+        with Systems(settings) as systems:
+            make_topics(loaded, systems)
     if rebuild:
         for one in jobs_of(loaded.plan, job):
             session.note(rebuilt_text(rebuilt(one, settings)))

@@ -54,7 +54,7 @@ def kept_by_key(view: View, output: Output, rows: str) -> str:
 
     The row with the greatest window or session start, ties by the remaining key columns.
     """
-    if set(output.key) == {c.name for c in view.columns if c.key}:
+    if set(output.key) == set(view.key_columns):
         return rows
     keys = ", ".join(quote(k) for k in output.key)
     order = ", ".join(f"{quote(c)} desc nulls last" for c in output.order)

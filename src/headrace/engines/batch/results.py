@@ -51,7 +51,7 @@ def _add_top(view: View, chain: Chain) -> None:
     groups = [quote(name) for name in view.top.per]
     if isinstance(view.window, Tumble | Slide):
         groups.insert(0, "window_start")
-    keys = [quote(c.name) for c in view.columns if c.key]
+    keys = [quote(name) for name in view.key_columns]
     by = f"partition by {', '.join(groups)} " if groups else ""
     order = ", ".join([f"{quote(view.top.by)} desc nulls last", *(f"{k} asc" for k in keys)])
     chain.add(f"select *, row_number() over ({by}order by {order}) as rank from {chain.name}")

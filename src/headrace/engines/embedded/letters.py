@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from headrace.engines.embedded.sources import SourceEpoch
+from headrace.storage.chunks import one_array
 from headrace.values.oversize import KEPT_BYTES, MARK_BEGIN, oversize_of
 
 
@@ -35,7 +36,7 @@ def _letters(
     count = len(rows)
     records = part.records.take(rows.column("_row").cast(pa.int64()))
     value, why, size, digest = _cut(
-        _one(records.column("value")), _one(rows.column("_reason").cast(pa.string()))
+        one_array(records.column("value")), one_array(rows.column("_reason").cast(pa.string()))
     )
     return pa.table(
         {
@@ -85,7 +86,3 @@ def _cut(value: pa.Array, why: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array, 
         pc.replace_with_mask(size, long, pa.array(sizes, pa.int64())),
         pc.replace_with_mask(digests, long, pa.array(hashes, pa.string())),
     )
-
-
-def _one(column: pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

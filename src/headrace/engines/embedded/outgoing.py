@@ -15,6 +15,7 @@ from headrace.engines.embedded.sources import SourceEpoch, events_relation
 from headrace.engines.embedded.views.placing import Placing
 from headrace.engines.kernel.place import SOURCE
 from headrace.plan.operators import Job, Output, Project, Stream, View
+from headrace.storage.chunks import one_array
 from headrace.storage.contract import Mark
 from headrace.storage.outbound.json_values import rows_to_json, splice
 from headrace.values.schema import quote
@@ -100,7 +101,8 @@ class StreamRows:
         numbered = [
             t.append_column("_nth", pa.repeat(pa.scalar(n), len(t))) for n, t in enumerate(tables)
         ]
-        key = ", ".join(quote(c.name) for c in self.input.columns if c.key) or "0"
+        assert isinstance(self.input, View)
+        key = ", ".join(quote(name) for name in self.input.key_columns) or "0"
         self.connection.register(self._rows, pa.concat_tables(numbered))
         made = self.connection.sql(
             f"select * exclude (_nth) from {quote(self._rows)} "
@@ -192,7 +194,7 @@ class StreamRows:
         text = rows_to_json(self.connection, told)
         if "_op" in rows.column_names:
             gone = pc.equal(rows.column("_op"), "d")
-            text = pc.if_else(gone, pa.scalar(None, pa.string()), _one_chunk(text))
+            text = pc.if_else(gone, pa.scalar(None, pa.string()), one_array(text))
         return pa.table([self._keys(rows), _as_bytes(text)], schema=_RECORD)
 
     def _keys(self, rows: pa.Table) -> pa.Array:
@@ -246,13 +248,5 @@ def late_lists(rows: np.ndarray, committed: Committed, views: list[str]) -> pa.A
     return pa.ListArray.from_arrays(pa.array(offsets), values)
 
 
-def _one_chunk(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-
-
-def _as_text(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    return _one_chunk(column).view(pa.string())
-
-
 def _as_bytes(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    return _one_chunk(column).cast(pa.binary())
+    return one_array(column).cast(pa.binary())

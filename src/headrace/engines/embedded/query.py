@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from headrace.engines.embedded.recall import read_all
 from headrace.engines.embedded.runner import JobRunner
-from headrace.engines.embedded.targets import target_of
+from headrace.engines.embedded.targets import load_rows, target_of
 from headrace.plan.operators import TABLE_ROLES
 from headrace.storage.lake.reading import relation_sql
 from headrace.values.errors import UsageError, did_you_mean
@@ -62,37 +62,23 @@ def _offer(runner: JobRunner, cursor: duckdb.DuckDBPyConnection, sql: str) -> No
                 lake = relation_sql(runner.data.lake(output.name))
                 cursor.execute(f"create or replace view lake.{quote(output.name)} as {lake}")
     if "topic" in lowered:
-        names = [s.topic for s in job.sources]
-        names += [o.name for o in job.outputs if o.role == "topic"]
-        for name in names:
+        for name in job.topics:
             if name.lower() in lowered:
                 _offer_topic(runner, cursor, name)
 
 
 def _offer_tables(runner: JobRunner, cursor: duckdb.DuckDBPyConnection, lowered: str) -> None:
     """Copies the tables that other systems play and `lowered` names into temporary ones."""
-    job, systems = runner.job, runner.systems
+    job = runner.job
     named = [o for o in job.outputs if o.role in TABLE_ROLES and o.name.lower() in lowered]
-    targets = {o.name: target_of(job, o) for o in named if systems.elsewhere(o.role)}
-    snapshots = systems.snapshots(list(targets.values()))
-    try:
-        for name, target in targets.items():
-            listed = ", ".join(f"{quote(c)}::{type_} as {quote(c)}" for c, type_ in target.columns)
-            cursor.register("_there", snapshots[name].rows(target))
-            cursor.execute(
-                f"create or replace temp table {quote(name)} as select {listed} from _there"
-            )
-            cursor.unregister("_there")
-    finally:
-        for snapshot in {id(s): s for s in snapshots.values()}.values():
-            snapshot.close()
+    targets = {o.name: target_of(job, o) for o in named}
+    with runner.systems.snapshots(list(targets.values())) as snapshots:
+        for name, snapshot in snapshots.items():
+            load_rows(cursor, snapshot, targets[name], quote(name))
 
 
 def _offer_topic(runner: JobRunner, cursor: duckdb.DuckDBPyConnection, name: str) -> None:
-    job = runner.job
-    partitions = {s.topic: s.partitions for s in job.sources}
-    partitions |= {o.name: o.partitions for o in job.outputs if o.role == "topic"}
-    topic = runner.systems.topic(name, partitions[name])
+    topic = runner.systems.topic(name, runner.job.topics[name])
     records = read_all(topic, topic.begin_offsets(), topic.end_offsets())
     cursor.register("_topic_records", records)
     cursor.execute(

@@ -18,8 +18,7 @@ class EmbeddedTable:
         self.name = "main." + quote(output.name)
         self.key = [quote(k) for k in output.key]
         self.columns = [quote(c.name) for c in view.columns]
-        whole = {c.name for c in view.columns if c.key}
-        self.smaller = set(output.key) != whole and bool(output.order)
+        # Only of a key that is smaller than the view's.
         self.order = [quote(c) for c in output.order]
 
     def create(self, connection: duckdb.DuckDBPyConnection) -> None:
@@ -54,7 +53,7 @@ class EmbeddedTable:
 
     def _delete(self, connection: duckdb.DuckDBPyConnection, changes: str) -> None:
         # A smaller key's row goes only if it is the very one withdrawn: same start, same key.
-        names = list(dict.fromkeys([*self.key, *self.order])) if self.smaller else self.key
+        names = list(dict.fromkeys([*self.key, *self.order])) if self.order else self.key
         connection.execute(
             f"delete from {self.name} t using (select * from {changes} where _op = 'd') c "
             f"where {matches('t', 'c', names)}"
@@ -64,7 +63,7 @@ class EmbeddedTable:
         columns = ", ".join(self.columns)
         rows = f"select {columns} from {changes} where _op = 'u'"
         newer = ""
-        if self.smaller:
+        if self.order:
             by = ", ".join(self.key)
             order = ", ".join(f"{c} desc nulls last" for c in self.order)
             rows += f" qualify row_number() over (partition by {by} order by {order}) = 1"

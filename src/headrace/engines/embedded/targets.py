@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import duckdb
 import pyarrow as pa
 
 from headrace.engines.embedded.engine import JobEngine
+from headrace.engines.embedded.tables import empty_relation
 from headrace.plan.operators import TABLE_ROLES, Explode, Job, Output, Project, Stream, View
-from headrace.storage.contract import Destination, Target
+from headrace.storage.contract import Destination, Snapshot, Target
 from headrace.storage.lake.lake import DeltaLake
 from headrace.storage.outbound.topic_writer import TopicWriter
 from headrace.storage.systems import Systems
@@ -35,15 +37,13 @@ def target_of(job: Job, output: Output) -> Target:
         columns = tuple((c.name, c.type) for c in job.input_of(output).columns)
     else:
         columns = (("key", "BLOB"), ("value", "BLOB"))
-    whole = {c.name for c in job.input_of(output).columns if c.key}
-    order = output.order if set(output.key) != whole else ()
     return Target(
         job.id,
         output.name,
         output.role,
         columns,
         output.key,
-        order,
+        output.order,
         output.partitions,
         _never_null(job, output),
     )
@@ -73,11 +73,20 @@ def destination_of(engine: JobEngine, systems: Systems, output: Output) -> Desti
     return system.destination(target_of(engine.job, output))
 
 
+def load_rows(
+    cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot, target: Target, name: str
+) -> None:
+    """Makes the temporary table `name` (quoted) of the rows that a table elsewhere holds."""
+    columns = ", ".join(f"{quote(c)}::{type_} as {quote(c)}" for c, type_ in target.columns)
+    cursor.register("_there", snapshot.rows(target))
+    cursor.execute(f"create or replace temp table {name} as select {columns} from _there")
+    cursor.unregister("_there")
+
+
 def lake_schema(engine: JobEngine, output: Output) -> pa.Schema:
     """The columns of the rows that a lake is given."""
     reader = engine.job.input_of(output)
-    listed = ", ".join(f"null::{c.type} as {quote(c.name)}" for c in reader.columns)
-    relation = engine.store.connection.sql(f"select {listed} limit 0")
+    relation = engine.store.connection.sql(f"from {empty_relation(reader.columns)}")
     schema = relation.to_arrow_table().schema
     for name, type_ in LAKE_COLUMNS if isinstance(reader, Stream) else FINAL_COLUMNS:
         schema = schema.append(pa.field(name, type_))

@@ -62,8 +62,9 @@ def _ranked(view: View, rows: str) -> str:
     assert top is not None
     groups = ["window_start"] if isinstance(view.window, Tumble | Slide) else []
     groups += list(top.per)
-    ties = [quote(c.name) for c in view.columns if c.key]
-    order = ", ".join([f"{quote(top.by)} desc nulls last", *(f"{t} asc nulls last" for t in ties)])
+    order = ", ".join(
+        [f"{quote(top.by)} desc nulls last", *(f"{t} asc nulls last" for t in row_key(view))]
+    )
     part = f"partition by {', '.join(quote(g) for g in groups)} " if groups else ""
     names = ", ".join(
         f"_rank as {quote(c.name)}" if c.name == "rank" else quote(c.name) for c in view.columns
@@ -74,7 +75,7 @@ def _ranked(view: View, rows: str) -> str:
 
 def row_key(view: View) -> list[str]:
     """Quoted key columns of the view's row."""
-    return [quote(c.name) for c in view.columns if c.key]
+    return [quote(name) for name in view.key_columns]
 
 
 def changed_sql(view: View, new: str, shown: str) -> str:

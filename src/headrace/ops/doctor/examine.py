@@ -19,11 +19,8 @@ def examine(settings: Settings, plan: Plan | None = None) -> list[Finding]:
 
     Changes nothing. What cannot be looked at is a finding, never an exception.
     """
-    systems = Systems(settings)
-    try:
+    with Systems(settings) as systems:
         return [*machine(settings), *_embedded(systems, plan), *_bound(systems, plan)]
-    finally:
-        systems.close()
 
 
 def _embedded(systems: Systems, plan: Plan | None) -> list[Finding]:
@@ -31,9 +28,7 @@ def _embedded(systems: Systems, plan: Plan | None) -> list[Finding]:
         return []
     found = []
     if _local_topics(systems):
-        declared = {s.topic: s.partitions for job in plan.jobs for s in job.sources}
-        for job in plan.jobs:
-            declared |= {o.name: o.partitions for o in job.outputs if o.role == "topic"}
+        declared = {name: n for job in plan.jobs for name, n in job.topics.items()}
         found += local_topics(systems.data, declared)
     return [*found, *(job_state(systems.data, job) for job in plan.jobs)]
 

@@ -14,6 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.storage.chunks import one_array
+
 NULL_DIRECTORY = "__HIVE_DEFAULT_PARTITION__"
 _NAME_BYTES_MAX = 200
 _FILTERED_MAX = 4
@@ -29,7 +31,9 @@ def split(rows: pa.Table, columns: tuple[str, ...]) -> Iterator[tuple[Values, pa
     """
     if not rows.num_rows:
         return
-    encoded = [pc.dictionary_encode(_flat(rows[name]), null_encoding="encode") for name in columns]
+    encoded = [
+        pc.dictionary_encode(one_array(rows[name]), null_encoding="encode") for name in columns
+    ]
     if all(len(e.dictionary) == 1 for e in encoded):
         yield tuple(e.dictionary[0].as_py() for e in encoded), rows
         return
@@ -55,10 +59,6 @@ def _parts(rows: pa.Table, codes: Codes) -> Iterator[tuple[int, pa.Table]]:
     starts = np.cumsum(counts) - counts
     for row, start, count in zip(first, starts, counts, strict=True):
         yield int(row), ordered.slice(int(start), int(count))
-
-
-def _flat(column: pa.ChunkedArray) -> pa.Array:
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def value_text(value: Any) -> str | None:

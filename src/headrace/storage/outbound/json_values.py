@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.storage.chunks import one_array
 from headrace.values.schema import quote
 
 _CLOSE, _OPEN = ord("}"), ord("{")
@@ -39,7 +40,7 @@ def rows_to_json(connection: duckdb.DuckDBPyConnection, rows: pa.Table) -> pa.Ar
     )
     relation = connection.from_arrow(rows)
     made = relation.project(f"to_json(struct_pack({fields}))::varchar as json").to_arrow_table()
-    return _flat(made.column("json"))
+    return one_array(made.column("json"))
 
 
 def _plain_sql(value: str, type_: pa.DataType, depth: int = 0) -> str:
@@ -88,9 +89,9 @@ def splice(
     if plain:
         members = _members_of(added, connection or _own_connection().cursor())
         one = isinstance(members, pa.Scalar)
-        texts = (raw if one else _flat(raw)).cast(pa.binary())
+        texts = (raw if one else one_array(raw)).cast(pa.binary())
         return _with_ends(texts, members).cast(raw.type)
-    texts = _flat(raw).cast(pa.binary())
+    texts = one_array(raw).cast(pa.binary())
     if not _closed(texts).all():
         texts = pc.ascii_rtrim(texts.cast(pa.string()), _SPACE.decode()).cast(pa.binary())
     members = _members_of(added, connection or _own_connection().cursor())
@@ -176,12 +177,6 @@ def _skip(text: str, position: int) -> int:
 
 
 # --- looking at the bytes ----------------------------------------------------------------------
-
-
-def _flat(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    if isinstance(column, pa.Array):
-        return column
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _bytes_of(texts: pa.BinaryArray) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:

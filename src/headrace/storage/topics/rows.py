@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.storage.chunks import one_array
 from headrace.storage.topics.frame import PLAIN
 from headrace.storage.topics.murmur2 import partitions_of
 from headrace.values.errors import UsageError, did_you_mean
@@ -74,7 +75,7 @@ def rows_of(
     value = _fitting("values", values, pa.binary(), count)
     key = pa.nulls(count, pa.binary())
     if keys is not None:
-        key = _flat(_fitting("keys", keys, pa.binary(), count))
+        key = one_array(_fitting("keys", keys, pa.binary(), count))
     columns, fields = [key, value], list(PLAIN)
     for name, column in (extras or {}).items():
         if name not in EXTRAS.names:
@@ -114,15 +115,7 @@ def _by_runs(
 
 
 def _one_batch(table: pa.Table) -> pa.RecordBatch:
-    return pa.record_batch([_flat(c) for c in table.columns], schema=table.schema)
-
-
-def _flat(column: Column) -> pa.Array:
-    if isinstance(column, pa.Array):
-        return column
-    if column.num_chunks == 0:
-        return pa.nulls(0, column.type)
-    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
+    return pa.record_batch([one_array(c) for c in table.columns], schema=table.schema)
 
 
 def _fitting(what: str, column: Column, type_: pa.DataType, count: int) -> Column:
