@@ -7,19 +7,16 @@ step, and prints what it found and each step that was acknowledged.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pyarrow as pa
 
 from headrace.storage.contract import Mark, Target
 from headrace.storage.kafka.system import KafkaSystem
-from headrace.values.points import VARIABLE
+from tests import children
 from tests.storage.outbound.records import records
 
-ROOT = Path(__file__).resolve().parents[2]
 JOB = "activity"
 PARTITIONS = 2
 
@@ -75,22 +72,8 @@ def main(kind: str, brokers: str, topic: str, number: str, steps: str) -> None:
 def start(
     kind: str, brokers: str, topic: str, number: int, steps: int, kill_at: str = ""
 ) -> subprocess.Popen[str]:
-    """Starts the process; see `finished`."""
-    return subprocess.Popen(
-        [sys.executable, "-m", __name__, kind, brokers, topic, str(number), str(steps)],
-        cwd=ROOT,
-        env=os.environ | {VARIABLE: kill_at},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finished(process: subprocess.Popen[str]) -> tuple[int, list[str]]:
-    """The process's exit code (-9: killed) and the lines it printed."""
-    out, problem = process.communicate(timeout=100)
-    assert process.returncode in (0, -9), problem
-    return process.returncode, out.splitlines()
+    """Starts the process, that may be killed at a named point."""
+    return children.start(__name__, kind, brokers, topic, number, steps, kill_at=kill_at)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,9 @@ import pytest
 from headrace.storage.kafka.system import KafkaSystem
 from headrace.storage.topics.log import LocalTopic
 from headrace.values.errors import UsageError
+from tests.children import finished
 from tests.servers.kafka import Kafka
-from tests.servers.kafka_process import PARTITIONS, finished, start
+from tests.servers.kafka_process import PARTITIONS, start
 from tests.servers.kafka_records import committed, pairs
 from tests.servers.names import Topics
 from tests.storage.outbound.records import record, records

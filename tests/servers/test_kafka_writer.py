@@ -14,8 +14,9 @@ from headrace.storage.kafka.system import KafkaSystem
 from headrace.storage.kafka.writer import KafkaWriter
 from headrace.storage.topics.murmur2 import partitions_of
 from headrace.values.errors import StateRefused, TopicRefused
+from tests.children import finished
 from tests.servers.kafka import Kafka
-from tests.servers.kafka_process import JOB, PARTITIONS, finished, mark, start, step, target
+from tests.servers.kafka_process import JOB, PARTITIONS, mark, start, step, target
 from tests.servers.kafka_records import committed, pairs, produce
 from tests.servers.names import Topics
 from tests.storage.outbound.records import record

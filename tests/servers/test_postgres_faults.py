@@ -19,10 +19,11 @@ import pytest
 from headrace.storage.postgres.system import PostgresSystem
 from headrace.storage.postgres.table import PostgresTable
 from headrace.values.errors import HeadraceError, StateRefused, Unreachable
+from tests import children
 from tests.servers.fixtures import NewPostgres
 from tests.servers.names import Database
 from tests.servers.postgres import SUPERUSER, Postgres
-from tests.storage.postgres.deliverer import ROOT, command
+from tests.storage.postgres import deliverer
 from tests.storage.postgres.targets import JOB, delivery, mark, served, target
 
 OF = target("totals", (("k", "BIGINT"), ("v", "BIGINT")), ["k"], required=("k",))
@@ -193,11 +194,10 @@ def test_an_older_backup_stops_the_job_and_the_next_start_goes_on(own_postgres: 
 
 
 def test_a_zombie_that_wakes_after_its_successor_changes_nothing(database: Database) -> None:
-    program = [*command(database.dsn, 1, 10_000)]
-    zombie = subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    zombie = children.start(deliverer.__name__, database.dsn, 1, 10_000, 1)
     assert zombie.stdout is not None
     for line in zombie.stdout:
-        if line.startswith(b"took 5"):
+        if line.startswith("took 5"):
             break
     zombie.send_signal(signal.SIGSTOP)  # anywhere in a delivery, holding the lock or not
     successor = PostgresSystem(database.dsn, lock_seconds=0.5).destination(OF)
@@ -210,7 +210,7 @@ def test_a_zombie_that_wakes_after_its_successor_changes_nothing(database: Datab
     zombie.send_signal(signal.SIGCONT)
     _, said = zombie.communicate(timeout=30)
     assert zombie.returncode == 1
-    assert b"StateRefused" in said or b"Unreachable" in said, said
+    assert "StateRefused" in said or "Unreachable" in said, said
     assert served(database.dsn, OF) == before
 
 

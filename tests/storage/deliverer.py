@@ -7,8 +7,6 @@ and each epoch that was acknowledged.
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -17,11 +15,9 @@ import pyarrow as pa
 from headrace.storage.contract import Destination, Mark
 from headrace.storage.outbound.topic_writer import TopicWriter
 from headrace.storage.topics.log import LocalTopic
-from headrace.values.points import VARIABLE
+from tests.children import finished, start
 from tests.storage.lake.lakes import JOB, events, lake, mark
 from tests.storage.outbound.records import records
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def destination(kind: str, directory: Path) -> Destination:
@@ -51,16 +47,7 @@ def run(
     kind: str, directory: Path, incarnation: int, epochs: int, kill_at: str = ""
 ) -> tuple[int, list[str]]:
     """Runs the process; its exit code (-9: killed) and the lines it printed."""
-    done = subprocess.run(
-        [sys.executable, "-m", __name__, kind, str(directory), str(incarnation), str(epochs)],
-        cwd=ROOT,
-        env=os.environ | {VARIABLE: kill_at},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode in (0, -9), done.stderr
-    return done.returncode, done.stdout.splitlines()
+    return finished(start(__name__, kind, directory, incarnation, epochs, kill_at=kill_at))
 
 
 if __name__ == "__main__":

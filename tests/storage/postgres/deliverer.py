@@ -7,17 +7,13 @@ ten rows, deletes one of the epoch before, and has one row that a table with a c
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 from headrace.storage.postgres.system import PostgresSystem
-from headrace.values.points import VARIABLE
+from tests.children import finished, start
 from tests.storage.postgres.targets import JOB, delivery, mark, target
 
-ROOT = Path(__file__).resolve().parents[3]
 OF = target("totals", (("k", "BIGINT"), ("v", "BIGINT")), ["k"], required=("k",))
 ROWS = 12
 
@@ -34,25 +30,11 @@ def expected(epochs: int) -> list[tuple[int, int]]:
     return sorted((k, v) for k, v in rows.items() if k >= 0)
 
 
-def command(dsn: str, incarnation: int, epochs: int, generation: int = 1) -> list[str]:
-    numbers = map(str, (incarnation, epochs, generation))
-    return [sys.executable, "-m", __name__, dsn, *numbers]
-
-
 def run(
     dsn: str, incarnation: int, epochs: int, kill_at: str = "", generation: int = 1
 ) -> tuple[int, list[str]]:
     """Runs the process; its exit code (-9: killed) and the lines it printed."""
-    done = subprocess.run(
-        command(dsn, incarnation, epochs, generation),
-        cwd=ROOT,
-        env=os.environ | {VARIABLE: kill_at},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode in (0, -9), done.stderr
-    return done.returncode, done.stdout.splitlines()
+    return finished(start(__name__, dsn, incarnation, epochs, generation, kill_at=kill_at))
 
 
 def main(dsn: str, incarnation: str, epochs: str, generation: str) -> None:

@@ -51,7 +51,6 @@ class Sessions:
 
     row: Ints
     started_us: Ints
-    last_us: Ints
     ended_us: Ints
     why: Ints
     settled_us: Ints
@@ -159,9 +158,9 @@ def _sessions(s: _Segments, carried_us: Ints, timeout_us: int, watermark_us: int
     carried = carried_us[row]
     started = np.where(carried != NEVER_US, carried, first[chosen])
     ended = np.where(why == OPEN, NEVER_US, last)
-    pick = (last, ended, why.astype(np.int64), settled)
-    latest, ends, reason, settled_us = (p[chosen] for p in pick)
-    return Sessions(row, started, latest, ends, reason, settled_us, final[chosen], stays[chosen])
+    pick = (ended, why.astype(np.int64), settled)
+    ends, reason, settled_us = (p[chosen] for p in pick)
+    return Sessions(row, started, ends, reason, settled_us, final[chosen], stays[chosen])
 
 
 def _last_settled(s: _Segments, first: Ints, last: Ints, watermark_us: int) -> Ints:
