@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from headrace.ops.ingest.ahead import ahead
+from headrace.ops.ingest.alone import Filled
 from headrace.ops.ingest.generator import GeneratorFactory, Partitions, SimulatedBatch, Simulation
 from headrace.storage.contract import Log
 from headrace.values.errors import UsageError
@@ -66,7 +67,7 @@ def simulate(
     begun = time.monotonic()
     generator = factory(simulation, Partitions(topic.partitions))
     producer = _producer(factory.topic, simulation)
-    others = sum(topic.end_offsets()) - _there(topic, producer)
+    filled = Filled(topic.partitions)
     given, added = 0, 0
     note = None if simulation.live else {"kind": "simulate", **asdict(simulation)}
     stopped = stop or threading.Event()
@@ -76,6 +77,7 @@ def simulate(
             batch.values, batch.keys, producer=producer, first_sequence=given, note=note
         )
         generator.wrote(batch)
+        filled.note(appended)
         given += len(batch)
         added += appended.rows
         if progress is not None:
@@ -87,7 +89,7 @@ def simulate(
         added=added,
         already_there=given - added,
         seconds=time.monotonic() - begun,
-        alone=others == 0 and sum(topic.end_offsets()) == _there(topic, producer),
+        alone=filled.alone(topic, _there(topic, producer)),
         parameters=asdict(simulation),
         outcome=generator.outcome(),
     )

@@ -110,7 +110,7 @@ class Appender:
         reach("kafka.committed")
         self._last = state.sequence
         bases = _bases(sent.get(self._about.name, {}), partitions)
-        return Appended(bases, tuple(counts.tolist()), state.arrival_us, seen)
+        return Appended(bases, tuple(counts.tolist()), state.arrival_us, seen, markers=1)
 
     def _take(self, producer: str) -> None:
         """Becomes the one that appends as `producer`, and learns its last number."""

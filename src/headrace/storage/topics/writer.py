@@ -51,6 +51,7 @@ class Appended:
     """Where an append landed: base offsets and counts by partition.
 
     `skipped` rows had been appended before; `duplicate` says that nothing was added therefore.
+    `markers` offsets behind the rows of each partition hold no record: those of a transaction.
     """
 
     base: tuple[int, ...]
@@ -58,6 +59,7 @@ class Appended:
     arrival_us: int
     skipped: int = 0
     duplicate: bool = False
+    markers: int = 0
 
     @property
     def rows(self) -> int:
