@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -11,10 +12,12 @@ import pytest
 
 from headrace.storage.contract import Target
 from headrace.storage.kafka.system import KafkaSystem
+from headrace.storage.kafka.topic import KafkaTopic
 from headrace.storage.kafka.writer import KafkaWriter
 from headrace.testing.conformance import JOB, DestinationConformance
+from headrace.testing.topic_conformance import PARTITIONS, TopicConformance
 from tests.servers.kafka import Kafka
-from tests.servers.kafka_records import pairs
+from tests.servers.kafka_records import pairs, produce
 from tests.servers.names import Topics
 from tests.storage import conforming
 
@@ -64,6 +67,31 @@ class TestKafkaWriter(DestinationConformance):
     def child(self, incarnation: int, epoch: int) -> list[str]:
         place = f"{self.kafka.bootstrap_servers}/{self.topic}"
         return conforming.command("kafka", place, incarnation, epoch)
+
+
+class TestKafkaTopic(TopicConformance):
+    @pytest.fixture(autouse=True)
+    def place(self, kafka: Kafka, topics: Topics) -> Iterator[None]:
+        self.kafka, self.topic = kafka, topics.create("in", PARTITIONS)
+        self.made: list[KafkaSystem] = []
+        yield
+        for system in self.made:
+            system.close()
+
+    def make(self) -> KafkaTopic:
+        system = KafkaSystem(f"kafka://{self.kafka.bootstrap_servers}", answer_seconds=5)
+        self.made.append(system)
+        return system.topic(self.topic, PARTITIONS)
+
+    def append(self, partition: int, values: Sequence[bytes]) -> None:
+        # Kafka tells times in milliseconds.
+        time.sleep(0.002)
+        produce(self.kafka, self.topic, [(None, value) for value in values], partition=partition)
+
+    def make_again(self) -> bool:
+        self.kafka.delete_topics([self.topic])
+        self.kafka.create_topic(self.topic, PARTITIONS)
+        return True
 
 
 @contextmanager

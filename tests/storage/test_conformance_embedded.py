@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from headrace.storage.contract import Destination
 from headrace.storage.topics.log import LocalTopic
 from headrace.testing.conformance import JOB, DestinationConformance
+from headrace.testing.topic_conformance import PARTITIONS, TopicConformance
 from tests.storage import conforming
 from tests.storage.lake import lakes
 from tests.storage.outbound.records import everything
@@ -56,3 +59,23 @@ class TestDeltaLake(Embedded):
     def held(self) -> list[dict[str, Any]]:
         directory = self.directory / "lake"
         return lakes.rows(directory) if directory.exists() else []
+
+
+class TestLocalTopicAsSource(TopicConformance):
+    @pytest.fixture(autouse=True)
+    def place(self, tmp_path: Path) -> None:
+        self.directory, self.now_us = tmp_path, 1_000_000
+        LocalTopic.create(tmp_path, "in", PARTITIONS)
+
+    def make(self) -> LocalTopic:
+        return LocalTopic.open(self.directory, "in", clock=lambda: self.now_us)
+
+    def append(self, partition: int, values: Sequence[bytes]) -> None:
+        self.now_us += 1_000
+        at = np.full(len(values), partition)
+        self.make().append(pa.array(values, pa.binary()), partition=at)
+
+    def make_again(self) -> bool:
+        shutil.rmtree(self.directory / "in")
+        LocalTopic.create(self.directory, "in", PARTITIONS)
+        return True

@@ -78,6 +78,13 @@ class Topic(Protocol):
     def end_offsets(self) -> list[int]:
         """The offset that the next record of each partition gets."""
 
+    def offset_at(self, time_us: int) -> list[int]:
+        """By partition the offset of the first record that arrived at `time_us` or later.
+
+        Microseconds since 1970, by the time that the log itself keeps of its records; the end of
+        a partition where nothing came since.
+        """
+
     def fetch(
         self, start: Sequence[int], stop: Sequence[int] | None = None, *, records_max: int
     ) -> Fetched:

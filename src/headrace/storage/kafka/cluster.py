@@ -144,8 +144,11 @@ class Cluster:
                     raise
                 time.sleep(_PAUSE_SECONDS)
 
-    def offsets(self, name: str, partitions: int, which: Which) -> list[int]:
-        """The first offsets, the ends of what is committed, or the ends of all (`high`)."""
+    def offsets(self, name: str, partitions: int, which: Which | int) -> list[int]:
+        """The first offsets, the ends of what is committed, or the ends of all (`high`).
+
+        A number is a time in milliseconds: the first offsets of what is not older, -1 for none.
+        """
         deadline = time.monotonic() + self.answer_seconds
         with self.answered(f'asking topic "{name}" for its offsets', name):
             while True:
@@ -159,10 +162,13 @@ class Cluster:
                 # The client asks the leader that it knows; it has to be told to look again.
                 self.admin().list_topics(name, timeout=self.answer_seconds)
 
-    def _offsets(self, name: str, partitions: int, which: Which) -> list[int]:
+    def _offsets(self, name: str, partitions: int, which: Which | int) -> list[int]:
         kafka = library()
         spec = kafka.admin.OffsetSpec
-        wanted = spec.earliest() if which == "begin" else spec.latest()
+        if isinstance(which, int):
+            wanted = spec.for_timestamp(which)
+        else:
+            wanted = spec.earliest() if which == "begin" else spec.latest()
         level = kafka.IsolationLevel
         asked = {kafka.TopicPartition(name, p): wanted for p in range(partitions)}
         answers = self.admin().list_offsets(

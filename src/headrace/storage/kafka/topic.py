@@ -79,6 +79,12 @@ class KafkaTopic:
             self._ends = (now, ends)
         return list(ends)
 
+    def offset_at(self, time_us: int) -> list[int]:
+        """By partition the first offset of what has this timestamp or a later one, else the end."""
+        found = self._cluster.offsets(self.name, self.partitions, -(-time_us // 1000))
+        ends = self.end_offsets()
+        return [e if f < 0 else min(f, e) for f, e in zip(found, ends, strict=True)]
+
     def fetch(
         self, start: Sequence[int], stop: Sequence[int] | None = None, *, records_max: int
     ) -> Fetched:

@@ -253,7 +253,7 @@ class LocalTopic:
             pause = min(pause * _POLL_GROWTH, _POLL_SECONDS_MAX)
 
     def offset_at(self, time_us: int) -> list[int]:
-        """The first offsets, by partition, of what arrived at `time_us` or later."""
+        """By partition the first offset of what arrived at `time_us` or later, else the end."""
         with self._seen() as head:
             found: list[int] = offsets_at(self._segments, head, time_us).tolist()
             return found
