@@ -118,10 +118,10 @@ def test_whatever_a_record_may_be(kafka: Kafka, topics: Topics, system: KafkaSys
     assert [(key, value) for *_, key, value in found] == records * 6
 
 
-def test_arrival_is_the_records_time_and_never_ahead(
+def test_arrival_is_the_records_own_time_however_far_ahead(
     kafka: Kafka, topics: Topics, system: KafkaSystem
 ) -> None:
-    created = topics.create("created", 1, {"message.timestamp.after.max.ms": str(10**12)})
+    created = topics.create("created", 1, {"message.timestamp.after.max.ms": str(10**15)})
     appended = topics.create("appended", 1, {"message.timestamp.type": "LogAppendTime"})
     now = datetime.now(UTC)
     past_ms, ahead_ms = 1_500_000_000_123, int((now + timedelta(days=9)).timestamp() * 1000)
@@ -133,9 +133,11 @@ def test_arrival_is_the_records_time_and_never_ahead(
         records = system.topic(name, 1).fetch([0], records_max=10).records
         return [time.replace(tzinfo=UTC) for time in records.column("arrival_time").to_pylist()]
 
-    past, ahead = arrivals(created)
-    assert past == datetime.fromtimestamp(past_ms / 1000, UTC)
-    assert now <= ahead <= datetime.now(UTC)
+    produce(kafka, created, [(None, b"far")], timestamp=10**15)
+    assert arrivals(created) == [
+        *(datetime.fromtimestamp(ms / 1000, UTC) for ms in (past_ms, ahead_ms)),
+        datetime.max.replace(microsecond=999_000, tzinfo=UTC),
+    ]
     assert arrivals(appended) == arrivals(appended)
     assert all(abs(time - now) < timedelta(minutes=1) for time in arrivals(appended))
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from headrace.engines.batch.relations import Relations
 from headrace.engines.batch.watermarks import watermarked
+from headrace.engines.embedded.arrivals import Readings
 from headrace.engines.embedded.recall import read_all
 from headrace.engines.embedded.runner import JobRunner
 from headrace.engines.embedded.sources import SourceReader
@@ -107,10 +108,11 @@ def _from_log(runner: JobRunner, fix: Fixed, source: Source, name: str) -> tuple
     )
     begin, stop = topic.begin_offsets(), fix.offsets[source.topic]
     at = list(begin)
+    readings = Readings(fix.cursor, topic, runner.engine.ledger.time_us)
     while any(a < s for a, s in zip(at, stop, strict=True)):
         share = max(1, _CHUNK_RECORDS // len(at))
         upto = [min(a + share, s) for a, s in zip(at, stop, strict=True)]
-        _insert(fix, reader, read_all(topic, at, upto), name)
+        _insert(fix, reader, readings.arrived(read_all(topic, at, upto)), name)
         at = upto
     _insert_replayed(fix, reader, name)
     first = dict(

@@ -32,6 +32,9 @@ RECORDS = pa.schema(
     ]
 )
 
+LATEST_US = 253_402_300_799_999_999
+"""The end of the year 9999, in microseconds since 1970: later than any clock."""
+
 
 @dataclass(frozen=True)
 class Mark:
@@ -66,11 +69,18 @@ class Fetched:
 
 
 class Topic(Protocol):
-    """A partitioned log. `identity` changes when the topic is deleted and made again."""
+    """A partitioned log. `identity` changes when the topic is deleted and made again.
+
+    The `arrival_time` of its records hangs on the log alone: read again, it is the same. Where
+    `arrival_fixed`, the log itself noted it when it took the record. Elsewhere it is the record's
+    own timestamp, which may lie in the future (without one `LATEST_US`): the job that reads it
+    takes the lesser of that and the time of the epoch in which it is first read.
+    """
 
     name: str
     identity: str
     partitions: int
+    arrival_fixed: bool
 
     def begin_offsets(self) -> list[int]:
         """The first offset still there, by partition."""

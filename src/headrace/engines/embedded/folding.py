@@ -6,12 +6,16 @@ That watermark decides nothing where it lies at or below what every record of th
 own partition, which the epoch notes (`raised` is false). Such an epoch may join the one before
 it: for its records the greater of both is what they saw, with either watermark. So the history
 looks as if it had been read in larger epochs, and its result is the same, record by record.
+
+The time of joined epochs is that of the last. Where a record was refused because its time lies too
+far ahead of its epoch's, a later time might accept it: no epoch joins such a one.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from headrace.engines.kernel.decode import TOO_FAR_AHEAD
 from headrace.storage.state.store import StateStore
 
 RECORDS_MAX = 250_000
@@ -37,8 +41,9 @@ def fold(store: StateStore, upto: int, start: int = 0, records_max: int = RECORD
     names = [d[0] for d in relation.description]
     epochs = [dict(zip(names, row, strict=True)) for row in relation.fetchall()]
     runs: list[list[_Epoch]] = []
+    timed = _timed(store, start, upto)
     for epoch in epochs:
-        if runs and _joins(runs[-1], epoch, records_max):
+        if runs and runs[-1][-1]["epoch"] not in timed and _joins(runs[-1], epoch, records_max):
             runs[-1].append(epoch)
         else:
             runs.append([epoch])
@@ -46,6 +51,17 @@ def fold(store: StateStore, upto: int, start: int = 0, records_max: int = RECORD
         if len(run) > 1:
             _replace(store, run)
     return int(runs[-1][-1]["epoch"]) if runs else start
+
+
+def _timed(store: StateStore, start: int, upto: int) -> set[int]:
+    """The epochs whose own time was the arrival of a record that came too far ahead of it."""
+    rows = store.rows(
+        "select distinct d.epoch from meta.dead_letters d join meta.epochs e on e.epoch = d.epoch "
+        "where d.epoch between ? and ? and d.view is null and d.reason = ? "
+        "and d.arrival_time = e.epoch_time",
+        [start, upto, TOO_FAR_AHEAD],
+    )
+    return {epoch for (epoch,) in rows}
 
 
 def _joins(run: list[_Epoch], epoch: _Epoch, records_max: int) -> bool:

@@ -7,6 +7,7 @@ import re
 import duckdb
 import pyarrow as pa
 
+from headrace.engines.embedded.arrivals import Readings
 from headrace.engines.embedded.recall import read_all
 from headrace.engines.embedded.runner import JobRunner
 from headrace.engines.embedded.targets import load_rows, target_of
@@ -80,7 +81,8 @@ def _offer_tables(runner: JobRunner, cursor: duckdb.DuckDBPyConnection, lowered:
 def _offer_topic(runner: JobRunner, cursor: duckdb.DuckDBPyConnection, name: str) -> None:
     topic = runner.systems.topic(name, runner.job.topics[name])
     records = read_all(topic, topic.begin_offsets(), topic.end_offsets())
-    cursor.register("_topic_records", records)
+    readings = Readings(cursor, topic, runner.clock.now_us())
+    cursor.register("_topic_records", readings.arrived(records))
     cursor.execute(
         f'create or replace table topic.{quote(name)} as select "partition", "offset", '
         "decode(key) as key, try(decode(value)) as value, arrival_time from _topic_records"

@@ -9,10 +9,11 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from headrace.engines.embedded.arrivals import arrived
 from headrace.engines.kernel.decode import Decoded, decode, decoding
 from headrace.engines.kernel.watermark import NEVER_US, seen_us, source_watermark_us
 from headrace.plan.operators import Source
-from headrace.storage.contract import Fetched, Topic
+from headrace.storage.contract import LATEST_US, Fetched, Topic
 from headrace.values.errors import TopicRefused
 from headrace.values.schema import quote, sql_type
 
@@ -110,7 +111,7 @@ class SourceReader:
             if before.offsets[p] >= ends[p] and self._holds_nobody(p, now_us)
         )
         # Not past `ends`: who is exempt was decided by them.
-        part = self._taken(before.offsets, stop, ends, records_max)
+        part = self._taken(before.offsets, stop, ends, records_max, now_us)
         offsets = part.next_offsets
         for p, (old, new) in enumerate(zip(before.offsets, offsets, strict=True)):
             if new > old:
@@ -135,29 +136,42 @@ class SourceReader:
         exempt: tuple[int, ...],
         now_us: int,
     ) -> SourceEpoch:
-        """An epoch's part that was read before, from its records."""
-        part = self._pool.submit(self._decoded, fetched).result()
+        """An epoch's part that was read before, from its records; `now_us` is its time."""
+        part = self._pool.submit(self._decoded, fetched, now_us).result()
         return placed_in_time(connection, self.source, self.topic, part, before, exempt, now_us)
 
     def _taken(
-        self, start: list[int], stop: list[int] | None, ends: list[int], records_max: int
+        self,
+        start: list[int],
+        stop: list[int] | None,
+        ends: list[int],
+        records_max: int,
+        now_us: int,
     ) -> _Part:
         """What was decoded ahead, if it is what is wanted, else the same now."""
         ahead, self._ahead = self._ahead, None
         if ahead is not None and ahead[0] == start and ahead[1] == stop:
-            return ahead[2].result()
+            part = ahead[2].result()
+            if arrived(self.topic, part.records, now_us) is part.records:
+                return part
+            # It was judged by times that lie behind this epoch's.
+            fetched = Fetched(part.records, part.next_offsets)
+            return self._pool.submit(self._decoded, fetched, now_us).result()
         bound = ends if stop is None else [min(s, e) for s, e in zip(stop, ends, strict=True)]
-        return self._pool.submit(self._part, start, bound, records_max).result()
+        return self._pool.submit(self._part, start, bound, records_max, now_us).result()
 
-    def _part(self, start: list[int], stop: list[int] | None, records_max: int) -> _Part:
-        return self._decoded(self.topic.fetch(start, stop, records_max=records_max))
+    def _part(
+        self, start: list[int], stop: list[int] | None, records_max: int, now_us: int = LATEST_US
+    ) -> _Part:
+        return self._decoded(self.topic.fetch(start, stop, records_max=records_max), now_us)
 
-    def _decoded(self, fetched: Fetched) -> _Part:
-        found = decode(self._decoding, self.source, fetched.records)
-        return _Part(fetched.records, fetched.next_offsets, found.events, found.dead, found.keys)
+    def _decoded(self, fetched: Fetched, now_us: int) -> _Part:
+        records = arrived(self.topic, fetched.records, now_us)
+        found = decode(self._decoding, self.source, records)
+        return _Part(records, fetched.next_offsets, found.events, found.dead, found.keys)
 
     def judged(self, records: pa.Table) -> Decoded:
-        """Decodes `records` outside of any epoch."""
+        """Decodes `records`, with their arrival times, outside of any epoch."""
         return self._pool.submit(decode, self._decoding, self.source, records).result()
 
 

@@ -20,6 +20,9 @@ from headrace.engines.kernel.decode_strict import strict_sql
 from headrace.plan.operators import Source
 from headrace.plan.times import time_sql
 
+TOO_FAR_AHEAD = "lies too far ahead of the arrival"
+"""Why a record is refused whose time lies more than the bound ahead of its arrival."""
+
 _DEAD = pa.schema([("_row", pa.int64()), ("_field", pa.string()), ("_reason", pa.string())])
 
 
@@ -239,7 +242,7 @@ def _bounded(
         micros = pc.fill_null(time.cast(pa.int64()), 0).to_numpy()
         ahead = np.flatnonzero(micros > arrival + source.ahead_us_max)
         refused += [(int(i), source.time, "cannot be read as a time") for i in unread]
-        refused += [(int(i), source.time, "lies too far ahead of the arrival") for i in ahead]
+        refused += [(int(i), source.time, TOO_FAR_AHEAD) for i in ahead]
     if source.checks and len(events):
         refused += _unchecked(connection, source, events, {i for i, *_ in refused})
     if not refused:

@@ -126,7 +126,7 @@ class Compacted:
 
     def _opened(self) -> Cursor:
         self._entries = {}
-        self._cursor = Cursor(self._cluster, self.name, self._begin(), lambda: 0)
+        self._cursor = Cursor(self._cluster, self.name, self._begin())
         return self._cursor
 
     def _forget(self) -> None:

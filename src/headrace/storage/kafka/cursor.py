@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from headrace.storage.contract import RECORDS, Fetched
+from headrace.storage.contract import LATEST_US, RECORDS, Fetched
 from headrace.storage.kafka.cluster import Cluster
 from headrace.storage.kafka.library import library
 from headrace.storage.kafka.problems import (
@@ -57,12 +57,9 @@ class TopicGone(Exception):
 class Cursor:
     """Reads the partitions of `topic` from `start` on; for one thread at a time."""
 
-    def __init__(
-        self, cluster: Cluster, topic: str, start: Sequence[int], clock: Callable[[], int]
-    ) -> None:
+    def __init__(self, cluster: Cluster, topic: str, start: Sequence[int]) -> None:
         self._cluster = cluster
         self._topic = topic
-        self._clock = clock
         # The group is never joined: a consumer must have a name all the same.
         self._consumer: Consumer = cluster.reader({"group.id": "headrace-reader"})
         self._blocks: list[pa.Table] = []
@@ -196,21 +193,20 @@ class Cursor:
             pa.array(offset),
             pa.array(list(map(kind.key, messages)), pa.binary()),
             pa.array(list(map(kind.value, messages)), pa.binary()),
-            pa.array(self._arrival_us(messages)).cast(pa.timestamp("us")),
+            pa.array(_stamps_us(messages)).cast(pa.timestamp("us")),
         ]
         self._blocks.append(pa.table(columns, schema=RECORDS))
         for p in np.unique(partition).tolist():
             # Offsets grow within a partition: the last one counts.
             self.known[p] = int(offset[partition == p][-1]) + 1
 
-    def _arrival_us(self, messages: list[Message]) -> npt.NDArray[np.int64]:
-        """When each record arrived: see docs/decisions on Kafka for records from the future."""
-        stamps = chain.from_iterable(map(library().Message.timestamp, messages))
-        kinds, times_ms = np.fromiter(stamps, np.int64, 2 * len(messages)).reshape(-1, 2).T
-        times = times_ms * 1000
-        now_us = self._clock()
-        times = np.where(kinds == _CREATED, np.minimum(times, now_us), times)
-        return np.where((kinds == _CREATED) | (kinds == _APPENDED), times, now_us)
+
+def _stamps_us(messages: list[Message]) -> npt.NDArray[np.int64]:
+    """The records' own timestamps, LATEST_US where there is none: contract.Topic says why."""
+    stamps = chain.from_iterable(map(library().Message.timestamp, messages))
+    kinds, times_ms = np.fromiter(stamps, np.int64, 2 * len(messages)).reshape(-1, 2).T
+    times = np.minimum(times_ms, LATEST_US // 1000) * 1000
+    return np.where((kinds == _CREATED) | (kinds == _APPENDED), times, LATEST_US)
 
 
 def _places(table: pa.Table) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:

@@ -91,4 +91,4 @@ class KafkaSystem:
 
     def _made(self, about: About) -> KafkaTopic:
         appending = Appender(self._cluster, about, self._producers, self._clock)
-        return KafkaTopic(self._cluster, about, appending, self._clock)
+        return KafkaTopic(self._cluster, about, appending)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from contextlib import suppress
@@ -43,15 +43,15 @@ class KafkaTopic:
     for, and Unreachable when the cluster does not answer.
     """
 
-    def __init__(
-        self, cluster: Cluster, about: About, appender: Appender, clock: Callable[[], int]
-    ) -> None:
+    # Records bring their own timestamps along.
+    arrival_fixed = False
+
+    def __init__(self, cluster: Cluster, about: About, appender: Appender) -> None:
         self.name = about.name
         self.identity = about.identity
         self.partitions = about.partitions
         self._cluster = cluster
         self._appender = appender
-        self._clock = clock
         self._there = about.partitions
         self._ends: tuple[float, list[int]] = (-1.0, [0] * about.partitions)
         self._looked = time.monotonic()
@@ -263,7 +263,7 @@ class KafkaTopic:
         for cursor in [c for c in self._cursors if now - c.used > _CURSOR_IDLE_SECONDS]:
             self._drop(cursor)
         if len(self._cursors) < _CURSORS_MAX:
-            self._cursors.append(Cursor(self._cluster, self.name, start, self._clock))
+            self._cursors.append(Cursor(self._cluster, self.name, start))
             return self._cursors[-1]
         cursor = min(self._cursors, key=lambda c: c.used)
         cursor.go_to(start)

@@ -60,6 +60,7 @@ class LocalTopic:
     """
 
     read_soon = True
+    arrival_fixed = True
 
     def __init__(self, directory: Path, about: About, limits: Limits, clock: Callable[[], int]):
         self.name = about.name
