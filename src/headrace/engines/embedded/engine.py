@@ -155,8 +155,8 @@ class JobEngine:
             t: r.read(connection, share, now_us, (stop or {}).get(t))
             for t, r in self.readers.items()
         }
-        moved = any(s.after.watermark_us > s.before.watermark_us for s in read.values())
-        if not (moved or any(len(s.records) for s in read.values()) or (show and self._unshown())):
+        # Offsets move without a record where a transaction ended.
+        if not (any(s.moved for s in read.values()) or (show and self._unshown())):
             return None
         emit = show or time.monotonic() - self._shown_at >= 1.0
         committed = Committed(self.ledger.generation, self.ledger.epoch + 1, now_us, read)

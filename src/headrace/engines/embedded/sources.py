@@ -49,6 +49,11 @@ class SourceEpoch:
     relation: str
     keys: frozenset[str] | None = None
 
+    @property
+    def moved(self) -> bool:
+        """Whether anything of its position is another one after it."""
+        return self.before != self.after
+
 
 class SourceReader:
     """Reads a topic for a job and decodes it, the next part already while this one is applied."""
