@@ -12,10 +12,13 @@ from typing import Any
 
 from benchmarks import children
 from benchmarks.children import Ended
+from benchmarks.connected import Connected
 from benchmarks.sizes import APP, TOPIC, Sizes
+from tests.servers.missing import Missing
 
 # 33,000 events a minute of their own time: a hundred million fit into two days.
 _RATE, _SEED = 550, 7
+NOT_CONNECTED = "not connected"
 _IMPORTS, _FIRST_RESULT_EVENTS = 7, 1_000_000
 
 Run = dict[str, Any]
@@ -35,6 +38,7 @@ class Measurements:
         for count in self.sizes.events:
             self.throughput(count)
         self.live()
+        self.connected()
         shutil.rmtree(self.directory)
         return self.runs
 
@@ -94,6 +98,13 @@ class Measurements:
             )
             self._note(f"live {preload}", asdict(ended) | ended.report)
             shutil.rmtree(data)
+
+    def connected(self) -> None:
+        """With Kafka and PostgreSQL, where they can be started."""
+        try:
+            Connected(self.sizes, self._timed, self._note).all()
+        except Missing as missing:
+            self._note(NOT_CONNECTED, {"why": str(missing)})
 
     def _simulated(self, count: int) -> Path:
         """A data directory whose topic holds `count` events, none late, none malformed."""

@@ -15,7 +15,8 @@ TOPIC = "user_activity"
 class Sizes:
     """`events`: the sizes of the log. Sizes up to `repeated_max` are measured `repeats` times,
     larger ones once; the peer and NDJSON stop at `files_max`. `live_preload`: events in the state
-    when the second latency measurement begins.
+    when the second latency measurement begins. `connected_…` is with Kafka and PostgreSQL,
+    `upserted_rows` the size of the table there that is changed.
     """
 
     events: tuple[int, ...]
@@ -25,6 +26,9 @@ class Sizes:
     live_rate: int
     live_seconds: float
     live_preload: int
+    connected_events: int
+    connected_rate: int
+    upserted_rows: int
     directory: Path
 
 
@@ -38,6 +42,9 @@ def sizes_from_environment() -> Sizes:
         live_rate=int(_text("LIVE_RATE", "10000")),
         live_seconds=float(_text("LIVE_SECONDS", "25")),
         live_preload=int(_text("LIVE_PRELOAD", "1000000")),
+        connected_events=int(_text("CONNECTED_EVENTS", "3000000")),
+        connected_rate=int(_text("CONNECTED_RATE", "5000")),
+        upserted_rows=int(_text("UPSERTED_ROWS", "5000000")),
         directory=Path(_text("DIR", str(ROOT / "build" / "bench"))),
     )
 

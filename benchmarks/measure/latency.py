@@ -1,9 +1,9 @@
 """From an event's append to the query that first counts it in `page_view_counts`.
 
 One process: the running app, a thread that appends at a steady rate, and this one, which asks for
-the sum of all counts as fast as it is answered. Appends are seen whole and in order, so a sum
-tells exactly which page views are visible; the time of an event begins before its append, so
-that the log's own sync is part of it.
+the sum of all counts as fast as it is answered: the app, or PostgreSQL where tables are there.
+Appends are seen whole and in order, so a sum tells exactly which page views are visible; the time
+of an event begins before its append, so that the log's own sync is part of it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,8 +24,9 @@ import pyarrow.compute as pc
 from benchmarks.activity_five import app
 from headrace.ops.ingest.generator import Partitions, Simulation
 from headrace.ops.jobs.running import RunningApp
-from headrace.storage.layout import DataDirectory
-from headrace.storage.topics.log import LocalTopic
+from headrace.storage.contract import Log
+from headrace.storage.systems import Systems
+from headrace.values.settings import Settings, load_settings
 from headrace.values.telemetry import EpochCommitted, Event
 
 _APPEND_SECONDS = 0.02
@@ -38,7 +40,7 @@ _SUM = "select coalesce(sum(view_count), 0)::bigint as n from page_view_counts"
 class Feed:
     """Appends prepared records evenly; notes when, and how many page views there are after it."""
 
-    topic: LocalTopic
+    topic: Log
     values: pa.Array
     keys: pa.Array
     rate: int
@@ -55,15 +57,23 @@ class Feed:
             end = min(len(self.values), int((time.perf_counter() - begun) * self.rate))
             if end > done:
                 before = time.perf_counter()
-                self.topic.append(self.values[done:end], self.keys[done:end])
+                self.topic.append_numbered(
+                    self.values[done:end],
+                    self.keys[done:end],
+                    producer="latency",
+                    first_sequence=done,
+                )
                 self.appends.append((before, time.perf_counter(), done, end))
                 done = end
             time.sleep(_APPEND_SECONDS)
 
 
 def main(data: str, rate: str, seconds: str) -> None:
-    topic = LocalTopic.ensure(DataDirectory(Path(data)).topics, "user_activity", 3)
-    feed = _feed(topic, int(rate), float(seconds))
+    settings = load_settings(overrides={"data": Path(data)})
+    systems = Systems(settings)
+    for job in app.plan.jobs:
+        systems.create_topics(job)
+    feed = _feed(systems.topic("user_activity", 3), int(rate), float(seconds))
     epochs: list[EpochCommitted] = []
 
     def tell(event: Event) -> None:
@@ -72,7 +82,8 @@ def main(data: str, rate: str, seconds: str) -> None:
 
     with app.start(data=data, listener=tell) as running:
         _until_caught_up(running)
-        shown = int(running.query(_SUM)["n"][0].as_py())
+        seen = _asking(running, settings)
+        shown = seen()
         polls: list[tuple[float, float, int]] = []
         epochs.clear()
         feeding = threading.Thread(target=feed.run)
@@ -80,16 +91,27 @@ def main(data: str, rate: str, seconds: str) -> None:
         end = time.perf_counter() + float(seconds) + _PATIENCE_SECONDS
         while not polls or polls[-1][2] < feed.views[-1]:
             asked = time.perf_counter()
-            there = int(running.query(_SUM)["n"][0].as_py()) - shown
+            there = seen() - shown
             polls.append((asked, time.perf_counter(), there))
             if asked > end:
                 sys.exit(f"{there} of {feed.views[-1]} page views are visible: is something late?")
             time.sleep(_POLL_PAUSE_SECONDS)
         feeding.join()
+    systems.close()
     print(json.dumps(_report(feed, polls) | _epochs(epochs)))
 
 
-def _feed(topic: LocalTopic, rate: int, seconds: float) -> Feed:
+def _asking(running: RunningApp, settings: Settings) -> Callable[[], int]:
+    """How whoever reads the results asks for the sum of all counts."""
+    if settings.tables is None:
+        return lambda: int(running.query(_SUM)["n"][0].as_py())
+    import psycopg
+
+    connection = psycopg.connect(settings.tables, autocommit=True)
+    return lambda: int(connection.execute(_SUM).fetchone()[0])
+
+
+def _feed(topic: Log, rate: int, seconds: float) -> Feed:
     simulation = Simulation(
         count=int(rate * seconds), rate=rate, seed=11, start_us=time.time_ns() // 1000
     )

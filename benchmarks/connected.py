@@ -1,0 +1,69 @@
+"""What is measured with real servers on the same two cores: Kafka, PostgreSQL."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+
+from benchmarks import children
+from benchmarks.children import Ended
+from benchmarks.servers import Servers, started
+from benchmarks.sizes import APP, TOPIC, Sizes
+
+# As in `measurements`: 33,000 events a minute of their own time.
+_RATE, _SEED = 550, 7
+CLIENT, KAFKA, BOTH = "client alone", "kafka", "kafka and postgresql"
+UPSERTS, LIVE = "upserts", "live postgresql"
+
+Timed = Callable[[str, int, Ended, float], None]
+Note = Callable[[str, dict[str, object]], None]
+
+
+class Connected:
+    """Runs with Kafka and PostgreSQL; `timed` and `note` take the results. Raises Missing."""
+
+    def __init__(self, sizes: Sizes, timed: Timed, note: Note) -> None:
+        self.sizes, self.timed, self.note = sizes, timed, note
+        self.data = sizes.directory / "connected"
+
+    def all(self) -> None:
+        with started(self.sizes.directory / "servers") as servers:
+            self._live(servers)
+            servers.kafka.delete_topics(["user_activity"])
+            self._throughput(servers)
+            servers.forget_results()
+            ended = children.python(
+                "benchmarks.measure.upserts", servers.tables, self.sizes.upserted_rows
+            )
+            self.note(UPSERTS, asdict(ended) | ended.report)
+
+    def _live(self, servers: Servers) -> None:
+        """From an append to Kafka to the row in PostgreSQL."""
+        servers.forget_results()
+        rate, seconds = self.sizes.connected_rate, self.sizes.live_seconds
+        with servers.playing("topics", "tables"):
+            ended = children.python("benchmarks.measure.latency", self.data, rate, seconds)
+        self.note(LIVE, asdict(ended) | ended.report)
+        shutil.rmtree(self.data)
+
+    def _throughput(self, servers: Servers) -> None:
+        count = self.sizes.connected_events
+        options = ["--count", count, "--rate", _RATE, "--seed", _SEED, "--late-every", 0]
+        with servers.playing("topics"):
+            children.headrace("simulate", APP, *options, "--create-topics", "--data", self.data)
+        for _ in range(self.sizes.repeats):
+            ended = children.python(
+                "benchmarks.peers.kafka_client", servers.kafka.bootstrap_servers, TOPIC, count
+            )
+            self.timed(CLIENT, count, ended, ended.report["seconds"])
+            self._run(servers, KAFKA, "topics")
+            self._run(servers, BOTH, "topics", "tables")
+
+    def _run(self, servers: Servers, name: str, *roles: str) -> None:
+        shutil.rmtree(self.data, ignore_errors=True)
+        servers.forget_results()
+        servers.kafka.create_topic("enriched_activity", 3)
+        with servers.playing(*roles):
+            ended = children.python("benchmarks.measure.throughput", self.data)
+        self.timed(name, self.sizes.connected_events, ended, ended.report["seconds"])
