@@ -2,68 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import random
-import subprocess
-import sys
 import time
 from pathlib import Path
-from typing import Any
 
 from tests.servers.kafka import Kafka
 from tests.servers.names import Database
+from tests.servers.place import Place, results
 from tests.servers.postgres import Postgres
 from tests.servers.profiles import profile_text
 
-HEADRACE = str(Path(sys.executable).with_name("headrace"))
 RECORDS = 30_000
 SIMULATE = ["--count", RECORDS, "--seed", 7, "--late-every", 50, "--malformed-every", 1000]
-
-
-class Place:
-    """A directory with a profile, in which commands are given as a user gives them."""
-
-    def __init__(self, directory: Path, profile: str) -> None:
-        self.directory = directory
-        (directory / "headrace.toml").write_text(profile)
-
-    def start(self, *words: object, data: str = "d") -> subprocess.Popen[str]:
-        command = [HEADRACE, *map(str, words), "--profile", "servers", "--data", data]
-        return subprocess.Popen(
-            command,
-            cwd=self.directory,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-
-    def give(self, *words: object, data: str = "d", code: int = 0) -> str:
-        child = self.start(*words, data=data)
-        out, err = child.communicate(timeout=180)
-        assert child.returncode == code, out + err
-        return out + err
-
-    def catch_up(self, *, data: str = "d") -> None:
-        self.give("run", "activity", "--until", "caught-up", data=data)
-
-    def verified(self, *, data: str = "d") -> dict[str, Any]:
-        job = json.loads(self.give("verify", "activity", "--json", data=data))["jobs"][0]
-        assert all(c["compared"] for c in job["checked"]) and not job["undelivered"]
-        return {c["name"]: c["rows"] for c in job["checked"]}
-
-    def rows(self, sql: str, *, data: str = "d") -> list[Any]:
-        text = self.give("query", "activity", sql, "--format", "json", data=data)
-        return list(json.loads(text))
-
-
-SUMS = "select kind, name, accepted, applied, filtered, late, dead_lettered from conservation"
-TABLES = ["page_view_counts", "active_users", "session_history", "user_sessions"]
-
-
-def results(place: Place, data: str = "d") -> list[Any]:
-    tables = [place.rows(f"select * from {t} order by all", data=data) for t in TABLES]
-    sums = place.rows(f"{SUMS} where kind <> 'destination' order by all", data=data)
-    return [*tables, sums]
 
 
 def test_killed_on_the_way(own_kafka: Kafka, own_postgres: Postgres, tmp_path: Path) -> None:
@@ -93,7 +43,7 @@ def test_killed_on_the_way(own_kafka: Kafka, own_postgres: Postgres, tmp_path: P
     before = results(place)
     # Another directory knows nothing: it is refused, and the rightful job goes on.
     refused = place.give("run", "activity", "--until", "caught-up", data="other", code=5)
-    assert "was taken over" in refused and "Traceback" not in refused
+    assert "no state of it" in refused and "Traceback" not in refused
     place.give("simulate", "activity", "--count", 1000, "--seed", 99)
     place.catch_up()
     assert place.verified()["activity"] == rows["activity"] + 1000

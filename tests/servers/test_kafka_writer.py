@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pyarrow as pa
 import pytest
 
-from headrace.storage.contract import Target
+from headrace.storage.contract import Claim, Target
 from headrace.storage.kafka.marks import TOPIC
 from headrace.storage.kafka.system import KafkaSystem
 from headrace.storage.kafka.writer import KafkaWriter
@@ -63,7 +63,8 @@ def test_records_and_mark_land_together(kafka: Kafka, topic: str, writer: Make) 
     assert one.deliver(step(2), mark(5)) == 10
     one.close()
     assert pairs(kafka, topic) == wanted(2)
-    assert writer().look(JOB) == writer().open(JOB, 2) == mark(5)
+    assert writer().look(JOB) == Claim(1, mark(5))
+    assert writer().open(JOB, 2) == mark(5)
 
 
 def test_keys_lie_where_kafka_puts_them(kafka: Kafka, topic: str, writer: Make) -> None:
@@ -167,8 +168,8 @@ def test_outputs_and_jobs_do_not_disturb_each_other(
     one.deliver(step(1), mark(7))
     more.deliver(step(1), mark(1))
     assert other_job.refusals(-1) == ()
-    assert writer().look(JOB) == mark(7)
-    assert other_job.look("other") is None
+    assert writer().look(JOB) == Claim(4, mark(7))
+    assert other_job.look("other") == Claim(1, None)
     with pytest.raises(StateRefused, match='opened by "other"'):
         other_job.deliver(step(2), mark(8))
     assert pairs(kafka, topic) == wanted(1)
@@ -282,6 +283,6 @@ def test_what_was_delivered_is_seen_at_once(kafka: Kafka, topic: str, system: Ka
         writer.deliver(step(epoch), mark(epoch))
         snapshot = system.snapshot([target(topic)])
         assert snapshot.rows(target(topic)).read_all().num_rows == 10 * epoch
-        assert writer.look(JOB) == mark(epoch)
+        assert writer.look(JOB) == Claim(1, mark(epoch))
         snapshot.close()
     writer.close()

@@ -17,7 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from headrace import StateRefused, Unreachable
-from headrace.storage.contract import Finding, Mark, Refusal, Target
+from headrace.storage.contract import Claim, Finding, Mark, Refusal, Target
 
 TABLES = (
     "create table if not exists marks (name primary key, job, incarnation, mark)",
@@ -47,6 +47,10 @@ class SqliteTable:
         self._path, self._target = path, target
         self._incarnation = -1
         self._last = -1
+
+    def look(self, job: str) -> Claim | None:
+        with transaction(self._path) as connection:
+            return self._claim(connection)
 
     def open(self, job: str, incarnation: int) -> Mark | None:
         self._incarnation = incarnation
@@ -80,8 +84,7 @@ class SqliteTable:
     def close(self) -> None:
         """Nothing stays open between two transactions."""
 
-    def _mark(self, connection: sqlite3.Connection) -> Mark | None:
-        """The mark that is there; StateRefused when it is not ours to follow."""
+    def _claim(self, connection: sqlite3.Connection) -> Claim | None:
         sql = "select job, incarnation, mark from marks where name = ?"
         found = connection.execute(sql, [self._target.name]).fetchone()
         if found is None:
@@ -89,12 +92,18 @@ class SqliteTable:
         job, incarnation, mark = found
         if job != self._target.job:
             raise StateRefused(f'Table "{self._target.name}" belongs to the job "{job}"')
-        if incarnation > self._incarnation:
+        return Claim(incarnation, pickle.loads(mark))
+
+    def _mark(self, connection: sqlite3.Connection) -> Mark | None:
+        """The mark that is there; StateRefused when it is not ours to follow."""
+        claim = self._claim(connection)
+        if claim is None:
+            return None
+        if claim.incarnation > self._incarnation:
             raise StateRefused(
-                f'Table "{self._target.name}" was taken over by the start number {incarnation}'
+                f'Table "{self._target.name}" was taken over by start number {claim.incarnation}'
             )
-        kept: Mark | None = pickle.loads(mark)
-        return kept
+        return claim.mark
 
     def _note(self, connection: sqlite3.Connection, mark: Mark | None) -> None:
         of = self._target

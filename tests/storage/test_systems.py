@@ -81,7 +81,7 @@ def test_an_app_has_its_tables_there(installed: Path, tmp_path: Path) -> None:
         done = subprocess.run(
             [str(Path(sys.executable).with_name("headrace")), *words, "--profile", "own"],
             cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(installed)},
+            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(installed), *sys.path])},
             capture_output=True,
             text=True,
             check=False,

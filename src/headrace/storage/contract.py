@@ -125,14 +125,29 @@ class Refusal:
     reason: str
 
 
+@dataclass(frozen=True)
+class Claim:
+    """Who has an output: the greatest incarnation that opened it, and the mark (None: no rows)."""
+
+    incarnation: int
+    mark: Mark | None
+
+
 class Destination(Protocol):
     """Takes rows exactly once. One thread calls; `deliver` may block and may be retried.
 
-    Call order: `open`, then `deliver` any number of times with growing marks, then `close`; after
-    an error that may be retried, `deliver` is called again with the same rows and mark, and
-    connects anew where it has to. `deliver` is atomic: after a crash the mark that `open` returns
-    tells whether it happened.
+    Call order: `look`, `open`, then `deliver` any number of times with growing marks, then
+    `close`; after an error that may be retried, `deliver` is called again with the same rows and
+    mark, and connects anew where it has to. `deliver` is atomic: after a crash the mark that
+    `open` returns tells whether it happened.
     """
+
+    def look(self, job: str) -> Claim | None:
+        """What is there of the job; None where it has never opened the output.
+
+        Changes nothing and takes nothing from whoever has the output: a start that the state does
+        not entitle to it is refused on this alone. Raises as `open`.
+        """
 
     def open(self, job: str, incarnation: int) -> Mark | None:
         """Connects, fences older incarnations, returns the last mark (None: nothing delivered).

@@ -21,7 +21,7 @@ from typing import ClassVar, TypeVar
 import pyarrow as pa
 import pytest
 
-from headrace.storage.contract import Destination, Finding, Mark, System, Target
+from headrace.storage.contract import Claim, Destination, Finding, Mark, System, Target
 from headrace.testing.model import Kept, Model, Row, same
 from headrace.values.errors import HeadraceError, StateRefused
 from headrace.values.points import VARIABLE
@@ -174,6 +174,21 @@ class DestinationConformance(ABC):
                     _refused(lambda: newcomer.open(JOB, 1))
                 new.deliver(self.step(4), mark(4))
         self.expect(1, 2, 4)
+
+    def test_who_looks_takes_nothing(self) -> None:
+        with self._made() as visitor:
+            assert visitor.look(JOB) is None, "nobody has opened it"
+        with self.opened(3) as (handle, _):
+            with self._made() as visitor:
+                assert visitor.look(JOB) == Claim(3, None)
+            handle.deliver(self.step(1), mark(1))
+            with self._made() as visitor:
+                claim = visitor.look(JOB)
+                assert claim is not None
+                assert claim.incarnation == 3
+                _same_mark(claim.mark, mark(1))
+            assert handle.deliver(self.step(2), mark(2)) == 5, "it goes on as before"
+        self.expect(1, 2)
 
     def test_two_with_one_state_are_noticed(self) -> None:
         with self.opened(1) as (one, _), self._made() as other:

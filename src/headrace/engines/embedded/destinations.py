@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
+from headrace.engines.embedded.claims import next_incarnation, refuse_unexplained
 from headrace.engines.embedded.delivery import Delivery, Pace
 from headrace.engines.embedded.engine import JobEngine
 from headrace.engines.embedded.outgoing import StreamRows
@@ -20,21 +21,22 @@ from headrace.values.telemetry import Event
 def open_deliveries(
     engine: JobEngine,
     systems: Systems,
-    incarnation: int,
     lake_interval_seconds: float,
     tell: Callable[[Event], None],
-) -> list[Delivery]:
-    """A started delivery for every output that is not changed in the state, with what it lacks.
+) -> tuple[int, list[Delivery]]:
+    """This start's incarnation, and a started delivery for every output that is not in the state.
 
-    Where one cannot be opened, those that were are stopped.
+    All are looked at before any is opened. Where one cannot be, those that were are stopped.
     """
     deliveries = []
     with ExitStack() as opened:
-        for output in engine.job.outputs:
-            if output.name in engine.inside:
-                continue
-            made = _rows_of(engine, output)
-            destination = destination_of(engine, systems, output)
+        outputs = [o for o in engine.job.outputs if o.name not in engine.inside]
+        destinations = {o.name: destination_of(engine, systems, o) for o in outputs}
+        for destination in destinations.values():
+            opened.callback(destination.close)
+        incarnation = _incarnation(engine, destinations)
+        for output in outputs:
+            made, destination = _rows_of(engine, output), destinations[output.name]
             delivery = _delivery(engine, output, destination, made, lake_interval_seconds, tell)
             mark = destination.open(engine.job.id, incarnation)
             opened.callback(delivery.stop)
@@ -42,7 +44,16 @@ def open_deliveries(
             _begin(engine, delivery, delivered, mark)
             deliveries.append(delivery)
         opened.pop_all()
-    return deliveries
+    return incarnation, deliveries
+
+
+def _incarnation(engine: JobEngine, destinations: Mapping[str, Destination]) -> int:
+    """The number of this start, kept in the state before any destination hears of it."""
+    claims = {name: destinations[name].look(engine.job.id) for name in destinations}
+    incarnation = next_incarnation(engine, claims)
+    with engine.store.transaction():
+        engine.store.set_fact("incarnation", str(incarnation))
+    return incarnation
 
 
 def _rows_of(engine: JobEngine, output: Output) -> StreamRows:
@@ -114,14 +125,7 @@ def _delivered(engine: JobEngine, output: Output, mark: Mark | None, made: Strea
                 remedy="Restore it, or begin a new generation: headrace state reset APP",
             )
         return _first_epoch(engine) - 1 if noted is None else noted
-    if mark.generation > ledger.generation or (
-        mark.generation == ledger.generation and mark.epoch > ledger.epoch
-    ):
-        raise StateRefused(
-            f"{output.role} {output.name} has epoch {mark.generation}.{mark.epoch}, this state "
-            f"only {ledger.generation}.{ledger.epoch}: the state is older than what it delivered",
-            remedy="Restore the newer state, or begin a new generation: headrace state reset APP",
-        )
+    refuse_unexplained(engine, output, mark)
     if mark.generation == ledger.generation:
         return _after_mark(engine, output, mark, made)
     made.after = mark

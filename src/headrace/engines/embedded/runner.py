@@ -103,17 +103,11 @@ class JobRunner:
 
     def _begin(self) -> None:
         """Takes an incarnation and opens the destinations."""
-        incarnation = int(self.store.fact("incarnation") or 0) + 1
-        with self.store.transaction():
-            self.store.set_fact("incarnation", str(incarnation))
-        self._register_readers()
-        self.deliveries = open_deliveries(
-            self.engine,
-            self.systems,
-            incarnation,
-            self.settings.lake_interval_seconds,
-            self.tell,
+        incarnation, self.deliveries = open_deliveries(
+            self.engine, self.systems, self.settings.lake_interval_seconds, self.tell
         )
+        # Not before: others may see it, and who is refused must not be seen.
+        self._register_readers()
         ledger = self.engine.ledger
         self.tell(JobStarted(self.job.id, ledger.generation, ledger.epoch, incarnation))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from headrace.engines.embedded.claims import STARTS_PER_GENERATION
 from headrace.engines.embedded.runner import JobRunner
 from headrace.storage.layout import DataDirectory
 from headrace.storage.state.store import StateStore
@@ -81,9 +82,13 @@ def reset(job_id: str, settings: Settings) -> int:
     Lakes and topics keep what they have; the new generation goes on behind it.
     """
     with _store(job_id, settings) as store:
-        generation = int(store.fact("generation") or 1) + 1
-        kept = [f for f in ("incarnation", "duckdb", "format") if store.fact(f) is not None]
+        known = [store.fact(name) for name in ("generation", "generation_elsewhere")]
+        generation = max(int(number or 1) for number in known) + 1
+        kept = [f for f in ("duckdb", "format") if store.fact(f) is not None]
         facts = {name: store.fact(name) for name in kept}
+        # Whoever resets has the say from now on, also where an older start delivered.
+        starts = (generation - 1) * STARTS_PER_GENERATION
+        facts["incarnation"] = str(max(int(store.fact("incarnation") or 0), starts))
         base = int(store.fact("epoch_base") or 0)
         last = store.rows("select coalesce(max(epoch), 0) from meta.epochs")[0][0]
         facts["epoch_base"] = str(max(base, last))

@@ -16,7 +16,7 @@ from dataclasses import asdict
 import numpy as np
 import pyarrow as pa
 
-from headrace.storage.contract import Mark, Refusal, Target
+from headrace.storage.contract import Claim, Mark, Refusal, Target
 from headrace.storage.kafka.cluster import About, Cluster
 from headrace.storage.kafka.compacted import Compacted
 from headrace.storage.kafka.marks import Entry, Owner, entry_key, refusal_key, refusals_in
@@ -49,6 +49,16 @@ class KafkaWriter:
         self._bytes_max = 0
         self._last: Mark | None = None
 
+    def look(self, job: str) -> Claim | None:
+        """Who owns the output, and the mark of the last delivery; takes nothing from the owner.
+
+        Raises TopicRefused when the topic is missing or has other partitions, Unreachable.
+        """
+        self._job, self._topic = job, ""
+        self._topic = self._about().identity
+        entry = self._entry(settled=False)
+        return None if entry is None else Claim(entry.owner.incarnation, self._mark_of(entry))
+
     def open(self, job: str, incarnation: int) -> Mark | None:
         """Fences older incarnations and returns the mark of the last delivery.
 
@@ -63,12 +73,6 @@ class KafkaWriter:
         self._check_owner(self._entry(settled=False))
         self._last = self._repeated(self._claim)
         return self._last
-
-    def look(self, job: str) -> Mark | None:
-        """The mark of the last delivery, without taking anything from whoever owns the output."""
-        self._job, self._topic = job, ""
-        self._topic = self._about().identity
-        return self._mark_of(self._entry(settled=False))
 
     def deliver(self, rows: pa.Table, mark: Mark) -> int:
         """Commits `rows` with `mark`, but for those that are larger than the topic takes.

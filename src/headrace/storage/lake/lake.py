@@ -13,16 +13,17 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from headrace.storage.contract import Mark, Refusal
+from headrace.storage.contract import Claim, Mark, Refusal
 from headrace.storage.lake.cleanup import tidy
 from headrace.storage.lake.columns import in_lake, type_sql
 from headrace.storage.lake.compaction import FILES_MIN, compact
 from headrace.storage.lake.disk import writing
 from headrace.storage.lake.entries import Entry, transactions
 from headrace.storage.lake.files import remove_files, write_files
-from headrace.storage.lake.log import LOG, Log, sync_commits
+from headrace.storage.lake.log import LOG, Log, load_mended, sync_commits
 from headrace.storage.lake.merge import widened
 from headrace.storage.lake.opening import fenced, take
+from headrace.storage.lake.reading import claim_in
 from headrace.values.errors import DefinitionError, StateRefused, did_you_mean
 from headrace.values.points import reach
 
@@ -53,6 +54,11 @@ class DeltaLake:
         self._taken: tuple[Log, Entry] | None = None
         self._deliveries = 0
         _check_names(self.schema, partition_by)
+
+    def look(self, job: str) -> Claim | None:
+        """Which start has opened the lake, and its mark; raises as `open`."""
+        with writing(self.directory):
+            return claim_in(load_mended(self.directory), self.directory, job)
 
     def open(self, job: str, incarnation: int) -> Mark | None:
         """Creates or loads the table, fences older incarnations, merges new columns.

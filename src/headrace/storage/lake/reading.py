@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from headrace.storage.contract import Mark
+from headrace.storage.contract import Claim, Mark
 from headrace.storage.lake.columns import naive_sql, type_sql
 from headrace.storage.lake.entries import last_entry
 from headrace.storage.lake.files import PREFIX
@@ -40,15 +40,24 @@ def read_mark(directory: Path, job: str) -> Mark | None:
 
     Raises StateRefused when the lake is another job's, or its log lost the mark.
     """
-    table = load(directory)
+    claim = claim_in(load(directory), directory, job)
+    return None if claim is None else claim.mark
+
+
+def claim_in(table: DeltaTable | None, directory: Path, job: str) -> Claim | None:
+    """The incarnation and the mark that `job` left last; None where no lake is.
+
+    Raises as `read_mark`.
+    """
     if table is None:
         return None
     found = last_entry(table)
     if found is None:
         raise no_entry(directory)
-    if found[0].job != job:
-        raise not_ours(directory, job, found[0].job)
-    return found[0].mark
+    entry, _ = found
+    if entry.job != job:
+        raise not_ours(directory, job, entry.job)
+    return Claim(entry.incarnation, entry.mark)
 
 
 def relation_sql(

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from headrace.storage.contract import Mark, Refusal
+from headrace.storage.contract import Claim, Mark, Refusal
 from headrace.storage.topics.directory import locked
 from headrace.storage.topics.disk import writing
 from headrace.storage.topics.log import LocalTopic
@@ -34,6 +34,12 @@ class TopicWriter:
         self._job = ""
         self._incarnation = -1
         self._last: Mark | None = None
+
+    def look(self, job: str) -> Claim | None:
+        """Which start has opened the output, and the mark of the last append."""
+        self._job = job
+        started = self._started()
+        return None if started < 0 else Claim(started, self._mark())
 
     def open(self, job: str, incarnation: int) -> Mark | None:
         """Fences older incarnations and returns the mark of the last append.

@@ -13,12 +13,13 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from headrace.storage.contract import Mark, Refusal, Target
+from headrace.storage.contract import Claim, Mark, Refusal, Target
+from headrace.storage.postgres import catalog
 from headrace.storage.postgres.address import Address, driver
 from headrace.storage.postgres.changes import Changes
 from headrace.storage.postgres.failures import is_changed_table, is_locked
 from headrace.storage.postgres.landing import Landing
-from headrace.storage.postgres.marks import Ledger, Present
+from headrace.storage.postgres.marks import MARKS, Ledger, Present
 from headrace.storage.postgres.opening import check_table, prepare
 from headrace.storage.postgres.session import LOCK_TIMEOUT_SECONDS, Session, application_name
 from headrace.storage.postgres.shape import Shape
@@ -46,6 +47,23 @@ class PostgresTable:
         self._schema = ""
         self._local = duckdb.connect(config={"threads": 1})
 
+    def look(self, job: str) -> Claim | None:
+        """Who has opened the output, and the mark; no mark where the table was dropped.
+
+        Raises StateRefused when another job has it, and Unreachable.
+        """
+        self._check_job(job)
+        with self._session.use(f"look at {self._named.lower()}", opening=True) as connection:
+            self._schema = catalog.schema_of(connection, self._address.schema)
+            if catalog.relation(connection, self._schema, MARKS) is None:
+                return None
+            present = self._ledger.read(connection, lock=False)
+            if present is None:
+                return None
+            self._check_theirs(present)
+            gone = catalog.relation(connection, self._schema, self.target.name) is None
+        return Claim(present.incarnation, None if gone else present.mark)
+
     def open(self, job: str, incarnation: int) -> Mark | None:
         """Makes or checks the table, fences older incarnations, returns the mark that is there.
 
@@ -53,8 +71,7 @@ class PostgresTable:
         incarnation or another job has it, when the table does not fit or a right is missing, and
         Unreachable.
         """
-        if job != self.target.job:
-            raise StateRefused(f'{self._named} belongs to the job "{self.target.job}", not "{job}"')
+        self._check_job(job)
         self._incarnation = incarnation
         with self._session.use(f"open {self._named.lower()}", opening=True) as connection:
             self._schema = prepare(connection, self._shape, self._address.schema)
@@ -125,16 +142,23 @@ class PostgresTable:
             self._ledger.begin(connection, self._incarnation)
         return mark
 
-    def _check_owner(self, present: Present | None) -> None:
-        """Raises StateRefused when the output is another job's or a newer start's."""
-        if present is None:
-            return
+    def _check_job(self, job: str) -> None:
+        if job != self.target.job:
+            raise StateRefused(f'{self._named} belongs to the job "{self.target.job}", not "{job}"')
+
+    def _check_theirs(self, present: Present) -> None:
         if present.job != self.target.job:
             raise StateRefused(
                 f'{self._named} belongs to the job "{present.job}"',
                 remedy="Name the output otherwise, or give the job a schema of its own: "
                 "postgresql://…/database?schema=NAME",
             )
+
+    def _check_owner(self, present: Present | None) -> None:
+        """Raises StateRefused when the output is another job's or a newer start's."""
+        if present is None:
+            return
+        self._check_theirs(present)
         if present.incarnation > self._incarnation:
             raise StateRefused(
                 f'{self._named} was taken over: the job "{self.target.job}" runs elsewhere, as its '
