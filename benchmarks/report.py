@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import Any
 
+from benchmarks.cells import cell, met, middle, peak
+from benchmarks.connected_report import connected
 from benchmarks.measurements import Run
 from benchmarks.sizes import Sizes
 
@@ -64,6 +65,7 @@ def page(runs: Runs, sizes: Sizes) -> str:
             *_peer(runs, sizes),
             *_start_up(runs),
             *_live(runs, sizes),
+            *connected(runs, sizes),
             _COMMANDS.rstrip(),
             "",
         ]
@@ -116,15 +118,15 @@ def _throughput(runs: Runs, sizes: Sizes) -> Iterator[str]:
             found = runs.get(f"{name} {count}")
             if not found:
                 continue
-            rate = _cell(found, "events_per_second", lambda v: f"{v / 1e6:.2f} M", best=max)
+            rate = cell(found, "events_per_second", lambda v: f"{v / 1e6:.2f} M", best=max)
             goals = ["–", "–"]
             if name != "peer":
-                goals[0] = _met(_median(found, "events_per_second") >= _GOAL_RATE, "≥ 1 M")
+                goals[0] = met(middle(found, "events_per_second") >= _GOAL_RATE, "≥ 1 M")
             if name == "five outputs" and count >= 10_000_000:
-                goals[1] = _met(_peak(found, "peak_mib") < _GOAL_MIB, "< 1.5 GB")
-            cpu = _cell(found, "cpu_us_per_event", lambda v: f"{v:.2f}")
-            memory = f"{_peak(found, 'peak_mib'):,.0f} ({_peak(found, 'anonymous_mib'):,.0f})"
-            others = f"{_median(found, 'other_cores'):.1f}"
+                goals[1] = met(peak(found, "peak_mib") < _GOAL_MIB, "< 1.5 GB")
+            cpu = cell(found, "cpu_us_per_event", lambda v: f"{v:.2f}")
+            memory = f"{peak(found, 'peak_mib'):,.0f} ({peak(found, 'anonymous_mib'):,.0f})"
+            others = f"{middle(found, 'other_cores'):.1f}"
             cells = [label, f"{count:,}", rate, goals[0], cpu, memory, goals[1], others]
             yield f"| {' | '.join(cells)} |"
     yield ""
@@ -147,9 +149,9 @@ def _peer(runs: Runs, sizes: Sizes) -> Iterator[str]:
     yield ""
     for count in measured:
         ours, peer = runs[f"five outputs {count}"], runs[f"peer {count}"]
-        speed = _median(ours, "events_per_second") / _median(peer, "events_per_second")
-        cpu = _median(ours, "cpu_us_per_event") / _median(peer, "cpu_us_per_event")
-        memory = _peak(ours, "peak_mib") / _peak(peer, "peak_mib")
+        speed = middle(ours, "events_per_second") / middle(peer, "events_per_second")
+        cpu = middle(ours, "cpu_us_per_event") / middle(peer, "cpu_us_per_event")
+        memory = peak(ours, "peak_mib") / peak(peer, "peak_mib")
         yield (
             f"- {count:,} events, by the medians: Headrace runs at **{speed:.2f}×** the peer's "
             f"speed, with {cpu:.2f}× its CPU and {memory:.2f}× its memory."
@@ -165,13 +167,13 @@ def _start_up(runs: Runs) -> Iterator[str]:
     yield ""
     yield "| what | seconds | goal |"
     yield "|---|---|---|"
-    yield f"| an empty Python | {_cell(runs['python'], 'seconds', seconds)} | – |"
+    yield f"| an empty Python | {cell(runs['python'], 'seconds', seconds)} | – |"
     imports, first = runs["import"], runs["first result"]
-    goal = _met(_median(imports, "seconds") < _GOAL_IMPORT, "< 0.5")
-    yield f"| Python with `import headrace` | {_cell(imports, 'seconds', seconds)} | {goal} |"
-    goal = _met(_median(first, "seconds") < _GOAL_FIRST, "< 2")
+    goal = met(middle(imports, "seconds") < _GOAL_IMPORT, "< 0.5")
+    yield f"| Python with `import headrace` | {cell(imports, 'seconds', seconds)} | {goal} |"
+    goal = met(middle(first, "seconds") < _GOAL_FIRST, "< 2")
     label = "`headrace run` on a million unread events, to the first row that a query shows"
-    yield f"| {label} | {_cell(first, 'seconds', seconds)} | {goal} |"
+    yield f"| {label} | {cell(first, 'seconds', seconds)} | {goal} |"
     yield ""
 
 
@@ -191,7 +193,7 @@ def _live(runs: Runs, sizes: Sizes) -> Iterator[str]:
             f"{preload:,} events" if preload else "empty",
             f"{run['p50_ms']:.0f}",
             f"{run['p99_ms']:.0f}",
-            _met(run["p99_ms"] < _GOAL_P99_MS, "< 250"),
+            met(run["p99_ms"] < _GOAL_P99_MS, "< 250"),
             f"{run['max_ms']:.0f}",
             *pairs,
             f"{run['epoch_records_p50']:,.0f}",
@@ -203,24 +205,3 @@ def _live(runs: Runs, sizes: Sizes) -> Iterator[str]:
 
 
 _PARTS = ("append", "query", "epoch")
-
-
-def _met(holds: bool, goal: str) -> str:
-    return f"{goal}: {'met' if holds else 'missed'}"
-
-
-def _median(found: list[Run], key: str) -> float:
-    return float(median(run[key] for run in found))
-
-
-def _peak(found: list[Run], key: str) -> float:
-    return float(max(run[key] for run in found))
-
-
-def _cell(
-    found: list[Run], key: str, show: Callable[[float], str], best: Callable[..., Any] = min
-) -> str:
-    values = [run[key] for run in found]
-    if len(values) == 1:
-        return show(values[0])
-    return f"{show(best(values))} / {show(median(values))}"
