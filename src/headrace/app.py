@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 class App(Definition):
     """An application: typed sources, views and destinations under one name.
 
-    `generator` makes events for `headrace simulate` (see `headrace.ops.ingest.generator`).
+    `data` (a directory) and `profile` (a table `[profile.NAME]` of `headrace.toml`) mean what they
+    mean on the command line. `generator` makes events for `headrace simulate` (see
+    `headrace.ops.ingest.generator`).
     """
 
     generator: GeneratorFactory | None = None
@@ -41,6 +43,7 @@ class App(Definition):
         *,
         until: Literal["caught-up"] | None = None,
         data: str | Path | None = None,
+        profile: str | None = None,
         job: str | None = None,
         listener: Listener | None = None,
     ) -> None:
@@ -50,20 +53,29 @@ class App(Definition):
         """
         from headrace.ops.jobs.running import run_app
 
-        run_app(self.plan, _settings(data), until=until, only=job, listener=listener)
+        run_app(self.plan, _settings(data, profile), until=until, only=job, listener=listener)
 
     @contextmanager
     def start(
-        self, *, data: str | Path | None = None, listener: Listener | None = None
+        self,
+        *,
+        data: str | Path | None = None,
+        profile: str | None = None,
+        listener: Listener | None = None,
     ) -> Iterator[RunningApp]:
         """Runs every job in the background; use as a context manager, which stops them."""
         from headrace.ops.jobs.running import start_app
 
-        with start_app(self.plan, _settings(data), listener=listener) as running:
+        with start_app(self.plan, _settings(data, profile), listener=listener) as running:
             yield running
 
     def query(
-        self, sql: str, *, data: str | Path | None = None, job: str | None = None
+        self,
+        sql: str,
+        *,
+        data: str | Path | None = None,
+        profile: str | None = None,
+        job: str | None = None,
     ) -> pa.Table:
         """The rows of one SELECT over tables, `lake.<name>`, `topic.<name>`, the sums.
 
@@ -71,17 +83,21 @@ class App(Definition):
         """
         from headrace.ops.jobs.ask import ask_query
 
-        return ask_query(self.plan, _settings(data), sql, job)
+        return ask_query(self.plan, _settings(data, profile), sql, job)
 
     def verify(
-        self, *, data: str | Path | None = None, job: str | None = None
+        self,
+        *,
+        data: str | Path | None = None,
+        profile: str | None = None,
+        job: str | None = None,
     ) -> tuple[Verification, ...]:
         """Proves every job (or `job`): what is served against a batch over the same events."""
         from headrace.ops.jobs.ask import ask_verify
 
-        return ask_verify(self.plan, _settings(data), job)
+        return ask_verify(self.plan, _settings(data, profile), job)
 
 
-def _settings(data: str | Path | None) -> Settings:
+def _settings(data: str | Path | None, profile: str | None) -> Settings:
     overrides: dict[str, Any] = {} if data is None else {"data": Path(data)}
-    return load_settings(overrides=overrides)
+    return load_settings(profile=profile, overrides=overrides)
