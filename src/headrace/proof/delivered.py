@@ -1,14 +1,14 @@
-"""Lakes and topics against the batch: every row once, nothing besides."""
+"""Lakes of streams against the batch: every row once, nothing besides."""
 
 from __future__ import annotations
 
 from headrace.engines.batch.expected import expected_stream
 from headrace.engines.embedded.runner import JobRunner
-from headrace.plan.operators import Named, Output, Project, Stream
+from headrace.plan.operators import Output, Stream
 from headrace.proof.events import Events
 from headrace.proof.fixed import Fixed
 from headrace.proof.report import Checked
-from headrace.proof.served import load_topic
+from headrace.proof.topics import stable
 from headrace.storage.lake.reading import relation_sql
 from headrace.storage.state.store import one_row
 from headrace.values.schema import literal, quote
@@ -40,54 +40,9 @@ def check_lake(runner: JobRunner, fix: Fixed, events: Events, output: Output) ->
     if events.origin == "the log" or not reader.whole:
         relations = events.relations
         wanted = expected_stream(reader, source, fix.epoch, relations)
-        columns = [quote(c) for c in _stable(reader)]
+        columns = [quote(c) for c in stable(reader)]
         different += _unequal(fix, wanted, held, columns)
     return Checked("lake", output.name, rows, different, note=note if different else None)
-
-
-def check_topic(runner: JobRunner, fix: Fixed, events: Events, output: Output) -> Checked:
-    """A topic of a stream holds each row exactly once."""
-    reader = runner.job.input_of(output)
-    assert isinstance(reader, Stream)
-    columns = _stable(reader)
-    load_topic(runner, fix, output, "_proof_topic", _types(reader, columns))
-    count, _ = _pair(fix, "select count(*), 0 from _proof_topic")
-    sent = _pair(
-        fix,
-        "select coalesce(sum(value), 0), 0 from meta.counters where kind = 'destination' "
-        f"and name = {literal(output.name)} and counter = 'landed'",
-    )[0]
-    note = f"{sent} records were sent"
-    if output.name not in fix.snapshots and _shared(runner, output):
-        return Checked("topic", output.name, count, 0, note=note)
-    source = runner.job.source(reader.topic)
-    wanted = expected_stream(reader, source, fix.epoch, events.relations)
-    different = _unequal(fix, wanted, "_proof_topic", [quote(c) for c in columns])
-    return Checked("topic", output.name, count, different, note=note if different else None)
-
-
-def _shared(runner: JobRunner, output: Output) -> bool:
-    """Whether others than this job have appended to a local topic."""
-    mine = f"{runner.job.id}/{output.name}"
-    topic = runner.systems.local_topic(output.name, output.partitions)
-    return bool(set(topic.producers()) - {mine, f"{mine}/starts"})
-
-
-def _stable(reader: Stream) -> list[str]:
-    """The stream's columns that do not change from run to run."""
-    return [c.name for c in reader.columns if c.name not in _changing(reader)]
-
-
-def _changing(reader: Stream) -> set[str]:
-    named: list[Named] = list(reader.added)
-    for step in reader.steps:
-        if isinstance(step, Project):
-            named += step.columns
-    return {n.name for n in named if n.expression.changes_with_run}
-
-
-def _types(reader: Stream, columns: list[str]) -> dict[str, str]:
-    return {c.name: c.type for c in reader.columns if c.name in columns}
 
 
 def _unequal(fix: Fixed, wanted: str, held: str, columns: list[str]) -> int:

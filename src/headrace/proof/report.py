@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+# So many of the rows that differ are told.
+SHOWN = 10
+
 
 @dataclass(frozen=True)
 class Checked:

@@ -66,20 +66,24 @@ def _topic(runner: JobRunner, fix: Fixed, output: Output, view: View) -> str:
 def load_topic(
     runner: JobRunner, fix: Fixed, output: Output, name: str, types: dict[str, str]
 ) -> None:
-    """Fills the temporary table `name` with a topic's records, values as typed columns."""
+    """Fills the temporary table `name` with a topic's records, values as typed columns.
+
+    What cannot be read as JSON (others may write there) has null columns, and is `_foreign`.
+    """
     # A transform to TIMESTAMP would leave out a text's UTC offset.
     spec = literal(json.dumps({c: _TIMESTAMP.sub("VARCHAR", t) for c, t in types.items()}))
     read = {c: _with_times(f"j.{quote(c)}", duckdb.sqltype(t)) for c, t in types.items()}
     columns = "".join(f"{sql} as {quote(c)}, " for c, sql in read.items())
     sql = (
-        f"select {columns}_key, _partition, _offset, _deleted from ("
-        f"select json_transform(decode(value)::varchar, {spec}) as j, key as _key, "
-        'value is null as _deleted, "partition" as _partition, "offset" as _offset from _read)'
+        f"select {columns}_key, _partition, _offset, _deleted, j is null and not _deleted as "
+        f"_foreign from (select try(json_transform(decode(value)::varchar, {spec})) as j, "
+        'key as _key, value is null as _deleted, "partition" as _partition, "offset" as _offset '
+        "from _read)"
     )
     # Not made by a SELECT without rows: of a table into which one transaction puts none, then
     # many, then a few, DuckDB 2.0 reads nothing before the commit.
     typed = "".join(f"{quote(c)} {t}, " for c, t in types.items())
-    own = "_key blob, _partition integer, _offset bigint, _deleted boolean"
+    own = "_key blob, _partition integer, _offset bigint, _deleted boolean, _foreign boolean"
     fix.cursor.execute(f"create or replace temp table {name} ({typed}{own})")
     for records in _pieces(runner, fix, output):
         fix.cursor.register("_read", records)
@@ -121,4 +125,4 @@ def _with_times(sql: str, type_: DuckDBPyType, depth: int = 0) -> str:
                 f"{quote(n)} := {_with_times(f'({sql}).{quote(n)}', t, depth)}" for n, t in children
             ]
             return f"case when {sql} is not null then struct_pack({', '.join(fields)}) end"
-    return f"cast(cast(upper({sql}) as timestamptz) as timestamp)"
+    return f"cast(try_cast(upper({sql}) as timestamptz) as timestamp)"

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
-
-import pyarrow as pa
 
 from headrace.engines.batch.compare import compare_sql
 from headrace.engines.batch.expected import expected, kept_by_key
@@ -14,15 +11,15 @@ from headrace.engines.batch.relations import AsOf, Region
 from headrace.engines.batch.tolerance import tolerance
 from headrace.engines.embedded.runner import JobRunner
 from headrace.plan.operators import TABLE_ROLES, Output, Source, View
-from headrace.proof.delivered import check_lake, check_topic
+from headrace.proof.delivered import check_lake
 from headrace.proof.events import Events, events_of
 from headrace.proof.fixed import Fixed, fixed
-from headrace.proof.report import Checked, Verification
+from headrace.proof.report import SHOWN, Checked, Verification
 from headrace.proof.served import served
+from headrace.proof.topics import check_topic, excused
 from headrace.proof.totals import check_sums
 from headrace.storage.state.store import one_row
 
-_SHOWN = 10
 _GONE = (
     "the log no longer reaches back to what was read first, and no lake of the whole source holds "
     "it: nothing is there to compute these rows from"
@@ -109,8 +106,9 @@ def _check_view(
     comparison = compare_sql(
         columns, tolerated, wanted, held, row_key(view, output), allowances=inexact
     )
-    different = _count(fix, f"({comparison})")
-    first = cursor.sql(f"select * from ({comparison}) limit {_SHOWN}").to_arrow_table()
+    cursor.execute(f"create or replace temp table _proof_apart as {comparison}")
+    different, note = _different(runner, fix, output)
+    first = cursor.sql(f"select * from _proof_apart limit {SHOWN}").to_arrow_table()
     changed = None
     late = latest_region(fix, source)
     if view.window is not None and late is not None and _has_late(fix, view):
@@ -121,7 +119,6 @@ def _check_view(
             columns, tolerated, "_proof_late", wanted, row_key(view, output), allowances=inexact
         )
         changed = _count(fix, f"({other})")
-    note = None
     if tolerated.rows:
         note = "rows decided by floating or approximate values may differ within their tolerance"
         different = 0
@@ -136,12 +133,16 @@ def _check_view(
     )
 
 
-def _plain(rows: pa.Table) -> tuple[dict[str, Any], ...]:
-    """Rows that JSON can carry: times and decimals as text."""
-    return tuple(
-        {k: v if isinstance(v, int | float | str | list | None) else str(v) for k, v in row.items()}
-        for row in rows.to_pylist()
+def _different(runner: JobRunner, fix: Fixed, output: Output) -> tuple[int, str | None]:
+    """How many rows are apart without a good reason, and what is to be said of it."""
+    counts = dict(
+        fix.cursor.execute("select _kind, count(*) from _proof_apart group by 1").fetchall()
     )
+    if output.role != "topic":
+        return sum(counts.values()), None
+    apart = [counts.get(kind, 0) for kind in ("missing", "unexpected")]
+    found = excused(runner, fix, output, *apart, compaction=False)
+    return sum(counts.values()) - found.missing - found.unexpected, found.note
 
 
 def _has_late(fix: Fixed, view: View) -> bool:

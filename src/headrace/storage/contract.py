@@ -207,6 +207,19 @@ class Finding:
     unreachable: bool = False
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What a topic still has of all that was written to it, and who writes there.
+
+    `begins` are the first offsets that are there, by partition. With `compacts` only the last
+    record of each key is sure to be there. `others` names who is known to write to it beside a job.
+    """
+
+    begins: tuple[int, ...]
+    compacts: bool = False
+    others: tuple[str, ...] = ()
+
+
 class Snapshot(Protocol):
     """What readers of a system see at one moment; used by one thread."""
 
@@ -215,6 +228,13 @@ class Snapshot(Protocol):
 
     def close(self) -> None:
         """Lets go of the moment."""
+
+
+class TopicSnapshot(Snapshot, Protocol):
+    """A snapshot of a system that holds topics."""
+
+    def kept(self, target: Target) -> Kept:
+        """How far back the topic reaches now, and who else is known to write to it."""
 
 
 class System(Protocol):
@@ -274,3 +294,6 @@ class TopicSystem(System, Protocol):
 
     def create_topic(self, name: str, partitions: int) -> bool:
         """Makes the topic unless it is there; whether it was made."""
+
+    def snapshot(self, targets: Sequence[Target]) -> TopicSnapshot:
+        """As `System.snapshot`; it also tells what its topics keep."""

@@ -55,6 +55,16 @@ def refusal_key(job: str, output: str, number: int, row: int) -> bytes:
     return json.dumps(["refused", job, output, number, row]).encode()
 
 
+def jobs_into(entries: dict[bytes, bytes], output: str, topic: str) -> list[str]:
+    """The jobs that have opened `output` for writing; `topic` is the identity it has now."""
+    found = []
+    for key, value in entries.items():
+        kind, job, name, *_ = json.loads(key)
+        if kind == "mark" and name == output and Entry.decoded(value).topic == topic:
+            found.append(job)
+    return sorted(found)
+
+
 def refusals_in(
     entries: dict[bytes, bytes], job: str, output: str, after: int
 ) -> tuple[Refusal, ...]:

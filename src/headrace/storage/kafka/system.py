@@ -73,7 +73,8 @@ class KafkaSystem:
 
     def snapshot(self, targets: Sequence[Target]) -> KafkaSnapshot:
         """The topics of `targets` up to where they end now."""
-        return KafkaSnapshot([self._made(self._cluster.about(t.name)) for t in targets])
+        topics = [self._made(self._cluster.about(t.name)) for t in targets]
+        return KafkaSnapshot(self._cluster, self._marks, topics)
 
     def findings(self, targets: Sequence[Target], topics: Mapping[str, int]) -> list[Finding]:
         """What `headrace doctor` says; never raises."""
