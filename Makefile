@@ -10,7 +10,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo "$$python" && break; done)
 
-.PHONY: help demo test check format bench servers docs clean
+.PHONY: help demo test torture check format bench servers docs clean
 help: ## list these targets
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
 
@@ -41,6 +41,13 @@ format: $(READY) ## put the code into its format
 
 bench: $(READY) ## what is promised about speed and memory, measured
 	$(BIN)/python -m benchmarks
+
+# A failure prints the SEED, PART and TRIAL that repeat it. MINUTES is for all parts together.
+torture: SEED ?= 1
+torture: MINUTES ?= 80
+torture: $(READY) ## every promise of docs/reliability.md, tried at length
+	$(BIN)/python -m tests.torture --seed $(SEED) --minutes $(MINUTES) \
+		$(if $(PART),--part $(PART)) $(if $(TRIAL),--trial $(TRIAL))
 
 # DIRECTORY is where their data are kept.
 servers: DIRECTORY ?= .servers

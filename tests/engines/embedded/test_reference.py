@@ -30,6 +30,13 @@ CHECKS = settings(max_examples=5, deadline=None, suppress_health_check=list(Heal
 def test_the_engine_is_what_plain_loops_say(
     definitions: list[Definition], records: list[Record], lateness: int, threads: int
 ) -> None:
+    check(definitions, records, lateness, threads)
+
+
+def check(
+    definitions: list[Definition], records: list[Record], lateness: int, threads: int
+) -> None:
+    """Runs the definitions on the records, and compares rows and sums with the reference."""
     app = app_of(definitions, lateness)
     with headrace.testing.run(app, start=at(86_400), threads=threads) as t:
         play(t, records, epochs=True)

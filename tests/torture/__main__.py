@@ -1,0 +1,55 @@
+"""`make torture SEED=1`: every promise of docs/reliability.md tried at length.
+
+`--part NAME` runs one part alone, `--trial N` one trial of it: what a failure prints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+from tests.torture.course import Course, Failed
+from tests.torture.parts import PARTS
+from tests.torture.report import write_report
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "reliability.md"
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=80.0, help="for all parts together")
+    parser.add_argument("--part", choices=[part.name for part in PARTS])
+    parser.add_argument("--trial", type=int, help="one trial of the part, in this process")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--no-page", action="store_true", help="leave docs/reliability.md as it is")
+    chosen = parser.parse_args(arguments)
+    parts = [part for part in PARTS if chosen.part in (None, part.name)]
+    course = Course(chosen.seed, chosen.processes)
+    if chosen.trial is not None:
+        if chosen.part is None:
+            parser.error("--trial needs --part")
+        print(json.dumps(dict(course.alone(parts[0], chosen.trial))))
+        return 0
+    begun = time.monotonic()
+    whole = sum(part.share for part in parts)
+    results = []
+    for part in parts:
+        minutes = chosen.minutes * part.share / whole
+        try:
+            results.append(course.run(part, minutes * 60))
+        except Failed as failure:
+            print(failure, file=sys.stderr)
+            return 1
+        print(results[-1].line(), flush=True)
+    if chosen.part is None and not chosen.no_page:
+        write_report(PAGE, chosen.seed, results, time.monotonic() - begun)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

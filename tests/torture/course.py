@@ -1,0 +1,155 @@
+"""Runs trials until their goals are reached or their time is over, several at once.
+
+A trial is a function of its seed and an empty directory; it raises where a promise does not hold,
+and returns how much it did. A trial's seed hangs on the seed of the whole, the part and its number
+alone, so that each can be run again by itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+Trial = Callable[[int, Path], Mapping[str, int]]
+_POLL_SECONDS = 0.05
+
+
+class Failed(Exception):
+    """A trial found something; the text names the command that runs it again."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One promise and how it is tried.
+
+    `share` is its part of the time, `short` how many trials `make test` runs, `goals` the least
+    that the long form does of what trials count, `seconds_max` how long one trial may take.
+    """
+
+    name: str
+    promise: str
+    trial: Trial
+    share: float = 1.0
+    short: int = 1
+    goals: Mapping[str, int] = field(default_factory=dict)
+    seconds_max: float = 300.0
+
+
+@dataclass
+class Result:
+    """What a part did."""
+
+    part: Part
+    trials: int = 0
+    done: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+
+    def line(self) -> str:
+        counts = ", ".join(f"{number:,} {what}" for what, number in sorted(self.done.items()))
+        return f"{self.part.name}: {self.trials} trials in {self.seconds / 60:.1f} min: {counts}"
+
+    @property
+    def reached(self) -> bool:
+        return all(self.done[what] >= goal for what, goal in self.part.goals.items())
+
+
+def seed_of(seed: int, part: str, trial: int) -> int:
+    """A trial's own seed, the same on every machine."""
+    digest = hashlib.blake2b(f"{seed}/{part}/{trial}".encode(), digest_size=6)
+    return int.from_bytes(digest.digest())
+
+
+class Course:
+    """Trials of one `seed`, up to `processes` at once, each in a process of its own."""
+
+    def __init__(self, seed: int, processes: int = 2) -> None:
+        self.seed, self.processes = seed, processes
+
+    def alone(self, part: Part, trial: int) -> Mapping[str, int]:
+        """One trial in this process."""
+        with tempfile.TemporaryDirectory(prefix=f"headrace-{part.name}-") as directory:
+            return part.trial(seed_of(self.seed, part.name, trial), Path(directory))
+
+    def run(self, part: Part, seconds: float) -> Result:
+        """Trials for `seconds`, and on until the goals are reached (three times as long at most).
+
+        Raises Failed with the first trial that found something.
+        """
+        result, begun, number = Result(part), time.monotonic(), 0
+        running: list[_Running] = []
+        try:
+            while True:
+                spent = time.monotonic() - begun
+                over = spent >= seconds and (result.reached or spent >= 3 * seconds)
+                while not over and len(running) < self.processes:
+                    running.append(_Running(self.seed, part, number))
+                    number += 1
+                for one in [r for r in running if r.ended()]:
+                    running.remove(one)
+                    result.done.update(one.result())
+                    result.trials += 1
+                if over and not running:
+                    break
+                time.sleep(_POLL_SECONDS)
+        finally:
+            for one in running:
+                one.kill()
+        result.seconds = time.monotonic() - begun
+        if not result.reached:
+            raise Failed(f"{part.name}: too slow for its goals {dict(part.goals)}: {result.line()}")
+        return result
+
+
+class _Running:
+    """A trial in a process of its own; its processes and files are gone with it."""
+
+    def __init__(self, seed: int, part: Part, number: int) -> None:
+        self.part, self.number = part, number
+        self.again = f"make torture SEED={seed} PART={part.name} TRIAL={number}"
+        self._directory = Path(tempfile.mkdtemp(prefix="headrace-trial-"))
+        self._output = self._directory / "output"
+        self._begun = time.monotonic()
+        options = ["--seed", str(seed), "--part", part.name, "--trial", str(number)]
+        with self._output.open("wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.torture", *options],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=os.environ | {"TMPDIR": str(self._directory)},
+                start_new_session=True,
+            )
+
+    def ended(self) -> bool:
+        if time.monotonic() - self._begun > self.part.seconds_max:
+            said = self._said()
+            self.kill()
+            raise Failed(f"{self.part.name} hangs: {self.again}\n{said}")
+        return self._process.poll() is not None
+
+    def result(self) -> Mapping[str, int]:
+        said = self._said()
+        shutil.rmtree(self._directory, ignore_errors=True)
+        if self._process.returncode != 0:
+            raise Failed(f"{self.part.name} found something: {self.again}\n{said}")
+        counts: dict[str, int] = json.loads(said.splitlines()[-1])
+        return counts
+
+    def kill(self) -> None:
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _said(self) -> str:
+        return self._output.read_text(errors="replace")[-6000:]
