@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from headrace.cli.main import cli
+from headrace.values.properties import GROUPS
 from headrace.values.settings import FILE_NAME, table
 
 HERE = Path(__file__).resolve().parent
@@ -60,7 +61,8 @@ def _settings_page() -> str:
     for row in table():
         default = "" if row.default is None else f"`{row.default}`"
         secret = " (what is secret in it is never shown)" if row.mask is not None else ""
-        parts.append(f"| `{row.name}` | `{row.environment}` | {default} | {row.help}{secret} |")
+        variable = f"{row.environment}_…" if row.name in GROUPS else row.environment
+        parts.append(f"| `{row.name}` | `{variable}` | {default} | {row.help}{secret} |")
     parts.append(
         f"""
 ```toml

@@ -110,3 +110,42 @@ def test_secrets_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown["tables"] == "postgresql://app:***@db/stream_data"
     assert shown["kafka"] == {"sasl.password": "***"}
     assert "geheim" not in repr(shown)
+
+
+def test_each_property_says_where_it_came_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile(tmp_path, '[profile.p]\nkafka.client.id = "a"\nkafka.ssl.key.pem = "geheim"\n')
+    monkeypatch.setenv("HEADRACE_KAFKA_CLIENT_ID", "b")
+    found = {v.setting.name: v for v in explain_settings(profile="p")}
+    toml, variable = "headrace.toml [profile.p]", "HEADRACE_KAFKA_CLIENT_ID"
+    assert (found["kafka.client.id"].value, found["kafka.client.id"].source) == ("b", variable)
+    assert found["kafka.client.id"].setting.environment == variable
+    assert (found["kafka.ssl.key.pem"].value, found["kafka.ssl.key.pem"].source) == ("***", toml)
+    assert found["kafka"].source == f"{variable}, {toml}"
+    monkeypatch.setenv("HEADRACE_KAFKA", '{"debug": "all"}')
+    assert load_settings(profile="p").kafka == {"debug": "all", "client.id": "b"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("kafka = 'geheim'", r"'kafka' is '\*\*\*' .*valid dictionary"),
+        ("kafka.sasl.password = ['geheim']", r"'kafka.sasl.password' is '\*\*\*' .*valid string"),
+        ("kafka.debug = ['all']", r"'kafka.debug' is \['all'\] .*valid string"),
+        ("kafka.sasl.password = '${NOWHERE}'", "'kafka.sasl.password' needs .* variable NOWHERE"),
+    ],
+)
+def test_properties_that_do_not_fit_are_refused_in_words(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    profile(tmp_path, f"[profile.p]\n{text}\n")
+    with pytest.raises(UsageError, match=message) as caught:
+        load_settings(profile="p")
+    assert "geheim" not in str(caught.value)
+
+
+def test_a_property_written_in_another_way_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADRACE_KAFKA__CLIENT__ID", "x")
+    with pytest.raises(UsageError, match='Did you mean "HEADRACE_KAFKA_CLIENT_ID"'):
+        load_settings()

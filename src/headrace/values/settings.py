@@ -18,12 +18,12 @@ from headrace.values.durations import duration_us
 from headrace.values.errors import UsageError, did_you_mean
 from headrace.values.masking import masked_options, masked_url
 from headrace.values.points import VARIABLE as KILL_VARIABLE
+from headrace.values.properties import GROUPS, flat
+from headrace.values.properties import from_environment as properties_from_environment
 
 FILE_NAME = "headrace.toml"
 PREFIX = "HEADRACE_"
 _MEMORY = re.compile(r"\d+(\.\d+)?\s*[KMGT]i?B", re.IGNORECASE)
-# Settings that are properties of a client library, each with a name of its own.
-_GROUPS = ("kafka",)
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -108,7 +108,8 @@ class Setting:
 
     @property
     def environment(self) -> str:
-        return PREFIX + self.name.upper()
+        """The variable; of a property of a client library too (`kafka.client.id`)."""
+        return PREFIX + self.name.upper().replace(".", "_")
 
 
 @dataclass(frozen=True)
@@ -154,12 +155,20 @@ def explain_settings(
     directory: Path | None = None,
     overrides: Mapping[str, Any] | None = None,
 ) -> list[Value]:
-    """Every setting with its present value and where it came from; errors as `load_settings`."""
+    """Every setting with its present value and where it came from; errors as `load_settings`.
+
+    Properties of a client library that are set follow as rows of their own.
+    """
     settings, sources = _load(profile, directory, overrides)
     rows = []
     for row in table():
-        value = getattr(settings, row.name)
-        rows.append(Value(row, row.shown(value), sources.get(row.name, "default")))
+        shown = row.shown(getattr(settings, row.name))
+        rows.append(Value(row, shown, sources.get(row.name, "default")))
+        if row.name in GROUPS and shown:
+            help_text = f"a property of {row.name}'s client library"
+            for name, value in shown.items():
+                one = Setting(f"{row.name}.{name}", "str", None, help_text, None)
+                rows.append(Value(one, value, sources[one.name]))
     return rows
 
 
@@ -182,14 +191,14 @@ def _load(
     _refuse_unknown_variables()
     from_profile = _profile_values(profile, directory or Path.cwd())
     from_environment = EnvSettingsSource(model)()
-    for name, properties in _properties_from_environment().items():
-        from_environment[name] = {**from_profile.get(name, {}), **properties}
     given = {name: value for name, value in (overrides or {}).items() if value is not None}
     sources = (
         dict.fromkeys(from_profile, f"{FILE_NAME} [profile.{profile}]")
         | {name: PREFIX + name.upper() for name in from_environment}
         | dict.fromkeys(given, "option")
     )
+    for group in GROUPS:
+        _join_properties(group, from_profile, from_environment, given, sources)
     try:
         loaded = model(**(from_profile | from_environment | given))
         settings = Settings(**{name: getattr(loaded, name) for name in types})
@@ -199,10 +208,31 @@ def _load(
     return settings, sources
 
 
+def _join_properties(
+    group: str,
+    from_profile: Mapping[str, Any],
+    from_environment: dict[str, Any],
+    given: Mapping[str, Any],
+    sources: dict[str, str],
+) -> None:
+    """Puts single properties of the environment on top of the others, each with its source."""
+    single = properties_from_environment(PREFIX).get(group, {})
+    places = (given, from_environment, from_profile)
+    whole: Any = next((place[group] for place in places if group in place), {})
+    if not isinstance(whole, Mapping):
+        return
+    sources |= {f"{group}.{name}": sources[group] for name in whole}
+    if single and group not in given:
+        from_environment[group] = {**whole, **{name: value for name, (_, value) in single.items()}}
+        sources |= {f"{group}.{name}": variable for name, (variable, _) in single.items()}
+        mixed = [sources[f"{group}.{name}"] for name in from_environment[group]]
+        sources[group] = ", ".join(dict.fromkeys(mixed))
+
+
 def _refuse_unknown_variables() -> None:
     """A misspelt variable, or one of another version, must not be passed over in silence."""
     known = [row.environment for row in table()]
-    groups = tuple(f"{PREFIX}{name.upper()}_" for name in _GROUPS)
+    groups = tuple(f"{PREFIX}{name.upper()}_" for name in GROUPS)
     for name in os.environ:
         if name.startswith(groups):
             continue
@@ -213,35 +243,17 @@ def _refuse_unknown_variables() -> None:
             )
 
 
-def _properties_from_environment() -> dict[str, dict[str, str]]:
-    """`HEADRACE_KAFKA_SECURITY_PROTOCOL` is the property `security.protocol` of `kafka`."""
-    found: dict[str, dict[str, str]] = {}
-    for group in _GROUPS:
-        prefix = f"{PREFIX}{group.upper()}_"
-        for name, value in os.environ.items():
-            if name.startswith(prefix) and value:
-                key = name.removeprefix(prefix).lower().replace("_", ".")
-                found.setdefault(group, {})[key] = value
-    return found
-
-
-def _flat(properties: Mapping[str, Any], before: str = "") -> dict[str, str]:
-    """TOML's `kafka.security.protocol` comes nested: the names put together again."""
-    made: dict[str, str] = {}
-    for name, value in properties.items():
-        if isinstance(value, dict):
-            made |= _flat(value, f"{before}{name}.")
-        else:
-            made[before + name] = str(value).lower() if isinstance(value, bool) else str(value)
-    return made
-
-
 def _refused(problem: Mapping[str, Any], sources: Mapping[str, str]) -> UsageError:
     row = next(row for row in table() if row.name == problem["loc"][0])
-    given = problem["input"]
-    shown = repr(row.shown(given) if isinstance(given, (str, dict)) else given)
+    given, name = problem["input"], ".".join(map(str, problem["loc"]))
+    if row.name in GROUPS and name != row.name:
+        # A property: its own name tells whether it is secret.
+        one = name.removeprefix(f"{row.name}.")
+        given = row.shown({one: given})[one]
+    elif isinstance(given, (str, dict)):
+        given = row.shown(given)
     return UsageError(
-        f"setting {row.name!r} is {shown} (from {sources[row.name]}): {problem['msg']}",
+        f"setting {name!r} is {given!r} (from {sources[row.name]}): {problem['msg']}",
         remedy=f"{row.name}: {row.help}",
     )
 
@@ -286,6 +298,6 @@ def _filled_in(value: Any, name: str) -> Any:
             )
         return os.environ[match[1]]
 
-    if name in _GROUPS and isinstance(value, dict):
-        return {key: _REFERENCE.sub(variable, text) for key, text in _flat(value).items()}
+    if name in GROUPS and isinstance(value, dict):
+        return {key: _filled_in(text, f"{name}.{key}") for key, text in flat(value).items()}
     return _REFERENCE.sub(variable, value) if isinstance(value, str) else value

@@ -17,12 +17,13 @@ EXAMPLES = examples(
 def command(
     profile: Profile = None, data: DataDirectory = None, as_json: Json = False, debug: Debug = False
 ) -> None:
-    """Shows every setting, its present value and where that comes from."""
+    """Shows every setting, its present value, its default and where the value comes from."""
     values = explain_settings(profile=profile, overrides={"data": data})
     document = [
         {
             "name": v.setting.name,
             "value": v.value,
+            "default": v.setting.default,
             "source": v.source,
             "environment": v.setting.environment,
             "help": v.setting.help,
@@ -30,7 +31,15 @@ def command(
         for v in values
     ]
     rows = [
-        (v.setting.name, "-" if v.value is None else str(v.value), v.source, v.setting.help)
+        (v.setting.name, _text(v.value), _text(v.setting.default), v.source, v.setting.help)
         for v in values
     ]
-    session.show(document, text_table(("setting", "value", "from", "what it is"), rows))
+    names = ("setting", "value", "default", "from", "what it is")
+    session.show(document, text_table(names, rows))
+
+
+def _text(value: object) -> str:
+    if isinstance(value, dict):
+        # Each of them has a line of its own.
+        return "1 property" if len(value) == 1 else f"{len(value)} properties"
+    return "-" if value is None else str(value)

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from headrace.values.errors import UsageError
-from headrace.values.masking import MASK, masked_options
+from headrace.values.masking import MASK, is_secret
 
 SCHEME = "kafka://"
 _PORT = "9092"
@@ -30,11 +30,6 @@ OWNED = {
     "enable.idempotence": "every record is written once",
     "acks": "every record is on all replicas in sync",
 }
-
-
-def is_secret(name: str) -> bool:
-    """Whether the property `name` holds something that must not be shown."""
-    return masked_options({name: ""})[name] == MASK
 
 
 @dataclass(frozen=True)
