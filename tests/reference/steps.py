@@ -26,9 +26,15 @@ class Row:
 
     @property
     def place(self) -> tuple[Any, ...]:
-        """The order of semantics: time, partition, offset, position."""
+        """The order of semantics; generations of a topic are named in the order of reading."""
         event = self.event
-        return (event.time_us or 0, event.partition, event.offset, self.position)
+        return (
+            event.time_us or 0,
+            event.generation,
+            event.partition,
+            event.offset,
+            self.position,
+        )
 
 
 def walk(steps: tuple[Step, ...], run: Run, functions: Functions) -> list[Row]:

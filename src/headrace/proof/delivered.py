@@ -5,7 +5,7 @@ from __future__ import annotations
 from headrace.engines.batch.expected import expected_stream
 from headrace.engines.embedded.runner import JobRunner
 from headrace.plan.operators import Output, Stream
-from headrace.proof.events import Events
+from headrace.proof.events import Events, read_again
 from headrace.proof.fixed import Fixed
 from headrace.proof.report import Checked
 from headrace.proof.topics import stable
@@ -22,8 +22,10 @@ def check_lake(runner: JobRunner, fix: Fixed, events: Events, output: Output) ->
     if held_version is None:
         return Checked("lake", output.name, 0, 0, note="nothing was written yet")
     lake = relation_sql(runner.data.lake(output.name), held_version)
-    held = f"(select * from ({lake}) where _epoch <= {fix.epoch})"
     source = runner.job.source(reader.topic)
+    held = f"(select * from ({lake}) where _epoch <= {fix.epoch})"
+    if fix.generation > 1:
+        held = read_again(source, held)
     rows, distinct = _pair(
         fix,
         f"select count(*), count(distinct (_partition, _offset, _topic_generation)) from {held}",

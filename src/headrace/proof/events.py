@@ -40,7 +40,10 @@ class Events:
 def events_of(runner: JobRunner, fix: Fixed, source: Source) -> Events:
     """The events of `source` up to the fixed epoch, as the relations that batch queries read."""
     found, origin, whole = _events(runner, fix, source)
-    relations = Relations(found, epochs_relation(source, found))
+    read = generations(fix, source)
+    relations = Relations(
+        found, epochs_relation(source, found), generations=read if len(read) > 1 else ()
+    )
     if any(v.window is not None and v.topic == source.topic for v in runner.job.views):
         seen = quote(f"_proof_seen_{source.topic}")
         sql = watermarked(source, fix.epoch, relations)
@@ -65,7 +68,7 @@ def _events(runner: JobRunner, fix: Fixed, source: Source) -> tuple[str, str, bo
             lake = relation_sql(runner.data.lake(output.name), fix.lakes[output.name])
             held = f"(select * from ({lake}) where _topic = {literal(source.topic)})"
             if fix.generation > 1:
-                held = _renumbered(source, held)
+                held = read_again(source, held)
             fix.cursor.execute(
                 f"create or replace temp view {name} as select {_columns(source)}, "
                 f"_topic_generation, _partition, _offset, _replay, _epoch, _arrival_time, "
@@ -79,20 +82,32 @@ def _columns(source: Source) -> str:
     return ", ".join(quote(f.name) for f in source.schema.fields)
 
 
-def _renumbered(source: Source, lake: str) -> str:
-    """The rows of a lake with the epochs in which this generation read them.
+def generations(fix: Fixed, source: Source) -> tuple[str, ...]:
+    """The identities of a source's topic, in the order in which they were read."""
+    rows = fix.cursor.execute(
+        "select identity from meta.sources where topic = ? order by number", [source.topic]
+    ).fetchall()
+    return tuple(identity for (identity,) in rows)
 
-    Rows that an earlier generation wrote carry the numbers of its epochs.
+
+def read_again(source: Source, lake: str) -> str:
+    """The rows of a lake that this generation of the state read, with the epochs in which it did.
+
+    Rows that an earlier generation wrote carry the numbers of its epochs, and may be of records
+    that were not read again. What it replayed, this one has accepted at first reading.
     """
+    mine = "l._replay is not null and l._epoch >= (select min(first_epoch) from meta.epochs)"
     ranges = (
-        'select epoch, "partition" as p, start_offset, end_offset from meta.ranges '
+        'select epoch, identity, "partition" as p, start_offset, end_offset from meta.reads '
         f"where topic = {literal(source.topic)} and end_offset > start_offset"
     )
     return (
         "(select l.* replace "
-        "(case when l._replay is null then r.epoch else l._epoch end as _epoch) "
-        f"from {lake} l asof left join ({ranges}) r on l._partition = r.p "
-        "and l._offset >= r.start_offset where l._replay is not null or l._offset < r.end_offset)"
+        f"(case when {mine} then l._epoch else r.epoch end as _epoch, "
+        f"case when {mine} then l._replay end as _replay) "
+        f"from {lake} l asof left join ({ranges}) r "
+        "on l._partition = r.p and l._topic_generation = r.identity "
+        f"and l._offset >= r.start_offset where {mine} or l._offset < r.end_offset)"
     )
 
 
@@ -115,14 +130,19 @@ def _from_log(runner: JobRunner, fix: Fixed, source: Source, name: str) -> tuple
         _insert(fix, reader, readings.arrived(read_all(topic, at, upto)), name)
         at = upto
     _insert_replayed(fix, reader, name)
-    first = dict(
-        fix.cursor.execute(
-            'select "partition", min(start_offset) from meta.ranges '
-            f"where topic = {literal(source.topic)} and end_offset > start_offset group by 1"
-        ).fetchall()
-    )
-    whole = all(b <= first.get(p, b) for p, b in enumerate(begin))
-    return name, "the log" if whole else f"the log from offsets {begin}", whole
+    return name, *_reach(fix, source, topic.identity, begin)
+
+
+def _reach(fix: Fixed, source: Source, identity: str, begin: list[int]) -> tuple[str, bool]:
+    """How far the log reaches back, in words, and whether that is to all that was read of it."""
+    rows = fix.cursor.execute(
+        'select identity, "partition", min(start_offset) from meta.reads '
+        f"where topic = {literal(source.topic)} and end_offset > start_offset group by 1, 2"
+    ).fetchall()
+    if any(i != identity for i, *_ in rows):
+        return "the log, which holds only the present generation of the topic", False
+    whole = all(begin[p] <= first for _, p, first in rows)
+    return "the log" if whole else f"the log from offsets {begin}", whole
 
 
 def _insert(fix: Fixed, reader: SourceReader, records: pa.Table, name: str) -> None:
@@ -131,8 +151,9 @@ def _insert(fix: Fixed, reader: SourceReader, records: pa.Table, name: str) -> N
     fix.cursor.register("_decoded", events)
     fix.cursor.execute(
         f"insert into {name} select {_columns(source)}, {literal(identity)}, _partition, _offset, "
-        "null, r.epoch, _arrival_time, _time from _decoded d join meta.ranges r "
-        f'on r.topic = {literal(source.topic)} and r."partition" = d._partition '
+        "null, r.epoch, _arrival_time, _time from _decoded d join meta.reads r "
+        f"on r.topic = {literal(source.topic)} and r.identity = {literal(identity)} "
+        'and r."partition" = d._partition '
         "and d._offset >= r.start_offset and d._offset < r.end_offset"
     )
     fix.cursor.unregister("_decoded")

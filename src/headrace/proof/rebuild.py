@@ -7,7 +7,7 @@ then closed windows are recomputed from all events, late ones too, as `recompute
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,6 +19,7 @@ from headrace.engines.embedded.engine import account, land
 from headrace.engines.embedded.runner import JobRunner
 from headrace.engines.embedded.sources import empty_events
 from headrace.engines.embedded.views.batch import Batch
+from headrace.engines.kernel.generations import PARTITIONS_MAX
 from headrace.engines.kernel.watermark import NEVER_US, seen_us
 from headrace.plan.operators import TABLE_ROLES, Source, View
 from headrace.proof.events import events_of
@@ -124,11 +125,12 @@ def _replay(
             remedy="Begin anew from what is there: headrace state reset APP",
         )
     course, connection = _Course(), runner.store.connection
+    columns = _kernel_columns(held.relations.generations)
     pieces = list(_pieces(fix, held.relation, source))
     for done, (first, last, replayed) in enumerate(pieces):
         tell(source.topic, done, len(pieces))
         events = fix.cursor.sql(
-            f"select * from {held.relation} where _epoch between {first} and {last} "
+            f"select {columns} from {held.relation} where _epoch between {first} and {last} "
             "order by _epoch, _partition, _offset"
         ).to_arrow_table()
         batch = _batch(fix, source, events, course, last, replayed)
@@ -140,6 +142,15 @@ def _replay(
             account(view, outcome, len(events), counts)
         connection.unregister("_rebuilding")
         runner.store.count(counts)
+
+
+def _kernel_columns(generations: Sequence[str]) -> str:
+    """All columns of events, `_partition` as in kernel.generations."""
+    if not generations:
+        return "*"
+    listed = ", ".join(literal(g) for g in generations)
+    nth = f"list_position([{listed}], _topic_generation) - 1"
+    return f"* replace ((_partition + ({nth}) * {PARTITIONS_MAX})::integer as _partition)"
 
 
 def _pieces(fix: Fixed, relation: str, source: Source) -> Iterator[tuple[int, int, bool]]:

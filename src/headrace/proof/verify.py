@@ -12,6 +12,7 @@ from headrace.engines.batch.tolerance import tolerance
 from headrace.engines.embedded.runner import JobRunner
 from headrace.plan.operators import TABLE_ROLES, Output, Source, View
 from headrace.proof.delivered import check_lake
+from headrace.proof.earlier import NOTE, left_behind
 from headrace.proof.events import Events, events_of
 from headrace.proof.fixed import Fixed, fixed
 from headrace.proof.report import SHOWN, Checked, Verification
@@ -68,6 +69,8 @@ def _check(runner: JobRunner, fix: Fixed, events: dict[str, Events], output: Out
     if not events[source.topic].whole:
         return Checked(output.role, output.name, 0, 0, note=_GONE, compared=False)
     if isinstance(reader, View):
+        if output.role not in TABLE_ROLES and left_behind(fix, output):
+            return Checked(output.role, output.name, 0, 0, note=NOTE, compared=False)
         return _check_view(runner, fix, events[source.topic], output, reader)
     if output.role == "lake":
         return check_lake(runner, fix, events[source.topic], output)
@@ -164,9 +167,9 @@ def latest_region(
     if watermark is None:
         return None
     bound = watermark if to_us is None else min(watermark, to_us)
-    generation = one_row(
-        fix.cursor.execute("select identity from meta.sources where topic = ?", [source.topic])
-    )
-    assert generation is not None
-    ends = {(generation[0], p): end for p, end in enumerate(fix.offsets[source.topic])}
-    return Region(from_us, bound, ends, fix.epoch)
+    rows = fix.cursor.execute(
+        'select identity, "partition", max(end_offset) from meta.reads where topic = ? '
+        "group by 1, 2 order by 1, 2",
+        [source.topic],
+    ).fetchall()
+    return Region(from_us, bound, {(i, p): end for i, p, end in rows}, fix.epoch)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from headrace.engines.embedded.query import query
-from headrace.engines.embedded.replay import replay_epoch
+from headrace.engines.embedded.replay import replay_epochs
 from headrace.engines.embedded.runner import JobRunner
 from headrace.engines.kernel.watermark import NEVER_US
 from headrace.ops.ingest.keys import KeyReader
@@ -151,8 +151,8 @@ class Driver:
         self._catch_up()
         accepted = 0
         for runner in self.runners.values():
-            committed, _ = replay_epoch(runner.engine, self.clock.now_us())
-            if committed is not None:
+            epochs, _ = replay_epochs(runner.engine, self.clock.now_us())
+            for committed in epochs:
                 runner.handed_over(committed)
                 accepted += sum(len(part.events) for part in committed.sources.values())
         return accepted

@@ -14,6 +14,7 @@ from headrace.values.schema import Field, ListType, Scalar, Schema
 from tests.reference import Event, Recompute, Run, moment
 
 SECOND = 1_000_000
+GENERATIONS = ("g1", "g2")
 
 SCHEMA = Schema(
     "Reading",
@@ -60,8 +61,11 @@ _VALUES = st.fixed_dictionaries(
 
 
 @st.composite
-def runs(draw: st.DrawFn, replays: bool = True) -> Run:
-    """A run of up to 30 events within a minute around 1970, over a few epochs."""
+def runs(draw: st.DrawFn, replays: bool = True, again: bool = False) -> Run:
+    """A run of up to 30 events within a minute around 1970, over a few epochs.
+
+    `again`: between two of them the topic may have been made again.
+    """
     drawn = draw(
         st.lists(
             st.tuples(
@@ -76,8 +80,13 @@ def runs(draw: st.DrawFn, replays: bool = True) -> Run:
         )
     )
     events, epoch, ends = [], 1, dict.fromkeys(range(3), 0)
+    generation = GENERATIONS[0]
     for partition, second, values, moves, replayed in drawn:
-        epoch += moves and draw(st.integers(0, 4)) == 0
+        if moves and draw(st.integers(0, 4)) == 0:
+            epoch += 1
+            if again and draw(st.booleans()):
+                generation, again = GENERATIONS[1], False
+                ends = dict.fromkeys(range(3), 0)
         time_us = second * SECOND
         events.append(
             Event(
@@ -87,6 +96,7 @@ def runs(draw: st.DrawFn, replays: bool = True) -> Run:
                 time_us,
                 epoch + max(0, replayed - 1),
                 1 if replayed else None,
+                generation,
             )
         )
         ends[partition] += 1

@@ -6,31 +6,42 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from headrace.engines.batch.expected import expected
+from headrace.engines.batch.relations import Relations
 from headrace.engines.batch.sums import reasons, sums
 from headrace.plan.operators import Dedupe, Explode, Filter, Named, Project, Step, Top, View
 from tests import reference
-from tests.engines.batch.logs import SECOND, as_of, comparable, connection, fetched, runs, source
+from tests.engines.batch.logs import (
+    GENERATIONS,
+    SECOND,
+    as_of,
+    comparable,
+    connection,
+    fetched,
+    runs,
+    source,
+)
 from tests.engines.batch.plans import WINDOWS, Python, call, view, with_ids
 
+BOTH = Relations(generations=GENERATIONS)
 FEW = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def check(made: View, python: Python, run: reference.Run) -> None:
     """Rows, final rows, counts and reasons of a view agree with the reference."""
     duck, read = connection(run), source(run.lateness_us)
-    rows = fetched(duck, expected(made, read, as_of(run)))
+    rows = fetched(duck, expected(made, read, as_of(run), BOTH))
     assert comparable(rows) == comparable(reference.expected(made, run, python.functions))
     if made.window is not None:
-        rows = fetched(duck, expected(made, read, as_of(run), final=True))
+        rows = fetched(duck, expected(made, read, as_of(run), BOTH, final=True))
         final = reference.expected(made, run, python.functions, final=True)
         assert comparable(rows) == comparable(final)
     counted = reference.counts(made, run, python.functions)
-    record, row = fetched(duck, sums(made, read, run.until))
+    record, row = fetched(duck, sums(made, read, run.until, BOTH))
     for line, tally in [(record, counted.records), (row, counted.rows)]:
         assert {k: v for k, v in line.items() if k in tally} == tally
         assert line["accepted"] == sum(tally.values())
         assert line["orphan_ends"] == counted.orphan_ends or line["unit"] == "record"
-    named = fetched(duck, reasons(made, read, run.until))
+    named = fetched(duck, reasons(made, read, run.until, BOTH))
     assert {n["reason"]: n["rows"] for n in named if n["rows"]} == counted.reasons
 
 
@@ -48,7 +59,7 @@ def counting(name: str, python: Python, steps: tuple[Step, ...] = (), keyed: boo
 
 @pytest.mark.parametrize("name", WINDOWS)
 @FEW
-@given(run=runs())
+@given(run=runs(again=True))
 def test_windows(name: str, run: reference.Run) -> None:
     python = Python()
     check(counting(name, python), python, run)
@@ -56,7 +67,7 @@ def test_windows(name: str, run: reference.Run) -> None:
 
 @pytest.mark.parametrize("name", ["totals", "tumble", "slide", "gap", "marks"])
 @FEW
-@given(run=runs())
+@given(run=runs(again=True))
 def test_without_keys(name: str, run: reference.Run) -> None:
     python = Python()
     check(counting(name, python, keyed=False), python, run)
@@ -104,7 +115,7 @@ def deduping(python: Python, within_us: int | None) -> tuple[Step, ...]:
 
 @pytest.mark.parametrize("name", ["totals", "tumble", "slide", "marks"])
 @FEW
-@given(run=runs())
+@given(run=runs(again=True))
 def test_steps_that_filter_and_fail(name: str, run: reference.Run) -> None:
     python = Python()
     check(counting(name, python, filtering(python)), python, run)
@@ -112,7 +123,7 @@ def test_steps_that_filter_and_fail(name: str, run: reference.Run) -> None:
 
 @pytest.mark.parametrize("name", ["totals", "tumble", "marks"])
 @FEW
-@given(run=runs())
+@given(run=runs(again=True))
 def test_exploded_rows(name: str, run: reference.Run) -> None:
     python = Python()
     check(counting(name, python, exploding(python)), python, run)
@@ -121,7 +132,7 @@ def test_exploded_rows(name: str, run: reference.Run) -> None:
 @pytest.mark.parametrize("within_us", [None, 0, 10 * SECOND])
 @pytest.mark.parametrize("name", ["totals", "tumble"])
 @FEW
-@given(run=runs())
+@given(run=runs(again=True))
 def test_duplicates(name: str, within_us: int | None, run: reference.Run) -> None:
     python = Python()
     check(counting(name, python, deduping(python, within_us)), python, run)
@@ -130,7 +141,7 @@ def test_duplicates(name: str, within_us: int | None, run: reference.Run) -> Non
 @pytest.mark.parametrize("per", [(), ("who",)])
 @pytest.mark.parametrize("name", ["totals", "tumble", "slide"])
 @FEW
-@given(run=runs())
+@given(run=runs(again=True))
 def test_rankings_with_a_condition(name: str, per: tuple[str, ...], run: reference.Run) -> None:
     python = Python()
     n, mark = python.column("n", "BIGINT"), Named("mark", python.column("mark", "VARCHAR"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +9,7 @@ import typer
 from headrace.cli.asking import ask_jobs, one_job, settings_for
 from headrace.cli.groups import AppCommands
 from headrace.cli.loading import load_app
+from headrace.cli.moving import agreed, moves_text
 from headrace.cli.options import (
     AppName,
     DataDirectory,
@@ -24,16 +24,17 @@ from headrace.cli.rebuilding import rebuilt, rebuilt_text
 from headrace.cli.rows import write_rows
 from headrace.cli.session import session
 from headrace.cli.tables import plural, text_table
+from headrace.engines.embedded.seeking import start_of
 from headrace.ops.jobs import states
 from headrace.ops.jobs.ask import ask
+from headrace.ops.jobs.seeking import seeking
 from headrace.ops.owner import acquire
 from headrace.storage.layout import DataDirectory as Layout
-from headrace.values.errors import UsageError
 
 group = typer.Typer(
     add_completion=False,
     cls=AppCommands,
-    help="What a job keeps: list, inspect, rebuild, reset.",
+    help="What a job keeps: list, inspect, rebuild, seek, reset.",
     rich_markup_mode=None,
 )
 
@@ -109,9 +110,72 @@ def rebuild(
     session.show(report, rebuilt_text(report))
 
 
-@group.command("reset", epilog=examples("headrace state reset activity --yes"))
+_FROM_HELP = (
+    "Where to read on: earliest, latest, an offset, PARTITION:OFFSET,…, or a time "
+    "(2026-01-05T10:00:00Z)."
+)
+
+
+@group.command(
+    "seek",
+    epilog=examples(
+        "headrace state seek activity user_activity --from earliest",
+        "headrace state seek activity --from 2026-01-05T10:00:00Z",
+        "headrace state seek activity user_activity --from 0:1200,2:1180 --yes",
+    ),
+)
+def seek(
+    app: AppName,
+    start: Annotated[
+        str, typer.Option("--from", metavar="PLACE", help=_FROM_HELP, show_default=False)
+    ],
+    topic: Annotated[
+        str | None,
+        typer.Argument(metavar="[TOPIC]", help="One topic of the job.  [default: each]"),
+    ] = None,
+    yes: Yes = False,
+    job: JobName = None,
+    profile: Profile = None,
+    data: DataDirectory = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Keeps the state and moves where a job reads on: after a topic was made again or lost records.
+
+    Says first which records are skipped, and asks. In the same topic only forward: to read again,
+    reset.
+    """
+    settings, wanted = settings_for(profile, data), start_of(start)
+    chosen = one_job(load_app(app), job)
+    epoch = None
+    with seeking(chosen, settings, topic, wanted) as found:
+        said = moves_text(found.moves)
+        if not found.stays:
+            if not yes:
+                session.note(said)
+                agreed("Read on there?")
+            epoch = found.commit()
+    moved = "nothing was moved" if epoch is None else f"goes on in epoch {epoch}"
+    session.show(
+        {"job": chosen.id, "epoch": epoch, "topics": [m.to_json() for m in found.moves]},
+        f"{said}\njob {chosen.id}: {moved}: headrace run {app}",
+    )
+
+
+@group.command(
+    "reset",
+    epilog=examples(
+        "headrace state reset activity --yes", "headrace state reset activity --from latest"
+    ),
+)
 def reset(
     app: AppName,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="PLACE", help=f"{_FROM_HELP}  [default: earliest]", show_default=False
+        ),
+    ] = None,
     yes: Yes = False,
     job: JobName = None,
     profile: Profile = None,
@@ -124,12 +188,15 @@ def reset(
     Says what is lost first, and asks. Topics and lakes keep what they have.
     """
     settings = settings_for(profile, data)
+    wanted = None if start is None else start_of(start)
     chosen = one_job(load_app(app), job)
     with acquire(Layout(settings.data).job(chosen.id), "reset") as owner:
         lost = states.what_a_reset_loses(chosen.id, settings)
+        begins = None if wanted is None else states.begins(chosen, settings, wanted)
         if not yes:
-            _ask(lost)
-        generation = states.reset(chosen.id, settings)
+            session.note(_lost_text(lost, start))
+            agreed("Reset it?")
+        generation = states.reset(chosen.id, settings, begins)
         owner.drain()
     session.show(
         {"job": chosen.id, "generation": generation, "lost": lost},
@@ -137,14 +204,13 @@ def reset(
     )
 
 
-def _ask(lost: dict[str, Any]) -> None:
+def _lost_text(lost: dict[str, Any], start: str | None) -> str:
     rows = ", ".join(f"{t['table']} ({plural(t['rows'], 'row')})" for t in lost["tables"])
     letters = plural(lost["dead_letters"], "dead letter")
-    session.note(
+    place = "their beginning, as far as they reach back"
+    if start not in (None, "earliest"):
+        place = f"{start} on"
+    return (
         f"This forgets, of job {lost['job']}: {rows or 'no table'}, {letters}, all offsets and "
-        "sums.\nThe next run reads the topics from their beginning, as far as they reach back."
+        f"sums.\nThe next run reads the topics from {place}."
     )
-    if not sys.stdin.isatty():
-        raise UsageError("nobody is there to agree", remedy="Add --yes.")
-    if not typer.confirm("Reset it?", err=True):
-        raise typer.Exit(0)

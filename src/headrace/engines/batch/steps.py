@@ -18,7 +18,7 @@ from headrace.engines.batch.watermarks import (
     without_watermarks,
 )
 from headrace.plan.operators import Dedupe, Explode, Expression, Filter, Project, Source, Step
-from headrace.values.schema import quote
+from headrace.values.schema import literal, quote
 
 
 @dataclass
@@ -26,13 +26,14 @@ class Rows:
     """Rows on their way: the chain so far, their columns, and where others were left behind.
 
     `positions` are the columns that hold a row's place inside exploded lists, `dropped` the
-    relations with a `_verdict` and the step that each belongs to.
+    relations with a `_verdict` and the step that each belongs to, `generations` as in Relations.
     """
 
     chain: Chain
     columns: list[str]
     positions: list[str] = field(default_factory=list)
     dropped: list[tuple[str, Step | None]] = field(default_factory=list)
+    generations: tuple[str, ...] = ()
 
     @property
     def own(self) -> list[str]:
@@ -41,8 +42,10 @@ class Rows:
 
     @property
     def order(self) -> list[str]:
-        """Columns of the order of semantics; topic and generation are those of one source."""
-        return ["_time", "_partition", "_offset", *self.positions]
+        """The order of semantics; the topic is one, its generations stand as they were read."""
+        listed = ", ".join(literal(g) for g in self.generations)
+        nth = [f"list_position([{listed}], _topic_generation)"] if listed else []
+        return ["_time", *nth, "_partition", "_offset", *self.positions]
 
     def judge(self, select: str, step: Step | None = None, temporary: str = "") -> None:
         """Goes on with the rows of `select` that have no `_verdict`, less `temporary` columns."""
@@ -58,7 +61,8 @@ def stepped(
     """The rows of `source` behind `steps`; `timed` says that `_closed` is asked for later."""
     timed = timed or any(isinstance(s, Dedupe) for s in steps)
     read = watermarked if timed else without_watermarks
-    rows = Rows(Chain(), [f.name for f in source.schema.fields])
+    columns = [f.name for f in source.schema.fields]
+    rows = Rows(Chain(), columns, generations=relations.generations)
     rows.chain.add(read(source, until, relations))
     for step in steps:
         match step:

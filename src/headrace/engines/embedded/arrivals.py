@@ -15,8 +15,8 @@ from headrace.storage.contract import RECORDS, Topic
 
 _AT = RECORDS.get_field_index("arrival_time")
 _EPOCHS = (
-    "select r.start_offset, r.end_offset, epoch_us(e.epoch_time) from meta.ranges r "
-    'join meta.epochs e using (epoch) where r.topic = ? and r."partition" = ? '
+    "select r.start_offset, r.end_offset, epoch_us(e.epoch_time) from meta.reads r "
+    'join meta.epochs e using (epoch) where r.topic = ? and r.identity = ? and r."partition" = ? '
     "and r.end_offset > r.start_offset order by r.start_offset"
 )
 
@@ -43,9 +43,9 @@ class Readings:
         self._topic, self._unread_us = topic, unread_us
         partitions = 0 if topic.arrival_fixed else topic.partitions
         self._epochs = [
-            np.array(connection.execute(_EPOCHS, [topic.name, p]).fetchall(), np.int64).reshape(
-                -1, 3
-            )
+            np.array(
+                connection.execute(_EPOCHS, [topic.name, topic.identity, p]).fetchall(), np.int64
+            ).reshape(-1, 3)
             for p in range(partitions)
         ]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 from headrace.engines.embedded.claims import next_incarnation, refuse_unexplained
+from headrace.engines.embedded.coverage import Range, delivered, note_delivered
 from headrace.engines.embedded.delivery import Delivery, Pace
 from headrace.engines.embedded.engine import JobEngine
 from headrace.engines.embedded.outgoing import StreamRows
@@ -126,9 +127,14 @@ def _delivered(engine: JobEngine, output: Output, mark: Mark | None, made: Strea
             )
         return _first_epoch(engine) - 1 if noted is None else noted
     refuse_unexplained(engine, output, mark)
+    topic = engine.job.input_of(output).topic
+    if mark.generation < ledger.generation:
+        made.after = mark
+        identity = engine.readers[topic].topic.identity
+        note_delivered(store, output.name, topic, mark, identity)
+    made.held = delivered(store, output.name, topic)
     if mark.generation == ledger.generation:
         return _after_mark(engine, output, mark, made)
-    made.after = mark
     return _first_epoch(engine) - 1
 
 
@@ -147,7 +153,9 @@ def _after_mark(engine: JobEngine, output: Output, mark: Mark, made: StreamRows)
             remedy="Restore it, or begin a new generation: headrace state reset APP",
         )
     # What it has may end inside of epochs that were joined since.
-    made.after = mark
+    identity = engine.ledger.identities(reader.topic, mark.epoch)[-1]
+    ends = mark.offsets[reader.topic]
+    made.held += tuple(Range(identity, p, 0, end) for p, end in enumerate(ends))
     return mark.epoch
 
 

@@ -24,6 +24,7 @@ from headrace.engines.embedded.tables import EmbeddedTable
 from headrace.engines.embedded.views.batch import Batch, Outcome
 from headrace.engines.embedded.views.make import ViewState, view_state
 from headrace.engines.embedded.views.placing import Placing, tally
+from headrace.engines.kernel.generations import kernel_partition
 from headrace.plan.operators import TABLE_ROLES, Dedupe, Explode, Job, Output, Stream, View
 from headrace.storage.contract import Topic
 from headrace.storage.state.store import StateStore, one_row
@@ -71,7 +72,13 @@ class JobEngine:
         self.inside = frozenset(o.name for o in job.outputs if o.role in roles)
         self.ledger = Ledger(store, job)
         self.readers = {
-            s.topic: SourceReader(s, topics[s.topic], self.ledger.position(s), threads)
+            s.topic: SourceReader(
+                s,
+                topics[s.topic],
+                self.ledger.position(s),
+                threads,
+                max(0, len(self.ledger.identities(s.topic)) - 1),
+            )
             for s in job.sources
         }
         self.views: dict[str, ViewState] = {}
@@ -91,13 +98,13 @@ class JobEngine:
     def _outputs(self, name: str) -> list[Output]:
         return [o for o in self.job.outputs if o.input == name]
 
-    def open(self, *, rebuilding: bool = False) -> tuple[View, ...]:
+    def open(self, *, rebuilding: bool = False, checked: bool = True) -> tuple[View, ...]:
         """Checks topics and definition against the state, and makes what is missing.
 
         Returns the views that must be built again; raises StateRefused where there are any,
-        unless the caller is `rebuilding` them.
+        unless the caller is `rebuilding` them. Topics are as they are unless `checked`.
         """
-        for topic, reader in self.readers.items():
+        for topic, reader in self.readers.items() if checked else ():
             reader.check(self.ledger.identity(topic))
         stale = views_to_rebuild(self.store, self.job)
         if stale and not rebuilding:
@@ -318,7 +325,7 @@ def batch_of(part: SourceEpoch, columns: tuple[str, ...], emit: bool) -> Batch:
         part.after.watermark_us,
         part.late_possible,
         emit,
-        part.after.greatest_us,
+        {kernel_partition(p, part.number): us for p, us in part.after.greatest_us.items()},
         part.source.lateness_us,
     )
 

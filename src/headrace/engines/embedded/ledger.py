@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -39,28 +41,42 @@ class Ledger:
         """An epoch is committed."""
         self.epoch, self.time_us = epoch, time_us
 
+    def identities(self, topic: str, upto: int | None = None) -> list[str]:
+        """The generations of the topic that were read, in their order; those up to an epoch."""
+        rows = self.store.rows(
+            "select identity from meta.sources where topic = ? and since_epoch <= ? "
+            "order by number",
+            [topic, self.epoch + 1 if upto is None else upto],
+        )
+        return [identity for (identity,) in rows]
+
     def identity(self, topic: str) -> str | None:
-        """The identity of the topic that was read, None if it never was."""
-        rows = self.store.rows("select identity from meta.sources where topic = ?", [topic])
-        return rows[0][0] if rows else None
+        """The identity of the topic that is read, None if it never was."""
+        found = self.identities(topic)
+        return found[-1] if found else None
 
     def begin(self, identities: dict[str, str]) -> None:
         """Notes which topics are read, once."""
         for topic, identity in identities.items():
             if self.identity(topic) is None:
-                self.store.connection.execute(
-                    "insert into meta.sources values (?, ?)", [topic, identity]
-                )
+                self.go_on(topic, identity)
         if self.store.fact("generation") is None:
             self.store.set_fact("generation", str(self.generation))
 
-    def position(self, source: Source) -> Position | None:
-        """How far a source was read; None if never."""
+    def go_on(self, topic: str, identity: str) -> None:
+        """Notes that from the next epoch on this generation of the topic is read."""
+        self.store.connection.execute(
+            "insert into meta.sources values (?, ?, ?, ?)",
+            [topic, identity, len(self.identities(topic)), self.epoch + 1],
+        )
+
+    def position(self, source: Source, upto: int | None = None) -> Position | None:
+        """How far a source was read, at the end of the epoch `upto` or now; None if never."""
         rows = self.store.rows(
             "select s.end_offsets, s.greatest_after_us, s.after_us from "
             "(select epoch, unnest(sources) as s from meta.epochs) where s.topic = ? "
-            "order by epoch desc limit 1",
-            [source.topic],
+            "and epoch <= ? order by epoch desc limit 1",
+            [source.topic, self.epoch if upto is None else upto],
         )
         if not rows:
             return None
@@ -75,6 +91,8 @@ class Ledger:
         epoch, sources = committed.epoch, None
         if committed.kind == "live":
             sources = [_source(topic, part) for topic, part in committed.sources.items()]
+        elif committed.kind == "seek":
+            sources = [standing(topic, at) for topic, at in committed.positions.items()]
         self.store.connection.execute(
             "insert into meta.epochs values (?, ?, ?, ?, make_timestamp(?), ?, ?, ?, ?)",
             [
@@ -151,11 +169,13 @@ class Ledger:
         connection = self.store.connection
         topic = part.source.topic
         connection.execute("insert into meta.replays values (?, ?, ?)", [number, topic, epoch])
-        connection.register("_accepted", part.events.select(["_partition", "_offset"]))
+        accepted = part.records.select(["partition", "offset"]).take(part.events.column("_row"))
+        connection.register("_accepted", accepted)
         connection.execute(
             "update meta.dead_letters d set replayed = ? from _accepted a where d.topic = ? "
-            'and d.view is null and d."partition" = a._partition and d."offset" = a._offset',
-            [number, topic],
+            "and d.topic_generation = ? and d.view is null "
+            'and d."partition" = a."partition" and d."offset" = a."offset"',
+            [number, topic, part.identity],
         )
         connection.unregister("_accepted")
 
@@ -186,6 +206,40 @@ def _source(topic: str, part: SourceEpoch) -> dict[str, Any]:
         "greatest_after_us": [after.greatest_us.get(p) for p in partitions],
         "exempt": [p in part.exempt for p in partitions],
     }
+
+
+def standing(topic: str, position: Position) -> dict[str, Any]:
+    """The part of a source in an epoch that reads nothing and leaves it at `position`."""
+    partitions = range(len(position.offsets))
+    greatest = [position.greatest_us.get(p) for p in partitions]
+    return {
+        "topic": topic,
+        "before_us": _known(position.watermark_us),
+        "after_us": _known(position.watermark_us),
+        "raised": False,
+        "start_offsets": position.offsets,
+        "end_offsets": position.offsets,
+        "greatest_before_us": greatest,
+        "greatest_after_us": greatest,
+        "exempt": [False for _ in partitions],
+    }
+
+
+def begin_at(
+    connection: duckdb.DuckDBPyConnection,
+    generation: int,
+    epoch: int,
+    time_us: int,
+    begins: Mapping[str, tuple[str, list[int]]],
+) -> None:
+    """Has a new generation of the state begin at (identity, offsets) of each topic, in `epoch`."""
+    for topic, (identity, _) in begins.items():
+        connection.execute("insert into meta.sources values (?, ?, 0, ?)", [topic, identity, epoch])
+    sources = [standing(topic, Position(offsets)) for topic, (_, offsets) in begins.items()]
+    connection.execute(
+        "insert into meta.epochs values (?, ?, ?, 'seek', make_timestamp(?), 0, false, null, ?)",
+        [generation, epoch, epoch, time_us, sources],
+    )
 
 
 def _waiting(store: StateStore, sql: str) -> dict[str, set[int]]:

@@ -10,14 +10,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.engines.embedded.coverage import Range
 from headrace.engines.embedded.engine import Committed
 from headrace.engines.embedded.sources import SourceEpoch, events_relation
 from headrace.engines.embedded.views.placing import Placing
+from headrace.engines.kernel.generations import topic_partitions
 from headrace.engines.kernel.place import SOURCE
 from headrace.plan.operators import Job, Output, Project, Stream, View
 from headrace.storage.chunks import one_array
 from headrace.storage.contract import Mark
 from headrace.storage.outbound.json_values import rows_to_json, splice
+from headrace.values.errors import StateRefused
 from headrace.values.schema import quote
 
 _UTC = pa.timestamp("us")
@@ -37,7 +40,9 @@ class StreamRows:
         self.input = job.input_of(output)
         self.columns = columns
         self.source = job.source(self.input.topic)
+        # What the destination has from earlier generations of the state.
         self.after: Mark | None = None
+        self.held: tuple[Range, ...] = ()
         self._rows = f"_out_{output.name}"
         self._known = {*columns, "_processing_time"}
 
@@ -55,7 +60,7 @@ class StreamRows:
         own = {
             "_topic": pa.repeat(pa.scalar(self.source.topic), count),
             "_topic_generation": pa.repeat(pa.scalar(part.identity), count),
-            "_partition": rows.column("_partition"),
+            "_partition": topic_partitions(rows.column("_partition"), part.number),
             "_offset": rows.column("_offset"),
             "_replay": rows.column("_replay"),
             "_arrival_time": rows.column("_arrival_time"),
@@ -138,16 +143,25 @@ class StreamRows:
         assert isinstance(stream, Stream)
         if self.output.name in committed.changes:
             rows = committed.changes[self.output.name]
+        elif part.lost:
+            raise StateRefused(
+                f"{self.output.role} {self.output.name} was not given epoch {committed.epoch} yet, "
+                f"and topic {part.source.topic} no longer holds its records",
+                remedy="Restore the topic, or begin a new generation: headrace state reset APP",
+            )
         elif stream.whole:
             rows = self._added(part.events, stream, committed.time_us)
         else:
             rows = self._placed(part, stream, committed.time_us)
-        if self.after is None:
+        held = [r for r in self.held if r.identity == part.identity]
+        if not held:
             return rows
-        # An earlier generation left rows here: this one goes on behind them.
-        ends = np.array(self.after.offsets[self.source.topic], np.int64)
-        partitions = rows.column("_partition").to_numpy()
-        return rows.filter(pa.array(rows.column("_offset").to_numpy() >= ends[partitions]))
+        partitions = topic_partitions(rows.column("_partition"), part.number).to_numpy()
+        offsets, lacked = rows.column("_offset").to_numpy(), np.ones(len(rows), np.bool_)
+        for one in held:
+            inside = (offsets >= one.start) & (offsets < one.end)
+            lacked &= ~(inside & (partitions == one.partition))
+        return rows.filter(pa.array(lacked))
 
     def _placed(self, part: SourceEpoch, stream: Stream, time_us: int) -> pa.Table:
         events = part.events

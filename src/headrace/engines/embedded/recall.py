@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 
@@ -10,6 +13,7 @@ from headrace.engines.embedded.replay import recall_replay
 from headrace.engines.embedded.sources import Position, SourceEpoch, SourceReader
 from headrace.engines.kernel.watermark import NEVER_US
 from headrace.storage.contract import RECORDS, Fetched, Topic
+from headrace.values.errors import TopicRefused
 
 
 def recall(engine: JobEngine, epoch: int) -> Committed:
@@ -25,7 +29,10 @@ def recall(engine: JobEngine, epoch: int) -> Committed:
     elif kind == "replay":
         sources = recall_replay(engine, epoch)
     committed = Committed(generation, epoch, time_us, sources, kind=kind)
-    committed.positions = {t: s.after for t, s in sources.items()}
+    for source in engine.job.sources:
+        position = engine.ledger.position(source, epoch)
+        if position is not None:
+            committed.positions[source.topic] = position
     for reader_name, verdict, rows in store.rows(
         "select reader, kind, rows from meta.verdicts where epoch = ?", [epoch]
     ):
@@ -62,8 +69,15 @@ def _source_epoch(engine: JobEngine, reader: SourceReader, epoch: int, time_us: 
     )
     exempt = tuple(p for p, (*_, out) in enumerate(found) if out)
     ends = [end for _, end, *_ in found]
-    fetched = Fetched(read_all(topic, before.offsets, ends), ends)
-    return reader.again(engine.store.connection, fetched, before, exempt, time_us)
+    identities = engine.ledger.identities(topic.name, epoch)
+    if identities[-1] == topic.identity:
+        # What retention has taken since is as lost as a topic that was made again.
+        with suppress(TopicRefused):
+            fetched = Fetched(read_all(topic, before.offsets, ends), ends)
+            return reader.again(engine.store.connection, fetched, before, exempt, time_us)
+    nothing = Fetched(RECORDS.empty_table(), ends)
+    part = reader.again(engine.store.connection, nothing, before, exempt, time_us)
+    return replace(part, identity=identities[-1], number=len(identities) - 1, lost=True)
 
 
 def read_all(topic: Topic, start: list[int], stop: list[int]) -> pa.Table:

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from headrace.engines.embedded.engine import Committed, JobEngine
 from headrace.engines.embedded.sources import Position, SourceEpoch, events_relation
+from headrace.engines.kernel.generations import kernel_partitions
 from headrace.engines.kernel.watermark import NEVER_US
 from headrace.plan.operators import Source
 from headrace.values.schema import literal, quote
@@ -24,21 +25,31 @@ _LETTERS = (
 )
 
 
-def replay_epoch(engine: JobEngine, now_us: int) -> tuple[Committed | None, int]:
-    """Judges all dead letters of the job's sources again, in one epoch.
+def replay_epochs(engine: JobEngine, now_us: int) -> tuple[list[Committed], int]:
+    """Judges all dead letters of the job's sources again, in one epoch; one more for each
+    generation of a topic that was made again.
 
-    Returns the epoch (None where nothing is accepted) and how many records are still refused.
+    Returns the epochs (none where nothing is accepted) and how many records are still refused.
     """
-    number = engine.store.rows("select coalesce(max(replay), 0) + 1 from meta.replays")[0][0]
-    sources, refused = {}, 0
-    for topic, reader in engine.readers.items():
-        part = _judged(engine, reader.source, "replayed is null and value_digest is null", number)
-        refused += len(part.dead)
-        if len(part.events):
-            sources[topic] = part
-    if not sources:
-        return None, refused
-    committed = engine.commit_replay(sources, number, max(now_us, engine.ledger.time_us))
+    committed, refused = [], 0
+    generations = {t: engine.ledger.identities(t) for t in engine.readers}
+    for nth in range(max(map(len, generations.values()), default=0)):
+        number = engine.store.rows("select coalesce(max(replay), 0) + 1 from meta.replays")[0][0]
+        sources = {}
+        for topic, reader in engine.readers.items():
+            if nth >= len(generations[topic]):
+                continue
+            which = (
+                "replayed is null and value_digest is null "
+                f"and topic_generation = {literal(generations[topic][nth])}"
+            )
+            part = _judged(engine, reader.source, which, number)
+            refused += len(part.dead)
+            if len(part.events):
+                sources[topic] = part
+        if sources:
+            time_us = max(now_us, engine.ledger.time_us)
+            committed.append(engine.commit_replay(sources, number, time_us))
     return committed, refused
 
 
@@ -57,9 +68,12 @@ def _judged(engine: JobEngine, source: Source, which: str, number: int) -> Sourc
         _LETTERS.format(topic=literal(source.topic), which=which)
     ).to_arrow_table()
     reader = engine.readers[source.topic]
+    identities = engine.ledger.identities(source.topic)
+    identity = records.column("topic_generation")[0].as_py() if len(records) else identities[-1]
+    nth = identities.index(identity)
     found = reader.judged(records.drop_columns(["topic_generation"]))
     events, position = found.events, reader.position
-    greatest = position.greatest_us
+    greatest = position.greatest_us if nth == reader.number else _greatest(engine, source, nth)
     seen = np.array(
         [
             greatest[p] - source.lateness_us if p in greatest else NEVER_US
@@ -70,11 +84,31 @@ def _judged(engine: JobEngine, source: Source, which: str, number: int) -> Sourc
     events = events.append_column("_seen", pa.array(seen))
     events = events.append_column("_closed", pa.array(seen))
     events = events.append_column("_replay", pa.array(np.full(len(events), number, np.int64)))
+    events = kernel_partitions(events, nth)
     name = f"_events_{source.topic}"
     connection.register(name, events)
     here = Position(list(position.offsets), dict(greatest), position.watermark_us)
     relation = events_relation(quote(name), engine.ledger.time_us)
-    identity = engine.ledger.identity(source.topic) or reader.topic.identity
     return SourceEpoch(
-        source, identity, records, events, found.dead, here, replace(here), (), True, relation
+        source,
+        identity,
+        records,
+        events,
+        found.dead,
+        here,
+        replace(here),
+        (),
+        True,
+        relation,
+        number=nth,
     )
+
+
+def _greatest(engine: JobEngine, source: Source, number: int) -> dict[int, int]:
+    """The greatest times of a generation of the topic that is read no more, by partition."""
+    rows = engine.store.rows(
+        'select "partition", max(greatest_after_us) from meta.reads '
+        "where topic = ? and number = ? group by 1",
+        [source.topic, number],
+    )
+    return {partition: us for partition, us in rows if us is not None}

@@ -27,7 +27,7 @@ from headrace.storage.state.store import StateStore
 from headrace.storage.systems import Systems
 from headrace.storage.topics.log import LocalTopic
 from headrace.values.clock import Clock, SystemClock
-from headrace.values.errors import DestinationDown, HeadraceError
+from headrace.values.errors import DestinationDown, HeadraceError, TopicRefused
 from headrace.values.settings import Settings
 from headrace.values.telemetry import (
     EpochCommitted,
@@ -41,6 +41,7 @@ T = TypeVar("T")
 _HOUSEKEEPING_SECONDS = 5.0
 _FOLDED_EPOCHS_MIN = 64
 _IDLE_WAITS = 10
+_PARTING_SECONDS = 10.0
 
 
 class JobRunner:
@@ -54,7 +55,9 @@ class JobRunner:
         clock: Clock | None = None,
         tell: Callable[[Event], None] | None = None,
         rebuilding: bool = False,
+        seeking: bool = False,
     ) -> None:
+        """`rebuilding` and `seeking` open what is not as the job left it, to mend just that."""
         self.job, self.settings = job, settings
         self.data = DataDirectory(settings.data)
         self.clock: Clock = clock or SystemClock()
@@ -64,7 +67,7 @@ class JobRunner:
         self.engine: JobEngine = None  # type: ignore[assignment]  # made by `__enter__`
         self.records = 0
         self.stale: tuple[View, ...] = ()
-        self._rebuilding = rebuilding
+        self._rebuilding, self._seeking = rebuilding, seeking
         self._calls: SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = SimpleQueue()
         self._looping: threading.Thread | None = None
         self._kept_at = 0.0
@@ -96,7 +99,7 @@ class JobRunner:
         topics = {s.topic: self.systems.topic(s.topic, s.partitions) for s in self.job.sources}
         elsewhere = [role for role in TABLE_ROLES if self.systems.elsewhere(role)]
         self.engine = JobEngine(self.job, self.store, topics, self.settings.threads, elsewhere)
-        self.stale = self.engine.open(rebuilding=self._rebuilding)
+        self.stale = self.engine.open(rebuilding=self._rebuilding, checked=not self._seeking)
         if self.stale:
             return
         self._begin()
@@ -147,12 +150,20 @@ class JobRunner:
                 if not self._step(ends) and ends is not None and self._reached(ends):
                     break
             self.settle(stop if until is None else None)
+        except TopicRefused:
+            self._deliver_what_is_here()
+            raise
         finally:
             self._looping = None
             self._serve_calls()
         reason = "asked to" if stop.is_set() else "caught up"
         seconds = time.monotonic() - begun
         self.tell(JobStopped(self.job.id, reason, self.engine.ledger.epoch, self.records, seconds))
+
+    def _deliver_what_is_here(self) -> None:
+        """A topic is gone: what it gave and some destination lacks is held in memory alone."""
+        for delivery in self.deliveries:
+            delivery.flush(self.engine.ledger.epoch, _PARTING_SECONDS)
 
     def settle(self, stop: threading.Event | None = None) -> None:
         """Shows what sliding views hold back and waits until every destination has all of it."""
@@ -351,6 +362,8 @@ class JobRunner:
 
     def _register_readers(self) -> None:
         """Says to each topic from where on this job, its destinations included, still needs it."""
+        if self._seeking:
+            return
         noted = self.engine.ledger.noted()
         least = self.engine.ledger.epoch if noted is None else noted
         for name, reader in self.engine.readers.items():
@@ -360,5 +373,6 @@ class JobRunner:
             try:
                 reader.topic.register_reader(self.job.id, offsets)
             except HeadraceError as error:
-                if not error.retry:
+                # Whoever reads a topic that is gone is told so, and in better words.
+                if not error.retry and not isinstance(error, TopicRefused):
                     raise

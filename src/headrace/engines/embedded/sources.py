@@ -11,9 +11,11 @@ import pyarrow as pa
 
 from headrace.engines.embedded.arrivals import arrived
 from headrace.engines.kernel.decode import Decoded, decode, decoding
+from headrace.engines.kernel.generations import kernel_partitions
 from headrace.engines.kernel.watermark import NEVER_US, seen_us, source_watermark_us
 from headrace.plan.operators import Source
 from headrace.storage.contract import LATEST_US, Fetched, Topic
+from headrace.storage.ways import go_on_behind, go_on_with, restore_or_reset
 from headrace.values.errors import TopicRefused
 from headrace.values.schema import quote, sql_type
 
@@ -34,7 +36,9 @@ class Position:
 class SourceEpoch:
     """One source's part of an epoch, decoded. `before` and `after` are positions around it.
 
-    `keys` as in kernel.decode.Decoded.
+    `identity` is that of the topic's generation, `number` counts the generations read before it;
+    the `_partition` of events is that of kernel.generations. `keys` as in kernel.decode.Decoded.
+    `lost`: the log no longer holds the records, so that none are here.
     """
 
     source: Source
@@ -48,6 +52,8 @@ class SourceEpoch:
     late_possible: bool
     relation: str
     keys: frozenset[str] | None = None
+    number: int = 0
+    lost: bool = False
 
     @property
     def moved(self) -> bool:
@@ -59,9 +65,15 @@ class SourceReader:
     """Reads a topic for a job and decodes it, the next part already while this one is applied."""
 
     def __init__(
-        self, source: Source, topic: Topic, position: Position | None, threads: int | None = None
+        self,
+        source: Source,
+        topic: Topic,
+        position: Position | None,
+        threads: int | None = None,
+        number: int = 0,
     ) -> None:
-        self.source, self.topic = source, topic
+        """`number` counts the generations of the topic that were read before this one."""
+        self.source, self.topic, self.number = source, topic, number
         self.position = position or Position([0] * topic.partitions)
         self.columns = tuple(f.name for f in source.schema.fields)
         # When each partition last gave a record, by the clock: 0 until the first look.
@@ -79,8 +91,9 @@ class SourceReader:
         """TopicRefused when the topic is not the one read before, or lost what was not read."""
         if identity is not None and identity != self.topic.identity:
             raise TopicRefused(
-                f'Topic "{self.topic.name}" was deleted and made again since this job read it',
-                remedy="Go on with the new one: headrace state reset APP",
+                f'Topic "{self.topic.name}" was deleted and made again since this job read it, '
+                "or is another cluster's",
+                remedy=go_on_with(self.topic.name),
             )
         begin = self.topic.begin_offsets()
         end = self.topic.end_offsets()
@@ -89,10 +102,11 @@ class SourceReader:
             return
         for p, at in enumerate(self.position.offsets):
             if at < begin[p] or at > end[p]:
+                name = self.topic.name
                 raise TopicRefused(
-                    f'Topic "{self.topic.name}", partition {p}: offset {at} was to be read next, '
+                    f'Topic "{name}", partition {p}: offset {at} was to be read next, '
                     f"the topic holds {begin[p]} to {end[p]}",
-                    remedy="Restore the topic, or start over: headrace state reset APP",
+                    remedy=go_on_behind(name) if at < begin[p] else restore_or_reset(),
                 )
 
     def lag(self) -> int:
@@ -124,7 +138,7 @@ class SourceReader:
         if sum(ends) - sum(offsets) > _AHEAD_RECORDS:
             future = self._pool.submit(self._part, offsets, stop, records_max)
             self._ahead = (offsets, stop, future)
-        return placed_in_time(connection, self.source, self.topic, part, before, exempt, now_us)
+        return placed_in_time(connection, self, part, before, exempt, now_us)
 
     def _holds_nobody(self, partition: int, now_us: int) -> bool:
         """Whether a partition with nothing unread stays out: no event yet, or idle."""
@@ -143,7 +157,7 @@ class SourceReader:
     ) -> SourceEpoch:
         """An epoch's part that was read before, from its records; `now_us` is its time."""
         part = self._pool.submit(self._decoded, fetched, now_us).result()
-        return placed_in_time(connection, self.source, self.topic, part, before, exempt, now_us)
+        return placed_in_time(connection, self, part, before, exempt, now_us)
 
     def _taken(
         self,
@@ -193,15 +207,14 @@ class _Part:
 
 def placed_in_time(
     connection: duckdb.DuckDBPyConnection,
-    source: Source,
-    topic: Topic,
+    reader: SourceReader,
     part: _Part,
     before: Position,
     exempt: tuple[int, ...],
     now_us: int,
 ) -> SourceEpoch:
     """Works out what each event sees, and registers the events on `connection`."""
-    events = part.events
+    source, topic, events = reader.source, reader.topic, part.events
     after = Position(list(part.next_offsets), dict(before.greatest_us), before.watermark_us)
     partitions = events.column("_partition").to_numpy()
     late_possible = False
@@ -219,6 +232,7 @@ def placed_in_time(
         "_closed", pa.array(closed)
     )
     events = events.append_column("_replay", pa.nulls(len(events), pa.int64()))
+    events = kernel_partitions(events, reader.number)
     name = f"_events_{source.topic}"
     connection.register(name, events)
     return SourceEpoch(
@@ -233,6 +247,7 @@ def placed_in_time(
         late_possible,
         events_relation(quote(name), now_us),
         part.keys,
+        reader.number,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from headrace.engines.embedded.replay import replay_epoch
+from headrace.engines.embedded.replay import replay_epochs
 from headrace.engines.embedded.runner import JobRunner
 from headrace.values.schema import literal
 
@@ -45,16 +45,16 @@ def replayed(runner: JobRunner) -> dict[str, Any]:
     """Judges every dead letter again by the present definition."""
 
     def work() -> dict[str, Any]:
-        committed, refused = replay_epoch(runner.engine, runner.clock.now_us())
+        epochs, refused = replay_epochs(runner.engine, runner.clock.now_us())
         accepted = 0
-        if committed is not None:
+        for committed in epochs:
             runner.handed_over(committed)
-            accepted = sum(len(s.events) for s in committed.sources.values())
+            accepted += sum(len(s.events) for s in committed.sources.values())
         return {
             "job": runner.job.id,
             "accepted": accepted,
             "refused": refused,
-            "epoch": None if committed is None else committed.epoch,
+            "epoch": epochs[-1].epoch if epochs else None,
         }
 
     return runner.call(work)

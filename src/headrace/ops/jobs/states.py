@@ -8,11 +8,20 @@ from typing import Any
 import pyarrow as pa
 
 from headrace.engines.embedded.claims import STARTS_PER_GENERATION
+from headrace.engines.embedded.coverage import KEPT_TABLES, keep_what_was_read
+from headrace.engines.embedded.ledger import begin_at
 from headrace.engines.embedded.runner import JobRunner
+from headrace.engines.embedded.seeking import Start, first_offsets
+from headrace.plan.operators import Job
 from headrace.storage.layout import DataDirectory
 from headrace.storage.state.store import StateStore
+from headrace.storage.systems import Systems
+from headrace.values.clock import SystemClock
 from headrace.values.errors import UsageError, did_you_mean
 from headrace.values.settings import Settings
+
+Begins = dict[str, tuple[str, list[int]]]
+"""By topic its identity and the offsets at which it is read first."""
 
 
 def listed(runner: JobRunner) -> dict[str, Any]:
@@ -55,6 +64,25 @@ def inspected(runner: JobRunner, view: str) -> pa.Table:
         cursor.close()
 
 
+def begins(job: Job, settings: Settings, start: Start) -> Begins:
+    """Where a new generation of the state begins that is to read its topics from `start`.
+
+    UsageError for what is not there, TopicRefused and Unreachable as the topics have them.
+    """
+    if start.of_one_topic and len(job.sources) > 1:
+        names = ", ".join(s.topic for s in job.sources)
+        raise UsageError(
+            f"job {job.id} reads several topics ({names}), and an offset is of one",
+            remedy="Give earliest, latest or a time; then headrace state seek APP TOPIC for one.",
+        )
+    found: Begins = {}
+    with Systems(settings) as systems:
+        for source in job.sources:
+            topic = systems.topic(source.topic, source.partitions)
+            found[source.topic] = topic.identity, first_offsets(start, topic)
+    return found
+
+
 def what_a_reset_loses(job_id: str, settings: Settings) -> dict[str, Any]:
     """What stands in the state now, for whoever is about to reset it."""
     with _store(job_id, settings) as store:
@@ -76,10 +104,11 @@ def what_a_reset_loses(job_id: str, settings: Settings) -> dict[str, Any]:
         }
 
 
-def reset(job_id: str, settings: Settings) -> int:
+def reset(job_id: str, settings: Settings, at: Begins | None = None) -> int:
     """Forgets views, tables, offsets and sums, and begins a greater generation; returns it.
 
-    Lakes and topics keep what they have; the new generation goes on behind it.
+    Lakes and topics keep what they have; the new generation goes on behind it. `at` says where
+    its first read begins; by default where each topic does when it is read.
     """
     with _store(job_id, settings) as store:
         known = [store.fact(name) for name in ("generation", "generation_elsewhere")]
@@ -93,6 +122,7 @@ def reset(job_id: str, settings: Settings) -> int:
         last = store.rows("select coalesce(max(epoch), 0) from meta.epochs")[0][0]
         facts["epoch_base"] = str(max(base, last))
         with store.transaction() as connection:
+            keep_what_was_read(connection, int(store.fact("generation") or 1))
             connection.execute(
                 "create or replace temp table kept_counters as select * from meta.counters "
                 "where kind = 'destination' and name not in (select table_name from "
@@ -103,6 +133,8 @@ def reset(job_id: str, settings: Settings) -> int:
                     "select table_name from information_schema.tables "
                     f"where table_schema = '{schema}' and table_type = 'BASE TABLE'"
                 ).fetchall():
+                    if schema == "meta" and name in KEPT_TABLES:
+                        continue
                     if schema == "meta":
                         connection.execute(f'delete from meta."{name}"')
                     else:
@@ -110,6 +142,9 @@ def reset(job_id: str, settings: Settings) -> int:
             for name, value in facts.items():
                 store.set_fact(name, str(value))
             store.set_fact("generation", str(generation))
+            if at is not None:
+                epoch = int(facts["epoch_base"] or 0) + 1
+                begin_at(connection, generation, epoch, SystemClock().now_us(), at)
             # What lakes and topics hold stays there, and so does its count.
             connection.execute("insert into meta.counters select * from kept_counters")
         return generation

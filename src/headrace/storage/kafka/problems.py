@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headrace.storage.kafka.library import library
+from headrace.storage.ways import go_on_behind, go_on_with, restore_or_reset
 from headrace.values.errors import HeadraceError, TopicRefused, Unreachable, UsageError
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def made_again(name: str, where: str) -> TopicRefused:
     """The error for a topic that is another one than before."""
     return TopicRefused(
         f'Topic "{name}" at {where} was deleted and made again since it was read first',
-        remedy="Go on with the new one: headrace state reset APP",
+        remedy=go_on_with(name),
     )
 
 
@@ -131,11 +132,10 @@ def out_of_range(name: str, partition: int, offset: int, begin: int, end: int) -
         return TopicRefused(
             f'Topic "{name}" no longer has offset {offset} of partition {partition}: '
             f"retention has removed everything before {begin}",
-            remedy="Rebuild from the lake, or begin at an offset that is there: "
-            "headrace state reset APP",
+            remedy=go_on_behind(name),
         )
     return TopicRefused(
         f'Topic "{name}" ends at offset {end} of partition {partition}, but offset {offset} was '
         "read before: the cluster has lost records, or is another one",
-        remedy="Restore the cluster, or begin again: headrace state reset APP",
+        remedy=restore_or_reset(),
     )

@@ -6,7 +6,7 @@ refused in words; see docs/decisions/0002-state-layout.md.
 
 from __future__ import annotations
 
-FORMAT = 3
+FORMAT = 4
 
 TABLES = """
 create schema if not exists meta;
@@ -19,7 +19,14 @@ create table if not exists meta.epochs (
     topic varchar, before_us bigint, after_us bigint, raised boolean,
     start_offsets bigint[], end_offsets bigint[],
     greatest_before_us bigint[], greatest_after_us bigint[], exempt boolean[])[]);
-create table if not exists meta.sources (topic varchar, identity varchar);
+create table if not exists meta.sources (
+  topic varchar, identity varchar, number integer, since_epoch bigint);
+create table if not exists meta.earlier (
+  generation bigint, topic varchar, identity varchar, since_epoch bigint,
+  "partition" integer, start_offset bigint, end_offset bigint);
+create table if not exists meta.delivered (
+  output varchar, generation bigint, topic varchar, identity varchar,
+  "partition" integer, start_offset bigint, end_offset bigint);
 create table if not exists meta.counters (
   kind varchar, name varchar, counter varchar, value bigint, place integer);
 create table if not exists meta.dead_letters (
@@ -40,6 +47,14 @@ create table if not exists meta.regions (
   topic_generation varchar, "partition" integer, end_offset bigint);
 """
 
+MIGRATIONS = {
+    "3": (
+        "alter table meta.sources add column number integer default 0",
+        "alter table meta.sources add column since_epoch bigint default 0",
+    )
+}
+"""What makes a file of the format named one of the next."""
+
 VIEWS = """
 create or replace view meta.watermarks as
   select first_epoch, epoch, s.topic, s.before_us, s.after_us
@@ -50,6 +65,9 @@ create or replace view meta.ranges as
     greatest_after_us[p + 1] as greatest_after_us, exempt[p + 1] as exempt
   from (select first_epoch, epoch, unnest(s), unnest(range(len(s.end_offsets)))::integer as p
     from (select first_epoch, epoch, unnest(sources) as s from meta.epochs));
+create or replace view meta.reads as
+  select r.*, s.identity, s.number from meta.ranges r
+  asof join meta.sources s on r.topic = s.topic and r.epoch >= s.since_epoch;
 create or replace view meta.marks as
   select name as output, max(value) filter (where counter = 'generation') as generation,
     max(value) filter (where counter = 'epoch') as epoch

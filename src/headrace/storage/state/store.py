@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 
 from headrace.storage.state.counters import Counters
-from headrace.storage.state.schema import FORMAT, TABLES, VIEWS
+from headrace.storage.state.schema import FORMAT, MIGRATIONS, TABLES, VIEWS
 from headrace.values.errors import DiskRefused, HeadraceError, StateRefused
 from headrace.values.points import reach
 
@@ -87,9 +87,12 @@ class StateStore:
             rows = [("format", str(FORMAT)), ("duckdb", version)]
             connection.executemany("insert into meta.facts values (?, ?)", rows)
             return
-        if found.get("format") != str(FORMAT):
+        written = found.get("format")
+        while written in MIGRATIONS:
+            written = self._migrated(connection, written)
+        if written != str(FORMAT):
             raise StateRefused(
-                f"{self.path} has format {found.get('format')}, this version reads {FORMAT}",
+                f"{self.path} has format {written}, this version reads {FORMAT}",
                 remedy="Use the version of Headrace that wrote it, or begin anew: "
                 "headrace state reset APP",
             )
@@ -99,6 +102,17 @@ class StateStore:
                 f"this is {version}",
                 remedy="Rebuild it from the lake: headrace state rebuild APP",
             )
+
+    def _migrated(self, connection: duckdb.DuckDBPyConnection, written: str) -> str:
+        """Takes a file on by one format, in one step; returns the new one."""
+        now = str(int(written) + 1)
+        with disk_errors(self.path):
+            connection.execute("begin")
+            for statement in MIGRATIONS[written]:
+                connection.execute(statement)
+            connection.execute("update meta.facts set value = ? where name = 'format'", [now])
+            connection.execute("commit")
+        return now
 
     def fact(self, name: str) -> str | None:
         """A single value kept under `name`."""

@@ -1,0 +1,96 @@
+"""What earlier generations of a job's state gave to a destination that keeps every row.
+
+A reset forgets how far the state was, not what lakes and topics hold. So it leaves behind which
+records the generation read, and when a destination is opened by a later one, its mark says how much
+of that it was given. Records inside of these ranges are never delivered to it again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import duckdb
+
+from headrace.storage.contract import Mark
+from headrace.storage.state.store import StateStore
+
+KEPT_TABLES = ("earlier", "delivered")
+"""Tables of the schema `meta` that a reset leaves as they are."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """Offsets of a partition of the topic's generation `identity`; the end is exclusive."""
+
+    identity: str
+    partition: int
+    start: int
+    end: int
+
+
+def keep_what_was_read(connection: duckdb.DuckDBPyConnection, generation: int) -> None:
+    """Notes what this generation of the state read, before a reset forgets it."""
+    connection.execute(
+        "insert into meta.earlier select ?, topic, identity, since_epoch, "
+        '"partition", min(start_offset), max(end_offset) from ('
+        "select *, sum(apart::int) over (partition by topic, identity, "
+        '"partition" order by start_offset, end_offset) as run from ('
+        "select r.*, s.since_epoch, start_offset > coalesce(max(end_offset) over "
+        '(partition by r.topic, r.identity, r."partition" order by start_offset, end_offset '
+        "rows between unbounded preceding and 1 preceding), -1) as apart "
+        "from meta.reads r join meta.sources s on s.topic = r.topic and s.number = r.number "
+        "where end_offset > start_offset)) group by all",
+        [generation],
+    )
+
+
+def note_delivered(store: StateStore, output: str, topic: str, mark: Mark, identity: str) -> None:
+    """Notes how much of what its generation read the destination had at `mark`.
+
+    Where nothing is known of that generation, all that lies before the mark, of `identity`.
+    """
+    ends = list(mark.offsets.get(topic, ()))
+    given = _given(store, topic, mark, ends)
+    if not given and not _known(store, mark.generation):
+        given = [Range(identity, p, 0, end) for p, end in enumerate(ends)]
+    with store.transaction() as connection:
+        connection.execute(
+            "delete from meta.delivered where output = ? and generation = ? and topic = ?",
+            [output, mark.generation, topic],
+        )
+        for one in given:
+            connection.execute(
+                "insert into meta.delivered values (?, ?, ?, ?, ?, ?, ?)",
+                [output, mark.generation, topic, one.identity, one.partition, one.start, one.end],
+            )
+
+
+def delivered(store: StateStore, output: str, topic: str) -> tuple[Range, ...]:
+    """The records of `topic` that `output` has from earlier generations of the state."""
+    rows = store.rows(
+        'select distinct identity, "partition", start_offset, end_offset from meta.delivered '
+        "where output = ? and topic = ? order by all",
+        [output, topic],
+    )
+    return tuple(Range(*row) for row in rows)
+
+
+def _given(store: StateStore, topic: str, mark: Mark, ends: list[int]) -> list[Range]:
+    """What the mark's generation read up to the mark: the last identity of then ends at it."""
+    rows = store.rows(
+        'select identity, since_epoch, "partition", start_offset, end_offset from meta.earlier '
+        "where generation = ? and topic = ? and since_epoch <= ? order by since_epoch",
+        [mark.generation, topic, mark.epoch],
+    )
+    last = rows[-1][0] if rows else None
+    found = []
+    for identity, _, partition, start, end in rows:
+        if identity == last:
+            end = min(end, ends[partition] if partition < len(ends) else 0)
+        if end > start:
+            found.append(Range(identity, partition, start, end))
+    return found
+
+
+def _known(store: StateStore, generation: int) -> bool:
+    return bool(store.rows("select 1 from meta.earlier where generation = ? limit 1", [generation]))

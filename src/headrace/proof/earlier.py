@@ -1,0 +1,28 @@
+"""What an earlier generation of the state left in an output, that this one did not read."""
+
+from __future__ import annotations
+
+from headrace.plan.operators import Output
+from headrace.proof.fixed import Fixed
+from headrace.storage.state.store import one_row
+
+NOTE = (
+    "it holds rows of records that an earlier generation of the state read and this one did not, "
+    "under the same keys"
+)
+
+
+def left_behind(fix: Fixed, output: Output) -> bool:
+    """Whether the output was given records by an earlier generation that this one has not read."""
+    ends = "least(d.end_offset, r.end_offset)"
+    overlap = f"greatest(0, {ends} - greatest(d.start_offset, r.start_offset))"
+    row = one_row(
+        fix.cursor.execute(
+            "select count(*) from meta.delivered d where output = ? "
+            f"and end_offset - start_offset > (select coalesce(sum({overlap}), 0) "
+            "from meta.reads r where r.topic = d.topic and r.identity = d.identity "
+            'and r."partition" = d."partition")',
+            [output.name],
+        )
+    )
+    return bool(row and row[0])

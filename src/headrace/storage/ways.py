@@ -1,0 +1,32 @@
+"""The ways on where a topic is not what a job left, each with its command: written once."""
+
+from __future__ import annotations
+
+
+def go_on_with(topic: str) -> str:
+    """A topic made again: keep the state and read the new one, or begin anew."""
+    return (
+        "Go on with the new one, and keep what is computed: headrace state seek APP "
+        f"{topic} --from earliest\n"
+        "Or begin anew with it: headrace state reset APP"
+    )
+
+
+def go_on_behind(topic: str) -> str:
+    """Records that are gone: leave them out, begin anew, or bring them back."""
+    return (
+        "Go on with what is there, and leave out what is gone: headrace state seek APP "
+        f"{topic} --from earliest\n"
+        "Or count what is there anew: headrace state reset APP --from earliest\n"
+        "Or restore the topic from a backup."
+    )
+
+
+def restore_or_reset() -> str:
+    """Nothing of the state fits what is there."""
+    return "Restore the topic, or begin anew: headrace state reset APP --from earliest"
+
+
+def reset_from(start: str) -> str:
+    """Going back: only a new generation of the state counts each record once."""
+    return f"Begin a new generation of the state there: headrace state reset APP --from {start}"

@@ -1,0 +1,153 @@
+"""A job whose topic is made again, or moved on in, against plain Python: random logs and places."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from random import Random
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import headrace.testing
+from headrace.engines.embedded.seeking import start_of
+from headrace.ops.jobs.rebuilding import rebuild_job
+from headrace.ops.jobs.seeking import seeking
+from headrace.plan.operators import View
+from headrace.storage.topics.log import LocalTopic
+from headrace.testing import Driver
+from tests.engines.batch.logs import comparable
+from tests.engines.embedded.definitions import app_of, varied
+from tests.engines.embedded.logs import Record, play, scattered, watermark_of
+from tests.engines.embedded.test_reference import _check_counts, _wanted
+from tests.reference import Event, Run, microseconds
+from tests.views.cases import at
+
+PARTITIONS = range(3)
+CHECKS = settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@dataclass
+class Played:
+    """What the test did: for each generation of the topic its partitions; moves by their epoch."""
+
+    logs: list[list[list[Record]]] = field(default_factory=lambda: [[[] for _ in PARTITIONS]])
+    again: set[int] = field(default_factory=set)
+
+    def sent(self, records: list[Record]) -> None:
+        for record in records:
+            self.logs[-1][record.partition].append(record)
+
+
+@CHECKS
+@given(
+    st.integers(0, 1 << 40),
+    st.lists(st.sampled_from(["again", "latest", "offsets"]), min_size=1, max_size=3),
+    st.sampled_from([0, 5, 20]),
+)
+def test_rows_after_a_seek_are_what_plain_loops_say(
+    seed: int, moves: list[str], lateness: int
+) -> None:
+    app, random = app_of(varied(seed), lateness), Random(seed)
+    with headrace.testing.run(app, start=at(86_400)) as t:
+        played = Played()
+        for number, move in enumerate(["", *moves]):
+            if move:
+                _move(t, played, move, random)
+            records = scattered(seed + number)
+            played.sent(records)
+            play(t, records, epochs=True)
+            t.rows("everything")
+        run = _run_of(t, played, lateness * 1_000_000)
+        assert t.watermark("things") == watermark_of(run)
+        _check(t, run)
+        t.verify()
+        views = [v.name for v in t.plan.jobs[0].views]
+        t.close()
+        rebuild_job(t.plan.jobs[0], t._settings, views=views)
+        t.open()
+        t.verify()
+        t.recompute()
+        t.verify()
+
+
+def _check(t: Driver, run: Run) -> None:
+    job = t.plan.jobs[0]
+    for output in job.outputs:
+        view = job.input_of(output)
+        if isinstance(view, View):
+            wanted = comparable(_wanted(view, output, run))
+            assert comparable(t.rows(output.name)) == wanted, output
+    for view in job.views:
+        _check_counts(t, view, run)
+
+
+def _move(t: Driver, played: Played, move: str, random: Random) -> None:
+    """Makes the topic again, or appends what will be skipped, and reads on behind it."""
+    skipped = scattered(random.randint(0, 1 << 40))
+    place = "latest"
+    if move == "again":
+        t.close()
+        shutil.rmtree(t._settings.data / "topics" / "things")
+        _make_topic(t)
+        played.logs.append([[] for _ in PARTITIONS])
+        place = random.choice(["earliest", "latest", "1970-01-01T00:00:00Z"])
+    played.sent(skipped)
+    play(t, skipped, epochs=False)
+    if move == "offsets":
+        p = random.choice(PARTITIONS)
+        place = f"{p}:{len(played.logs[-1][p])}"
+    t.close()
+    with seeking(t.plan.jobs[0], t._settings, "things", start_of(place)) as found:
+        epoch = found.commit() if not found.stays else None
+    if move == "again":
+        assert epoch is not None
+        played.again.add(epoch)
+    t.open()
+
+
+def _make_topic(t: Driver) -> None:
+    t._topics["things"] = LocalTopic.ensure(
+        t._settings.data / "topics", "things", len(PARTITIONS), clock=t.clock.now_us
+    )
+
+
+def _run_of(t: Driver, played: Played, lateness_us: int) -> Run:
+    """What was run, from the offsets that each epoch read; everything else is worked out here."""
+    rows = t.runners["random"].store.rows(
+        'select epoch, "partition", start_offset, end_offset from meta.ranges '
+        'order by epoch, "partition"'
+    )
+    exempt = dict(
+        t.runners["random"].store.rows(
+            'select (epoch, "partition")::varchar, exempt from meta.ranges'
+        )
+    )
+    events: list[Event] = []
+    starts_us: dict[int, int | None] = {}
+    greatest: dict[int, int] = {}
+    watermark_us: int | None = None
+    generation = 0
+    for epoch in sorted({e for e, *_ in rows}):
+        starts_us[epoch] = watermark_us
+        if epoch in played.again:
+            generation, greatest = generation + 1, {}
+        held_back = False
+        for number, partition, start, end in rows:
+            if number != epoch:
+                continue
+            for offset in range(start, end):
+                event = played.logs[generation][partition][offset].event
+                if event is None:
+                    continue
+                time_us = microseconds(event["at"])
+                name = f"g{generation}"
+                events.append(Event(event, partition, offset, time_us, epoch, None, name))
+                greatest[partition] = max(greatest.get(partition, time_us), time_us)
+            out = exempt[f"({epoch}, {partition})"]
+            held_back |= not out and partition not in greatest
+        counted = [p for p in PARTITIONS if not exempt[f"({epoch}, {p})"]]
+        if counted and not held_back:
+            reached = min(greatest[p] for p in counted) - lateness_us
+            watermark_us = reached if watermark_us is None else max(watermark_us, reached)
+    return Run(events, lateness_us, starts_us, max(starts_us, default=0), watermark_us)
