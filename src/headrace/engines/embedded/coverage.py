@@ -39,7 +39,8 @@ def keep_what_was_read(connection: duckdb.DuckDBPyConnection, generation: int) -
         '(partition by r.topic, r.identity, r."partition" order by start_offset, end_offset '
         "rows between unbounded preceding and 1 preceding), -1) as apart "
         "from meta.reads r join meta.sources s on s.topic = r.topic and s.number = r.number "
-        "where end_offset > start_offset)) group by all",
+        "where end_offset > start_offset)) "
+        'group by topic, identity, since_epoch, "partition", run',
         [generation],
     )
 

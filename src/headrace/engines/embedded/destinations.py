@@ -133,13 +133,11 @@ def _delivered(engine: JobEngine, output: Output, mark: Mark | None, made: Strea
         identity = engine.readers[topic].topic.identity
         note_delivered(store, output.name, topic, mark, identity)
     made.held = delivered(store, output.name, topic)
-    if mark.generation == ledger.generation:
-        return _after_mark(engine, output, mark, made)
-    return _first_epoch(engine) - 1
+    return max(_after_mark(engine, output, mark, made), _first_epoch(engine) - 1)
 
 
 def _after_mark(engine: JobEngine, output: Output, mark: Mark, made: StreamRows) -> int:
-    """The last epoch that a destination has whose mark is of this generation."""
+    """The last epoch that a destination has, as its mark and the state say."""
     noted = engine.ledger.mark(output.name)
     marked = engine.store.counters.value(("mark", output.name, "marked")) or 0
     if noted is None or mark.epoch >= marked:
@@ -153,9 +151,10 @@ def _after_mark(engine: JobEngine, output: Output, mark: Mark, made: StreamRows)
             remedy="Restore it, or begin a new generation: headrace state reset APP",
         )
     # What it has may end inside of epochs that were joined since.
-    identity = engine.ledger.identities(reader.topic, mark.epoch)[-1]
-    ends = mark.offsets[reader.topic]
-    made.held += tuple(Range(identity, p, 0, end) for p, end in enumerate(ends))
+    if mark.generation == engine.ledger.generation:
+        identity = engine.ledger.identities(reader.topic, mark.epoch)[-1]
+        ends = mark.offsets[reader.topic]
+        made.held += tuple(Range(identity, p, 0, end) for p, end in enumerate(ends))
     return mark.epoch
 
 

@@ -19,6 +19,7 @@ from headrace.storage.topics.disk import sync_data, sync_directory
 from headrace.storage.topics.head import Head, publish_head, read_head
 from headrace.storage.topics.segment import Segment, index_path, ordinals, segment_path
 from headrace.storage.topics.segments import Segments
+from headrace.storage.ways import go_on_with
 from headrace.values.errors import TopicRefused
 
 Offsets = npt.NDArray[np.int64]
@@ -56,7 +57,7 @@ def made_again(about: About) -> TopicRefused:
     return TopicRefused(
         f'Topic "{about.name}" was deleted and made again while it was in use: '
         "its offsets mean other records now",
-        remedy="Start the job again; it says what ways there are to go on.",
+        remedy=go_on_with(about.name),
     )
 
 
