@@ -142,6 +142,18 @@ class Kafka(Server):
         _done(admin.create_topics([new]))
         self._until(lambda there: topic in there)
 
+    def add_partitions(self, topic: str, partitions: int) -> None:
+        """Gives the topic so many partitions in all; returns when clients can write to them."""
+        from confluent_kafka.cimpl import NewPartitions
+
+        admin = self.admin()
+        _done(admin.create_partitions([NewPartitions(topic, partitions)]))
+        deadline = time.monotonic() + ANSWER_SECONDS_MAX
+        while len(self.admin().list_topics(topic, timeout=5).topics[topic].partitions) < partitions:
+            if time.monotonic() > deadline:
+                raise self._failed(f"did not show its partitions within {ANSWER_SECONDS_MAX:g} s")
+            time.sleep(0.01)
+
     def delete_topics(self, topics: Sequence[str]) -> None:
         """Returns when the topics are gone for every client. Raises KafkaException."""
         if topics:

@@ -88,6 +88,10 @@ class TestKafkaTopic(TopicConformance):
         time.sleep(0.002)
         produce(self.kafka, self.topic, [(None, value) for value in values], partition=partition)
 
+    def add_partitions(self, partitions: int) -> bool:
+        self.kafka.add_partitions(self.topic, partitions)
+        return True
+
     def make_again(self) -> bool:
         self.kafka.delete_topics([self.topic])
         self.kafka.create_topic(self.topic, PARTITIONS)

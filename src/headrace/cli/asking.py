@@ -68,7 +68,7 @@ def source_topic(
     with Systems(settings) as systems:
         if create:
             create_topics(app, systems)
-        yield systems.topic(topic, specs[topic].partitions), specs[topic]
+        yield systems.topic_to_append(topic, specs[topic].partitions), specs[topic]
 
 
 def create_topics(app: App, systems: Systems) -> None:

@@ -18,6 +18,7 @@ from headrace.values.telemetry import (
     JobProgress,
     JobStopped,
     JsonLines,
+    PartitionsAdded,
     log_event,
 )
 
@@ -38,6 +39,7 @@ class Watch:
         self._looked_at: float | None = None
         self._accepted: dict[tuple[str, str], int] = {}
         self._down: dict[str, str] = {}
+        self._grown: dict[str, int] = {}
         self._stopped: dict[str, JobStopped] = {}
 
     def __enter__(self) -> Watch:
@@ -67,6 +69,8 @@ class Watch:
             self._down[event.destination] = event.problem
         elif isinstance(event, DestinationDelivered):
             self._down.pop(event.destination, None)
+        elif isinstance(event, PartitionsAdded):
+            self._grown[event.topic] = event.partitions
         elif isinstance(event, JobStopped):
             self._stopped[event.job] = event
         if not self._on_terminal:
@@ -88,6 +92,7 @@ class Watch:
         from rich.text import Text
 
         lines = [_table(job, rates) for job in found]
+        lines += [f"topic {t} has {plural(n, 'partition')} now" for t, n in self._grown.items()]
         lines += [f"{name} is down: {problem}" for name, problem in self._down.items()]
         text = Text("\n".join([*lines, "Ctrl-C stops in order"]), no_wrap=True, overflow="ellipsis")
         self._display.update(text, refresh=True)

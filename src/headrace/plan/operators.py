@@ -236,6 +236,11 @@ class Stream:
     fingerprint: str
 
 
+def has_dedupe(reader: View | Stream) -> bool:
+    """Whether one of the reader's steps leaves out duplicates."""
+    return any(isinstance(step, Dedupe) for step in reader.steps)
+
+
 @dataclass(frozen=True)
 class Output:
     """A destination: `input` is the name of a view or a stream of the same job.

@@ -95,6 +95,18 @@ class Topic(Protocol):
         a partition where nothing came since.
         """
 
+    def grown(self) -> int | None:
+        """How many partitions there are now, where that is more than `partitions`, else None.
+
+        Asked in every epoch: what is known may be a second old. Only what can be read counts.
+        """
+
+    def grow(self) -> None:
+        """Takes the new partitions in: from now on `partitions` counts them, behind the others.
+
+        Until then nothing of them is seen: offsets are lists of the old length.
+        """
+
     def fetch(
         self, start: Sequence[int], stop: Sequence[int] | None = None, *, records_max: int
     ) -> Fetched:
@@ -290,7 +302,10 @@ class TopicSystem(System, Protocol):
     """A system that holds topics."""
 
     def topic(self, name: str, partitions: int) -> Log:
-        """The topic `name`; TopicRefused when it is missing or has other partitions."""
+        """The topic `name`; TopicRefused when it is missing or has fewer partitions.
+
+        It may have more, where it has grown since it was declared.
+        """
 
     def create_topic(self, name: str, partitions: int) -> bool:
         """Makes the topic unless it is there; whether it was made."""

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from headrace.plan.operators import Job
 from headrace.storage.contract import Log, Snapshot, System, Target, TopicSystem
 from headrace.storage.layout import DataDirectory
+from headrace.storage.partitions import other_partitions
 from headrace.storage.topics.log import LocalTopic, now_us
 from headrace.values.errors import UsageError, did_you_mean
 from headrace.values.settings import Settings
@@ -61,11 +62,18 @@ class Systems:
             return self._made[url]
 
     def topic(self, name: str, partitions: int) -> Log:
-        """The topic `name`. A local one is made where it is missing."""
+        """The topic `name`, to be read: one elsewhere may have grown. A local one is made."""
         system = self.topics()
         if system is None:
             return self.local_topic(name, partitions)
         return system.topic(name, partitions)
+
+    def topic_to_append(self, name: str, partitions: int) -> Log:
+        """The topic `name`; TopicRefused unless it places keys as declared."""
+        topic = self.topic(name, partitions)
+        if topic.partitions != partitions:
+            raise other_partitions(name, topic.partitions, partitions)
+        return topic
 
     def create_topics(self, job: Job) -> list[str]:
         """Makes the topics that `job` reads and writes where they are missing; names those made."""

@@ -6,6 +6,7 @@ subclass make it. This module needs pytest; the rest of Headrace does not.
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
@@ -16,6 +17,7 @@ from headrace.values.errors import TopicRefused
 
 PARTITIONS = 2
 _FAR_US = 4_102_444_800_000_000
+_GROWING_SECONDS_MAX = 60.0
 
 
 class TopicConformance(ABC):
@@ -31,6 +33,10 @@ class TopicConformance(ABC):
 
     def make_again(self) -> bool:
         """Deletes the topic and makes it again, empty; False where nobody can."""
+        return False
+
+    def add_partitions(self, partitions: int) -> bool:
+        """Gives the topic so many partitions, more than before; False where it never grows."""
         return False
 
     def test_an_empty_topic_begins_where_it_ends(self) -> None:
@@ -75,6 +81,33 @@ class TopicConformance(ABC):
                     first[p] = min(first[p], offset.as_py())
             assert topic.offset_at(time_us) == first
         assert topic.offset_at(_FAR_US) == end
+
+    def test_new_partitions_are_taken_in_when_it_is_asked_for(self) -> None:
+        self._fill()
+        topic = self.make()
+        begin, ends = topic.begin_offsets(), topic.end_offsets()
+        held = topic.fetch(begin, ends, records_max=1 << 30).records
+        assert topic.grown() is None
+        if not self.add_partitions(PARTITIONS + 2):
+            topic.grow()
+            assert topic.grown() is None and topic.partitions == PARTITIONS
+            pytest.skip("this topic never grows")
+        deadline = time.monotonic() + _GROWING_SECONDS_MAX
+        while topic.grown() is None:
+            assert time.monotonic() < deadline, "new partitions were not noticed"
+            time.sleep(0.05)
+        assert topic.grown() == PARTITIONS + 2
+        assert topic.partitions == PARTITIONS and topic.end_offsets() == ends
+        assert topic.fetch(begin, ends, records_max=1 << 30).records.equals(held)
+        topic.grow()
+        assert topic.grown() is None and topic.partitions == PARTITIONS + 2
+        assert topic.end_offsets() == [*ends, 0, 0]
+        self.append(PARTITIONS + 1, [b"new"])
+        assert topic.wait([*ends, 0, 0], 10.0)
+        fetched = topic.fetch([*begin, 0, 0], [*ends, 0, 1], records_max=1 << 30)
+        assert len(fetched.records) == len(held) + 1
+        assert fetched.records.column("value").to_pylist().count(b"new") == 1
+        assert self.make().partitions == PARTITIONS + 2
 
     def test_a_topic_made_again_is_another(self) -> None:
         self._fill()

@@ -53,6 +53,15 @@ class JobProgress(Event):
 
 
 @dataclass(frozen=True)
+class PartitionsAdded(Event):
+    """A topic that the job reads has more partitions than before; they are read from now on."""
+
+    topic: str
+    partitions_before: int
+    partitions: int
+
+
+@dataclass(frozen=True)
 class EpochCommitted(Event):
     """An epoch is on disk: `records` were read in it, `seconds` it took."""
 

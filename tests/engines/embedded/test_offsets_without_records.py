@@ -26,6 +26,7 @@ class Marked:
     """Two records at a time, then two offsets without one."""
 
     name, identity, partitions = "ticks", "one", 1
+    arrival_fixed = True
 
     def begin_offsets(self) -> list[int]:
         return [0]
@@ -43,6 +44,11 @@ class Marked:
 
     def wait(self, offsets: Sequence[int], timeout_seconds: float) -> bool:
         return False
+
+    def grown(self) -> int | None:
+        return None
+
+    def grow(self) -> None: ...
 
     def register_reader(self, reader: str, offsets: Sequence[int]) -> None: ...
 

@@ -12,7 +12,7 @@ from headrace.engines.embedded.engine import JobEngine
 from headrace.engines.embedded.outgoing import StreamRows
 from headrace.engines.embedded.recall import recall
 from headrace.engines.embedded.targets import destination_of
-from headrace.plan.operators import Dedupe, Output, View
+from headrace.plan.operators import Output, View, has_dedupe
 from headrace.storage.contract import Destination, Mark
 from headrace.storage.systems import Systems
 from headrace.values.errors import StateRefused
@@ -144,7 +144,7 @@ def _after_mark(engine: JobEngine, output: Output, mark: Mark, made: StreamRows)
         # Epochs that gave no rows left no mark.
         return max(mark.epoch, noted or 0)
     reader = engine.job.input_of(output)
-    if isinstance(reader, View) or any(isinstance(s, Dedupe) for s in reader.steps):
+    if isinstance(reader, View) or has_dedupe(reader):
         raise StateRefused(
             f"{output.role} {output.name} has what it was given up to epoch {mark.epoch}; it was "
             f"given more up to epoch {marked}, which is no longer kept",

@@ -25,7 +25,7 @@ from headrace.engines.embedded.views.batch import Batch, Outcome
 from headrace.engines.embedded.views.make import ViewState, view_state
 from headrace.engines.embedded.views.placing import Placing, tally
 from headrace.engines.kernel.generations import kernel_partition
-from headrace.plan.operators import TABLE_ROLES, Dedupe, Explode, Job, Output, Stream, View
+from headrace.plan.operators import TABLE_ROLES, Explode, Job, Output, Stream, View, has_dedupe
 from headrace.storage.contract import Topic
 from headrace.storage.state.store import StateStore, one_row
 
@@ -264,7 +264,7 @@ class JobEngine:
         batch = batch_of(part, self.readers[part.source.topic].columns, False)
         rows = placing.rows(connection, batch, keep=True)
         tally(connection, placing, rows, None, outcome)
-        if any(isinstance(step, Dedupe) for step in stream.steps):
+        if has_dedupe(stream):
             # Who is a duplicate hangs on memory that will have moved on: the rows are kept.
             kept = connection.sql(f"select * from {rows} where _verdict = 0").to_arrow_table()
             arrival = part.records.column("arrival_time").take(kept.column("_row"))

@@ -81,8 +81,12 @@ def _source_epoch(engine: JobEngine, reader: SourceReader, epoch: int, time_us: 
 
 
 def read_all(topic: Topic, start: list[int], stop: list[int]) -> pa.Table:
-    """All records from `start` to `stop`, in the order of one read."""
-    parts, at = [], list(start)
+    """All records from `start` to `stop`, in the order of one read.
+
+    Of partitions that came after these offsets were noted there are none.
+    """
+    later = [0] * (topic.partitions - len(start))
+    parts, at, stop = [], [*start, *later], [*stop, *later]
     while any(a < s for a, s in zip(at, stop, strict=True)):
         part = topic.fetch(at, stop, records_max=1 << 30)
         if part.next_offsets == at:

@@ -19,6 +19,7 @@ from headrace.engines.embedded.delivery import Delivery
 from headrace.engines.embedded.destinations import open_deliveries
 from headrace.engines.embedded.engine import Committed, JobEngine, reasons_of
 from headrace.engines.embedded.folding import fold
+from headrace.engines.embedded.growing import grow
 from headrace.engines.embedded.recall import ranges
 from headrace.plan.operators import TABLE_ROLES, Job, View
 from headrace.storage.lake.reading import version
@@ -34,6 +35,7 @@ from headrace.values.telemetry import (
     Event,
     JobStarted,
     JobStopped,
+    PartitionsAdded,
     RecordsDeadLettered,
 )
 
@@ -100,9 +102,15 @@ class JobRunner:
         elsewhere = [role for role in TABLE_ROLES if self.systems.elsewhere(role)]
         self.engine = JobEngine(self.job, self.store, topics, self.settings.threads, elsewhere)
         self.stale = self.engine.open(rebuilding=self._rebuilding, checked=not self._seeking)
+        self._grow()
         if self.stale:
             return
         self._begin()
+
+    def _grow(self) -> None:
+        """Takes in partitions that a topic has gained."""
+        for topic, before, now in grow(self.engine):
+            self.tell(PartitionsAdded(self.job.id, topic, before, now))
 
     def _begin(self) -> None:
         """Takes an incarnation and opens the destinations."""
@@ -223,6 +231,7 @@ class JobRunner:
         """One epoch, or a short wait where there is nothing to read; whether one was committed."""
         for delivery in self.deliveries:
             self._check(delivery)
+        self._grow()
         committed = self._commit(stop=ends)
         interval = self.settings.epoch_interval_ms / 1000
         if committed is None:
@@ -295,7 +304,8 @@ class JobRunner:
         return all(
             at >= end
             for t, r in self.engine.readers.items()
-            for at, end in zip(r.position.offsets, ends[t], strict=True)
+            # Partitions that came since are not waited for.
+            for at, end in zip(r.position.offsets, ends[t], strict=False)
         )
 
     def _check(self, delivery: Delivery) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
 
 import duckdb
 import numpy as np
@@ -77,7 +77,7 @@ class SourceReader:
         self.position = position or Position([0] * topic.partitions)
         self.columns = tuple(f.name for f in source.schema.fields)
         # When each partition last gave a record, by the clock: 0 until the first look.
-        self._read_us = [0] * topic.partitions
+        self._read_us = [0] * len(self.position.offsets)
         self._decoding = decoding(threads)
         self._ahead: tuple[list[int], list[int] | None, Future[_Part]] | None = None
         self._pool = ThreadPoolExecutor(1, f"decode-{source.topic}")
@@ -109,6 +109,23 @@ class SourceReader:
                     remedy=go_on_behind(name) if at < begin[p] else restore_or_reset(),
                 )
 
+    def grown(self) -> int | None:
+        """How many partitions the topic has now, if more than are read; else None."""
+        there = self.topic.grown() or self.topic.partitions
+        return there if there > len(self.position.offsets) else None
+
+    def grow(self) -> None:
+        """Reads the new partitions from their beginning on, from the next epoch."""
+        if self._ahead is not None:
+            # It reads by offsets of the old length.
+            wait([self._ahead[2]])
+            self._ahead = None
+        if self.topic.grown() is not None:
+            self.topic.grow()
+        more = [0] * (self.topic.partitions - len(self.position.offsets))
+        self.position = replace(self.position, offsets=[*self.position.offsets, *more])
+        self._read_us += more
+
     def lag(self) -> int:
         """Records that are there and not read."""
         return sum(self.topic.end_offsets()) - sum(self.position.offsets)
@@ -120,13 +137,18 @@ class SourceReader:
         now_us: int,
         stop: list[int] | None = None,
     ) -> SourceEpoch:
-        """The next part of the topic, about `records_max` records; may be empty."""
+        """The next part of the topic, about `records_max` records; may be empty.
+
+        Partitions that came after `stop` was fixed wait.
+        """
         before = self.position
+        if stop is not None:
+            stop = [*stop, *before.offsets[len(stop) :]]
         ends = self.topic.end_offsets()
         self._read_us = [us or now_us for us in self._read_us]
         exempt = tuple(
             p
-            for p in range(self.topic.partitions)
+            for p in range(len(before.offsets))
             if before.offsets[p] >= ends[p] and self._holds_nobody(p, now_us)
         )
         # Not past `ends`: who is exempt was decided by them.
@@ -226,7 +248,7 @@ def placed_in_time(
         closed = np.maximum(seen, before.watermark_us)
         late_possible = bool((times < closed).any())
         after.watermark_us = source_watermark_us(
-            before.watermark_us, after.greatest_us, exempt, topic.partitions, source.lateness_us
+            before.watermark_us, after.greatest_us, exempt, len(before.offsets), source.lateness_us
         )
     events = events.append_column("_seen", pa.array(seen)).append_column(
         "_closed", pa.array(closed)

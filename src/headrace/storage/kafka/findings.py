@@ -45,14 +45,17 @@ def _topic(cluster: Cluster, name: str, partitions: int, right: str) -> Finding:
         return Finding("error", subject, error.what, _CREATE)
     except HeadraceError as error:
         return Finding("error", subject, error.what, error.remedy)
-    if about.partitions != partitions:
+    grown = right == "READ" and about.partitions > partitions
+    if about.partitions != partitions and not grown:
         text = f"has {about.partitions} partitions, {partitions} are declared"
         remedy = f"Declare {about.partitions} partitions, or use another topic."
         return Finding("error", subject, text, remedy)
     if allowed is not None and not {right, "ALL"} & allowed:
         text = f"the user may not {right.lower()} it"
         return Finding("error", subject, text, f"Grant the user {right} on topic {name}.")
-    words = "1 partition" if partitions == 1 else f"{partitions} partitions"
+    words = "1 partition" if about.partitions == 1 else f"{about.partitions} partitions"
+    if grown:
+        words += f" ({partitions} are declared)"
     return Finding("ok", subject, f"{words}, {end - begin:,} offsets")
 
 

@@ -118,14 +118,6 @@ def made_again(name: str, where: str) -> TopicRefused:
     )
 
 
-def other_partitions(name: str, there: int, declared: int) -> TopicRefused:
-    """The error for a topic that places keys otherwise than declared."""
-    return TopicRefused(
-        f'Topic "{name}" has {there} partitions, not {declared}: keys would move to others',
-        remedy=f"Declare {there} partitions, or use another topic.",
-    )
-
-
 def out_of_range(name: str, partition: int, offset: int, begin: int, end: int) -> TopicRefused:
     """The error for an offset that is not in the log."""
     if offset < begin:

@@ -13,10 +13,10 @@ from headrace.storage.kafka.appender import Appender
 from headrace.storage.kafka.cluster import About, Cluster
 from headrace.storage.kafka.compacted import Compacted
 from headrace.storage.kafka.findings import findings_of
-from headrace.storage.kafka.problems import other_partitions
 from headrace.storage.kafka.snapshot import KafkaSnapshot
 from headrace.storage.kafka.topic import KafkaTopic
 from headrace.storage.kafka.writer import KafkaWriter
+from headrace.storage.partitions import other_partitions
 
 _ANSWER_SECONDS = 10.0
 _VISIBLE_SECONDS_MAX = 10.0
@@ -51,9 +51,9 @@ class KafkaSystem:
         self._lock = threading.Lock()
 
     def topic(self, name: str, partitions: int) -> KafkaTopic:
-        """The topic `name`; TopicRefused when it is missing or has other partitions."""
+        """The topic `name`; TopicRefused when it is missing or has fewer partitions."""
         about = self._cluster.about(name)
-        if about.partitions != partitions:
+        if about.partitions < partitions:
             raise other_partitions(name, about.partitions, partitions)
         topic = self._made(about)
         with self._lock:

@@ -129,7 +129,14 @@ class KafkaTopic:
         """How many partitions there are now, if they became more; at most a second old."""
         if time.monotonic() - self._looked > _LOOK_SECONDS:
             self._look()
-        return self._there if self._there > self.partitions else None
+        if self._there <= self.partitions:
+            return None
+        try:
+            # The cluster names a new partition before its broker answers for it.
+            self._cluster.offsets(self.name, self._there, "end")
+        except HeadraceError:
+            return None
+        return self._there
 
     def grow(self) -> None:
         """Takes the new partitions in: from now on offsets are lists of the new length."""

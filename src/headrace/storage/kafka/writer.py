@@ -20,9 +20,10 @@ from headrace.storage.contract import Claim, Mark, Refusal, Target
 from headrace.storage.kafka.cluster import About, Cluster
 from headrace.storage.kafka.compacted import Compacted
 from headrace.storage.kafka.marks import Entry, Owner, entry_key, refusal_key, refusals_in
-from headrace.storage.kafka.problems import made_again, other_partitions
+from headrace.storage.kafka.problems import made_again
 from headrace.storage.kafka.sizes import batch_settings, refusals_of, row_bytes_max, too_large
 from headrace.storage.kafka.transactions import Interrupted, Sending, Transactions, pause
+from headrace.storage.partitions import other_partitions
 from headrace.storage.topics.rows import rows_of
 from headrace.values.errors import StateRefused, Unreachable
 from headrace.values.points import reach

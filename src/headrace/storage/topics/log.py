@@ -241,6 +241,12 @@ class LocalTopic:
         counts = np.bincount(records.column("partition").to_numpy(), minlength=self.partitions)
         return Fetched(records, (np.array(start, np.int64) + counts).tolist())
 
+    def grown(self) -> None:
+        """None: a local topic has the partitions with which it was made."""
+
+    def grow(self) -> None:
+        """Nothing to take in."""
+
     def wait(self, offsets: Sequence[int], timeout_seconds: float) -> bool:
         """Blocks until a partition has a record at or after its offset; False on timeout."""
         deadline, pause = time.monotonic() + timeout_seconds, _POLL_SECONDS_MIN
