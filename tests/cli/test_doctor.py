@@ -7,9 +7,12 @@ import json
 import os
 import resource
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import pyarrow as pa
 import pytest
 
 from headrace.cli.commands.doctor import findings_text
@@ -18,7 +21,9 @@ from headrace.ops.doctor import examine, machine
 from headrace.ops.owner import acquire
 from headrace.storage import systems
 from headrace.storage.contract import Finding
+from headrace.storage.state.store import FILE_NAME as STATE
 from headrace.storage.topics.log import LocalTopic
+from headrace.storage.topics.murmur2 import partitions_of
 from headrace.values.settings import Settings
 
 SECRET = "geheim-4711"
@@ -168,3 +173,74 @@ def test_lines_fit_and_commands_stay_whole() -> None:
 def test_an_app_that_is_none_is_a_usage_error(capfd) -> None:
     assert call(["doctor", "no_such_app"]) == 2
     assert "there is no app called" in capfd.readouterr().err
+
+
+def test_a_state_of_another_version_is_told_before_a_run(
+    doctor: Doctor, tmp_path: Path, capfd
+) -> None:
+    data = ["--data", str(tmp_path / "d")]
+    assert call(["simulate", "activity", "--count", "100", *data]) == 0
+    assert call(["run", "activity", "--until", "caught-up", *data]) == 0
+    capfd.readouterr()
+    with closing(duckdb.connect(str(tmp_path / "d/jobs/activity" / STATE))) as connection:
+        connection.execute("update meta.facts set value = '1.4' where name = 'duckdb'")
+    code, found = doctor("activity")
+    told = found["job activity"]
+    assert code == 5 and "aggregate states of DuckDB 1.4" in told["text"]
+    mend = f"headrace state reset activity {' '.join(data)}"
+    assert told["remedy"].endswith(f": {mend}")
+    # What it says is done: the topics are read again.
+    assert call([*mend.split()[1:], "--yes"]) == 0
+    assert call(["run", "activity", "--until", "caught-up", *data]) == 0
+    assert call(["verify", "activity", *data]) == 0
+    capfd.readouterr()
+    assert doctor("activity")[0] == 0
+
+
+APP = """
+from datetime import datetime
+import headrace as hr
+
+class Ping(hr.Event):
+    who: str
+    at: datetime
+
+app = hr.App("pings")
+pings = app.source(Ping, topic="pings", key="who", time="at"{more})
+app.table("counts", pings.tumble("1 minute").agg(n="count(*)"))
+"""
+
+
+@pytest.mark.parametrize("more", ["", ', idle_timeout="1 minute"'])
+def test_a_partition_that_holds_the_others_back_is_named(
+    doctor: Doctor, tmp_path: Path, capfd, more: str
+) -> None:
+    (tmp_path / "pings.py").write_text(APP.format(more=more))
+    app = str(tmp_path / "pings.py")
+    # Eight keys are in all three partitions: the first is alone in its own.
+    lines = [
+        json.dumps({"who": f"user{n}", "at": f"2026-03-01T{'10' if n else '01'}:00:00Z"})
+        for n in (0, 1, 2, 3, 4, 5, 6, 7)
+    ]
+    lines[1:] = [line for line in lines[1:] if partition(line) != partition(lines[0])]
+    (tmp_path / "pings.jsonl").write_text("\n".join(lines))
+    data = ["--data", str(tmp_path / "d")]
+    assert call(["ingest", app, "pings", str(tmp_path / "pings.jsonl"), *data]) == 0
+    assert call(["run", app, "--until", "caught-up", *data]) == 0
+    capfd.readouterr()
+    code, found = doctor(app)
+    assert code == 0
+    held = partition(lines[0])
+    if more:
+        assert found["topic pings"]["level"] == "ok"
+        return
+    assert found["topic pings"]["level"] == "warning"
+    assert f"partition {held} holds the others back" in found["topic pings"]["text"]
+    assert "idle_timeout" in found["topic pings"]["remedy"]
+    assert call(["status", app, "--json", *data]) == 0
+    (source,) = json.loads(capfd.readouterr().out)["jobs"][0]["sources"]
+    assert source["held_back_by"] == [held]
+
+
+def partition(line: str) -> int:
+    return int(partitions_of(pa.array([json.loads(line)["who"].encode()]), 3)[0])

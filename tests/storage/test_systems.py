@@ -105,8 +105,22 @@ def test_an_unknown_scheme_is_refused_with_the_known_ones(tmp_path: Path) -> Non
     assert 'Did you mean "postgres' in str(told.value)
 
 
-def test_tables_alone_are_no_topics(tmp_path: Path) -> None:
-    settings = Settings(tmp_path, topics="postgresql://host/database")
-    with pytest.raises(UsageError, match="holds no topics"):
-        Systems(settings).topics()
-    assert isinstance(Systems(settings).of("topic"), PostgresSystem), "not connected before needed"
+@pytest.mark.parametrize(
+    ("role", "setting", "url", "remedy"),
+    [
+        ("topic", "topics", "postgresql://u:geheim@host/database", "kafka://"),
+        ("table", "tables", "kafka://u:geheim@host:9092", "postgresql://"),
+    ],
+)
+def test_a_system_plays_no_role_that_it_cannot(
+    tmp_path: Path, role: str, setting: str, url: str, remedy: str
+) -> None:
+    systems = Systems(Settings(tmp_path, **{setting: url}))
+    with pytest.raises(UsageError, match=f"{setting}.*holds no {setting}\n.*{remedy}") as told:
+        systems.of(role)
+    assert "geheim" not in str(told.value)
+
+
+def test_a_system_is_not_connected_before_it_is_needed(tmp_path: Path) -> None:
+    settings = Settings(tmp_path, tables="postgresql://nowhere.invalid/database")
+    assert isinstance(Systems(settings).of("table"), PostgresSystem)

@@ -21,6 +21,7 @@ from headrace.storage.layout import DataDirectory
 from headrace.storage.partitions import other_partitions
 from headrace.storage.topics.log import LocalTopic, now_us
 from headrace.values.errors import UsageError, did_you_mean
+from headrace.values.masking import masked_url
 from headrace.values.settings import Settings
 
 GROUP = "headrace.systems"
@@ -29,6 +30,12 @@ _BUILT_IN = {
     "kafka": "headrace.storage.kafka.system:KafkaSystem",
     "postgresql": "headrace.storage.postgres.system:PostgresSystem",
     "postgres": "headrace.storage.postgres.system:PostgresSystem",
+}
+# What the built-in ones play; others say so when they are asked for a destination.
+_PLAYS = {"kafka": "topics", "postgresql": "tables", "postgres": "tables"}
+_EXAMPLES = {
+    "topics": "kafka://host:9092",
+    "tables": "postgresql://user:password@host/database",
 }
 # The setting that names the system of a role.
 _SETTINGS = {"topic": "topics", "table": "tables"}
@@ -48,7 +55,7 @@ class Systems:
     def of(self, role: str) -> System | None:
         """The system that plays `role`; None for the embedded one.
 
-        Raises UsageError for a URL whose scheme nobody knows.
+        Raises UsageError for a URL whose scheme nobody knows, or of a system that cannot.
         """
         url = getattr(self._settings, _SETTINGS.get(role, ""), None)
         if url is None:
@@ -56,6 +63,7 @@ class Systems:
         with self._lock:
             if url not in self._made:
                 scheme = urlsplit(url).scheme
+                _check_role(url, scheme, _SETTINGS[role])
                 options = getattr(self._settings, scheme, None)
                 make = maker_of(scheme, _SETTINGS[role])
                 self._made[url] = make(url, options) if options else make(url)
@@ -90,10 +98,7 @@ class Systems:
         """The system that holds the topics; None for the local ones."""
         system = self.of("topic")
         if system is not None and not hasattr(system, "topic"):
-            raise UsageError(
-                f"{system.address} holds no topics",
-                remedy="Set topics to a system that does: kafka://host:9092",
-            )
+            raise _wrong_role(system.address, "topics")
         return system  # type: ignore[return-value]
 
     def elsewhere(self, role: str) -> bool:
@@ -129,6 +134,18 @@ class Systems:
             for system in self._made.values():
                 system.close()
             self._made.clear()
+
+
+def _check_role(url: str, scheme: str, setting: str) -> None:
+    if _PLAYS.get(scheme, setting) != setting:
+        raise _wrong_role(masked_url(url), setting)
+
+
+def _wrong_role(address: str, setting: str) -> UsageError:
+    return UsageError(
+        f"setting {setting!r} names {address}, which holds no {setting}",
+        remedy=f"Set {setting} to a system that does: {_EXAMPLES[setting]}",
+    )
 
 
 @cache

@@ -72,12 +72,13 @@ def command(
 
 def _runnable(found: Finding, app: str, profile: str | None, data: Path | None) -> Finding:
     """With a command of ours as it is to be typed here: this APP, these options."""
-    if found.remedy is None or not found.remedy.startswith("headrace "):
+    said, there, command = (found.remedy or "").rpartition("headrace ")
+    if not there or (said and not said.endswith(": ")):
         return found
-    words = [app if word == "APP" else word for word in found.remedy.split()]
+    words = ["headrace", *(app if word == "APP" else word for word in command.split())]
     words += [] if profile is None else ["--profile", profile]
     words += [] if data is None else ["--data", str(data)]
-    return replace(found, remedy=shlex.join(words))
+    return replace(found, remedy=said + shlex.join(words))
 
 
 def findings_text(found: Sequence[Finding], width: int) -> str:

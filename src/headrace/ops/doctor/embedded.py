@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from headrace.ops.owner.lock import FILE_NAME as LOCK
 from headrace.ops.owner.lock import announced, try_lock
-from headrace.plan.operators import Job
+from headrace.plan.operators import Job, Source
 from headrace.storage.contract import Finding
 from headrace.storage.layout import DataDirectory
+from headrace.storage.state.peek import peek
 from headrace.storage.state.store import FILE_NAME as STATE
 from headrace.storage.topics.directory import read_about, topic_names
 from headrace.storage.topics.head import read_head
+from headrace.values.clock import instant_text
 from headrace.values.errors import HeadraceError
+
+# Partitions are never quite level: what is less than this apart is no trouble.
+_BEHIND_US_MAX = 3_600_000_000
+_IDLE = "10 minutes"
 
 
 def local_topics(data: DataDirectory, declared: Mapping[str, int]) -> list[Finding]:
@@ -41,23 +47,45 @@ def _topic(data: DataDirectory, name: str, partitions: int) -> Finding:
     return Finding("ok", subject, f"{_count(partitions)}, {records:,} records")
 
 
-def job_state(data: DataDirectory, job: Job) -> Finding:
-    """Whether the job has state here, and which process owns it now."""
+def job_state(data: DataDirectory, job: Job) -> list[Finding]:
+    """Whether the job has state here that can be used, and which process owns it now."""
     subject, directory = f"job {job.id}", data.job(job.id)
     if not (directory / STATE).exists():
-        return Finding("ok", subject, "has no state yet; the first run makes it")
+        return [Finding("ok", subject, "has no state yet; the first run makes it")]
     size = f"its state takes {(directory / STATE).stat().st_size / 1e6:,.1f} MB"
-    if not (directory / LOCK).exists():
-        return Finding("ok", subject, f"{size}; nobody runs it")
     try:
         # Whoever was killed left its name in the file: only the lock tells.
-        lock = try_lock(directory)
+        lock = try_lock(directory) if (directory / LOCK).exists() else None
     except HeadraceError as error:
-        return Finding("error", subject, error.what, error.remedy)
-    if lock is None:
-        return Finding("ok", subject, f"{size}; held by {announced(directory) or 'a process'}")
-    lock.release()
-    return Finding("ok", subject, f"{size}; nobody runs it")
+        return [Finding("error", subject, error.what, error.remedy)]
+    if lock is None and (directory / LOCK).exists():
+        holder = announced(directory) or "a process"
+        return [Finding("ok", subject, f"{size}; held by {holder}")]
+    try:
+        peeked = peek(directory)
+    except HeadraceError as error:
+        return [Finding("error", subject, error.what, error.remedy)]
+    finally:
+        if lock is not None:
+            lock.release()
+    behind = [f for s in job.sources for f in _behind(s, peeked.greatest_us.get(s.topic, {}))]
+    return [Finding("ok", subject, f"{size}; nobody runs it"), *behind]
+
+
+def _behind(source: Source, greatest_us: Mapping[int, int]) -> Iterator[Finding]:
+    """The partition that holds the source's watermark far behind what the others have seen."""
+    if not greatest_us or source.idle_timeout_us is not None:
+        return
+    partition = min(greatest_us, key=lambda p: greatest_us[p])
+    last, front = greatest_us[partition], max(greatest_us.values())
+    if front - last <= max(_BEHIND_US_MAX, source.lateness_us):
+        return
+    text = (
+        f"partition {partition} holds the others back: its last event is of {instant_text(last)}, "
+        f"theirs go up to {instant_text(front)}; windows close only up to there"
+    )
+    remedy = f'Let a silent partition hold nobody back: app.source(…, idle_timeout="{_IDLE}")'
+    yield Finding("warning", f"topic {source.topic}", text, remedy)
 
 
 def _count(partitions: int) -> str:

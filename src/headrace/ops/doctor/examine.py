@@ -30,7 +30,7 @@ def _embedded(systems: Systems, plan: Plan | None) -> list[Finding]:
     if _local_topics(systems):
         declared = {name: n for job in plan.jobs for name, n in job.topics.items()}
         found += local_topics(systems.data, declared)
-    return [*found, *(job_state(systems.data, job) for job in plan.jobs)]
+    return [*found, *(f for job in plan.jobs for f in job_state(systems.data, job))]
 
 
 def _local_topics(systems: Systems) -> bool:

@@ -14,7 +14,7 @@ from headrace.engines.embedded.runner import JobRunner
 from headrace.engines.embedded.seeking import Start, first_offsets
 from headrace.plan.operators import Job
 from headrace.storage.layout import DataDirectory
-from headrace.storage.state.store import StateStore
+from headrace.storage.state.store import ENGINE_VERSION, StateStore
 from headrace.storage.systems import Systems
 from headrace.values.clock import SystemClock
 from headrace.values.errors import UsageError, did_you_mean
@@ -113,8 +113,7 @@ def reset(job_id: str, settings: Settings, at: Begins | None = None) -> int:
     with _store(job_id, settings) as store:
         known = [store.fact(name) for name in ("generation", "generation_elsewhere")]
         generation = max(int(number or 1) for number in known) + 1
-        kept = [f for f in ("duckdb", "format") if store.fact(f) is not None]
-        facts = {name: store.fact(name) for name in kept}
+        facts = {"duckdb": ENGINE_VERSION, "format": store.fact("format")}
         # Whoever resets has the say from now on, also where an older start delivered.
         starts = (generation - 1) * STARTS_PER_GENERATION
         facts["incarnation"] = str(max(int(store.fact("incarnation") or 0), starts))
@@ -152,4 +151,6 @@ def reset(job_id: str, settings: Settings, at: Begins | None = None) -> int:
 
 def _store(job_id: str, settings: Settings) -> StateStore:
     directory: Path = DataDirectory(settings.data).job(job_id)
-    return StateStore(directory, threads=settings.threads, memory_limit=settings.memory_limit)
+    return StateStore(
+        directory, threads=settings.threads, memory_limit=settings.memory_limit, emptied=True
+    )

@@ -61,16 +61,17 @@ def _source(
     reader = runner.engine.readers[topic]
     position = reader.position
     known = position.watermark_us != NEVER_US
-    silent = [p for p in range(reader.topic.partitions) if p not in position.greatest_us]
     greatest = {p: instant_text(us) for p, us in position.greatest_us.items()}
-    least = min(position.greatest_us.items(), key=lambda item: item[1], default=None)
+    # A partition that has given no event yet holds nobody back, and none holds itself.
+    least = min(position.greatest_us.values(), default=0)
+    behind = max(position.greatest_us.values(), default=0) > least
     return {
         "topic": topic,
         "lag_records": reader.lag(),
         "watermark": instant_text(position.watermark_us) if known else None,
         "offsets": position.offsets,
         "greatest_times": greatest,
-        "held_back_by": silent if silent and greatest else ([] if least is None else [least[0]]),
+        "held_back_by": [p for p, us in position.greatest_us.items() if behind and us == least],
         **dict.fromkeys(_SOURCE, 0),
         **counters.get(("source", topic), {}),
     }

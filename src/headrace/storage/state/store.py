@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from headrace.values.errors import DiskRefused, HeadraceError, StateRefused
 from headrace.values.points import reach
 
 FILE_NAME = "job.duckdb"
+# Exported aggregate states belong to a version of the engine.
+ENGINE_VERSION = ".".join(duckdb.__version__.split(".")[:2])
 # A checkpoint stops the job for as long as it takes: while live it happens when nothing is there to
 # read, and only after this much at the latest.
 _LOG_BYTES_MAX = 256 << 20
@@ -50,10 +52,16 @@ def one_row(executed: duckdb.DuckDBPyConnection) -> tuple[Any, ...] | None:
 
 
 class StateStore:
-    """Opens and keeps the state file in `directory`; `connection` is the writer's."""
+    """Opens and keeps the state file in `directory`; `connection` is the writer's.
 
-    def __init__(self, directory: Path, *, threads: int | None, memory_limit: str) -> None:
+    `emptied` is for whoever opens it to drop what is in it, whatever engine wrote that.
+    """
+
+    def __init__(
+        self, directory: Path, *, threads: int | None, memory_limit: str, emptied: bool = False
+    ) -> None:
         self.path = directory / FILE_NAME
+        self._emptied = emptied
         self.connection = self._open(threads, memory_limit)
         self.counters = Counters(self.connection)
 
@@ -71,7 +79,7 @@ class StateStore:
         except OSError as error:
             raise DiskRefused(f"{self.path}: {error.strerror}") from error
         except duckdb.Error as error:
-            raise _cannot_open(self.path, error) from error
+            raise cannot_open(self.path, error) from error
         configure(connection)
         with disk_errors(self.path):
             connection.execute(TABLES)
@@ -82,26 +90,18 @@ class StateStore:
 
     def _check_format(self, connection: duckdb.DuckDBPyConnection) -> None:
         found = dict(connection.execute("select name, value from meta.facts").fetchall())
-        version = ".".join(duckdb.__version__.split(".")[:2])
         if not found:
-            rows = [("format", str(FORMAT)), ("duckdb", version)]
+            rows = [("format", str(FORMAT)), ("duckdb", ENGINE_VERSION)]
             connection.executemany("insert into meta.facts values (?, ?)", rows)
             return
         written = found.get("format")
         while written in MIGRATIONS:
-            written = self._migrated(connection, written)
-        if written != str(FORMAT):
-            raise StateRefused(
-                f"{self.path} has format {written}, this version reads {FORMAT}",
-                remedy="Use the version of Headrace that wrote it, or begin anew: "
-                "headrace state reset APP",
-            )
-        if found.get("duckdb") != version:
-            raise StateRefused(
-                f"{self.path} holds aggregate states of DuckDB {found.get('duckdb')}, "
-                f"this is {version}",
-                remedy="Rebuild it from the lake: headrace state rebuild APP",
-            )
+            written = found["format"] = self._migrated(connection, written)
+        if self._emptied and "duckdb" in found:
+            found["duckdb"] = ENGINE_VERSION
+        refused = other_version(self.path, found)
+        if refused is not None:
+            raise refused
 
     def _migrated(self, connection: duckdb.DuckDBPyConnection, written: str) -> str:
         """Takes a file on by one format, in one step; returns the new one."""
@@ -186,7 +186,24 @@ def _rollback(connection: duckdb.DuckDBPyConnection) -> None:
         return
 
 
-def _cannot_open(path: Path, error: duckdb.Error) -> HeadraceError:
+def other_version(path: Path, facts: Mapping[str, str]) -> StateRefused | None:
+    """Why the file with these `facts` cannot be used by this version; None if it can."""
+    if facts.get("format") != str(FORMAT):
+        return StateRefused(
+            f"{path} has format {facts.get('format')}, this version reads {FORMAT}",
+            remedy="Use the version of Headrace that wrote it.",
+        )
+    if facts.get("duckdb") != ENGINE_VERSION:
+        return StateRefused(
+            f"{path} holds aggregate states of DuckDB {facts.get('duckdb')}, "
+            f"this is {ENGINE_VERSION}",
+            remedy="Begin a new generation, from the topics: headrace state reset APP",
+        )
+    return None
+
+
+def cannot_open(path: Path, error: duckdb.Error) -> HeadraceError:
+    """What the engine says of a file that it cannot open, in words."""
     text = str(error)
     if "lock" in text.lower():
         return StateRefused(
