@@ -1,0 +1,162 @@
+"""Ways in which the engine could be wrong; the short form of `make torture` must catch each.
+
+A mutant is a line of the package put in place of another, said as text: it applies as long as the
+line is there once, and a test says so when it is not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parents[2] / "src"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """`old` in the file `path` of the package is replaced by `new`."""
+
+    name: str
+    path: str
+    old: str
+    new: str
+
+    def apply(self, package: Path) -> None:
+        """Changes the copy at `package`; ValueError where `old` is not there exactly once."""
+        file = package / "headrace" / self.path
+        text = file.read_text(encoding="utf-8")
+        if text.count(self.old) != 1:
+            raise ValueError(f"{self.name}: found {text.count(self.old)} times in {self.path}")
+        file.write_text(text.replace(self.old, self.new), encoding="utf-8")
+
+
+MUTANTS = (
+    Mutant(
+        "late rows count as on time",
+        "engines/kernel/place.py",
+        'f"when {late} or _replay is not null then',
+        'f"when _replay is not null then',
+    ),
+    Mutant(
+        "lateness is left out of what a record sees",
+        "engines/kernel/watermark.py",
+        "mine - lateness_us)",
+        "mine)",
+    ),
+    Mutant(
+        "the source's watermark is the greatest of its partitions'",
+        "engines/kernel/watermark.py",
+        "min(greatest_us[p] for p in counted)",
+        "max(greatest_us[p] for p in counted)",
+    ),
+    Mutant(
+        "a silent partition holds nobody back",
+        "engines/embedded/sources.py",
+        "if before.offsets[p] >= ends[p] and self._holds_nobody(p, now_us)",
+        "if before.offsets[p] >= ends[p]",
+    ),
+    Mutant(
+        "what a window held is dropped when an epoch adds to it",
+        "engines/kernel/partial.py",
+        'return merge_sql(view, f"({applied_sql(view, partial)} union all {held})")',
+        'return merge_sql(view, f"({applied_sql(view, partial)} union all '
+        '{held} limit (select count(*) from {partial}))")',
+    ),
+    Mutant(
+        "a window closes before the watermark has reached its end",
+        "engines/embedded/views/keyed.py",
+        'closed = f"_slice + {self.view.window.size_us} <= {batch.watermark_us}"',
+        'closed = f"_slice <= {batch.watermark_us}"',
+    ),
+    Mutant(
+        "dedupe forgets what an earlier epoch held",
+        "engines/embedded/views/placing.py",
+        'connection.execute(f"insert into {memory} {dedupe.remembered_sql(fresh, held)}")',
+        "pass",
+    ),
+    Mutant(
+        "dedupe forgets too early",
+        "engines/embedded/views/placing.py",
+        "bound = greatest - batch.lateness_us - step.within_us",
+        "bound = greatest - batch.lateness_us",
+    ),
+    Mutant(
+        "exactly the timeout apart is together",
+        "engines/kernel/sequence.py",
+        "cut[1:] |= np.diff(time) >= timeout_us",
+        "cut[1:] |= np.diff(time) > timeout_us",
+    ),
+    Mutant(
+        "a repeated start opens a session of its own",
+        "engines/kernel/sequence.py",
+        "opens[starts[~repeated]] = True",
+        "opens[starts] = True",
+    ),
+    Mutant(
+        "an older row replaces a newer one under a smaller key",
+        "engines/embedded/tables.py",
+        'newer = f"and {_not_older(self.order)} "',
+        'newer = ""',
+    ),
+    Mutant(
+        "dead letters are counted, not kept",
+        "engines/embedded/ledger.py",
+        "if len(part.dead):\n            self._insert(refused(part, epoch))",
+        "if len(part.dead) > 1 << 30:\n            self._insert(refused(part, epoch))",
+    ),
+    Mutant(
+        "dead letters are kept, not counted",
+        "engines/embedded/engine.py",
+        '("source", topic, "dead_lettered", len(part.dead)),',
+        "",
+    ),
+    Mutant(
+        "rows for other systems are not kept until they have them",
+        "engines/embedded/ledger.py",
+        "for output, table in committed.changes.items():",
+        "for output, table in ():",
+    ),
+    Mutant(
+        "a mark is noted before the delivery",
+        "engines/embedded/delivery.py",
+        "return self.delivered_epoch, self.marked_epoch, dict(self.rows)",
+        "last = self._queue[-1].epoch if self._queue else self.delivered_epoch\n"
+        "            return last, self.marked_epoch, dict(self.rows)",
+    ),
+    Mutant(
+        "whoever was taken over goes on",
+        "storage/outbound/topic_writer.py",
+        "if started != self._incarnation:",
+        "if started < 0:",
+    ),
+    Mutant(
+        "the log is not synced",
+        "storage/topics/writer.py",
+        "            sync_data(descriptor)\n            publish_head(directory, after)",
+        "            publish_head(directory, after)",
+    ),
+    Mutant(
+        "the lake's files are not synced",
+        "storage/lake/files.py",
+        "        os.fsync(file.fileno())\n",
+        "",
+    ),
+    Mutant(
+        "a damaged frame of the log is read",
+        "storage/topics/segment.py",
+        "if buffer.size != end - position or not frame.holds(memoryview(buffer), self._seed):",
+        "if buffer.size != end - position:",
+    ),
+    Mutant(
+        "an ingest that is given again adds again",
+        "storage/topics/writer.py",
+        "seen = max(last + 1 - numbering.number, 0)",
+        "seen = 0",
+    ),
+    Mutant(
+        "what is filtered counts as applied",
+        "engines/kernel/verdicts.py",
+        '    FILTERED: "filtered",\n',
+        '    FILTERED: "applied",\n',
+    ),
+)
