@@ -135,3 +135,57 @@ def test_nobody_there(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     kafka, database = errors(found)
     assert "u:***@" in kafka["subject"] and kafka["remedy"]
     assert "x.invalid" in database["text"] and "pg_isready" in database["remedy"]
+
+
+def test_settings_of_topics_that_lose_records(
+    kafka: Kafka, topics: Topics, place: Place, tmp_path: Path
+) -> None:
+    clicks = topics.create(
+        "clicks",
+        2,
+        {
+            "cleanup.policy": "compact,delete",
+            "retention.ms": "3600000",
+            "unclean.leader.election.enable": "true",
+        },
+    )
+    kept = topics.create("kept", 3, {"min.insync.replicas": "2"})
+    (tmp_path / "doctored.py").write_text(APP.format(app=clicks, clicks=clicks, kept=kept))
+    place.profile(f'[profile.servers]\ntopics = "kafka://{kafka.bootstrap_servers}"\n')
+    code, found = place.doctor("doctored.py")
+    assert code == 5
+    (refused,) = errors(found)
+    assert refused["subject"] == f"topic {kept}" and "no delivery can land" in refused["text"]
+    told = [f for f in found[f"topic {clicks}"] if f["level"] == "warning"]
+    assert [word for word in ("compact", "1 hours", "unclean") if word in str(told)] == [
+        "compact",
+        "1 hours",
+        "unclean",
+    ]
+    # What the commands say is done, setting by setting.
+    for finding in [refused, *told]:
+        begin, name, changed = finding["remedy"].partition(f"--entity-name {clicks} ")
+        if not name:
+            begin, name, changed = finding["remedy"].partition(f"--entity-name {kept} ")
+        assert f"--bootstrap-server {kafka.bootstrap_servers} --alter" in begin
+        topic = name.split()[1]
+        setting, value = changed.removeprefix("--add-config ").split("=")
+        _configure(kafka, topic, setting, value)
+    code, found = place.doctor("doctored.py")
+    assert (code, errors(found)) == (0, [])
+    assert [f["level"] for f in found[f"topic {clicks}"]] == ["ok"]
+
+
+def _configure(kafka: Kafka, topic: str, setting: str, value: str) -> None:
+    from confluent_kafka.admin import (
+        AlterConfigOpType,
+        ConfigEntry,
+        ConfigResource,
+        ResourceType,
+    )
+
+    entry = ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+    admin = kafka.admin()
+    for answer in admin.incremental_alter_configs([resource]).values():
+        answer.result(20)

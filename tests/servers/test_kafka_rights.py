@@ -160,3 +160,17 @@ def test_the_rights_that_a_job_needs_are_enough(guarded: Guarded, ann: KafkaSyst
     assert writer.deliver(step(1), mark(1)) == 10
     assert len(pairs(guarded, "out")) == 10
     writer.close()
+    said = findings(ann, [target("out")], {})
+    assert {said[name].level for name in ("topic out", "topic headrace-marks")} == {"ok"}
+
+
+def test_rights_that_lack_on_the_notes_are_named(guarded: Guarded, ann: KafkaSystem) -> None:
+    guarded.create_topic("headrace-producers", 1, {"cleanup.policy": "compact"})
+    allow(guarded, "TOPIC", "headrace-producers", "READ", "DESCRIBE_CONFIGS")
+
+    def told() -> None:
+        found = findings(ann, [], {})["topic headrace-producers"]
+        if found.remedy != "Grant the user WRITE on topic headrace-producers.":
+            raise TopicRefused(found.text)
+
+    until_allowed(told)

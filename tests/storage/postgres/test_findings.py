@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
+from types import SimpleNamespace
+
 import pytest
 
 from headrace.storage.contract import Finding, Target
+from headrace.storage.postgres import catalog
 from headrace.storage.postgres.system import PostgresSystem
 from tests.servers.names import Database
 from tests.servers.ports import free_port
@@ -63,3 +67,44 @@ def test_nothing_is_raised(database: Database, url: str, words: str) -> None:
     (found,) = (f for f in system.findings([OF], {}) if f.level == "error")
     assert words in found.text
     assert found.remedy
+
+
+def test_row_security_is_told_where_it_is_in_force(database: Database) -> None:
+    system = PostgresSystem(database.dsn)
+    system.destination(OF).open(JOB, 1)
+    user = f"u{secrets.token_hex(4)}"
+    with database.connect() as connection:
+        connection.execute(f"create role {user} login password 'p'")
+        connection.execute(f"grant all on all tables in schema public to {user}")
+        connection.execute(f"grant create on schema public to {user}")
+        connection.execute("alter table page_view_counts enable row level security")
+    try:
+        theirs = PostgresSystem(f"postgresql://{user}:p@{database.dsn.rpartition('@')[2]}")
+        assert errors(system.findings([OF], {})) == [], "it is not in force for a superuser"
+        found = theirs.findings([OF], {})
+        assert [f.text for f in found if f.level == "error"] == [
+            f'row security hides rows of it from "{user}", or refuses them'
+        ]
+        (mend,) = (f.remedy for f in found if f.level == "error")
+        with database.connect() as connection:
+            connection.execute(mend)
+        assert errors(theirs.findings([OF], {})) == []
+    finally:
+        with database.connect() as connection:
+            connection.execute(f"drop owned by {user}")
+            connection.execute(f"drop role {user}")
+
+
+def test_a_pooler_is_known_by_the_number_of_its_process(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with database.connect() as connection:
+        assert not catalog.behind_a_pooler(connection)
+        (pid,) = connection.execute("select pg_backend_pid()").fetchone()
+        lent = SimpleNamespace(
+            execute=connection.execute, info=SimpleNamespace(backend_pid=pid + 1)
+        )
+        assert catalog.behind_a_pooler(lent)
+    monkeypatch.setattr(catalog, "behind_a_pooler", lambda connection: True)
+    found = [f for f in PostgresSystem(database.dsn).findings([OF], {}) if f.level == "warning"]
+    assert ["pool_mode = session" in (f.remedy or "") for f in found] == [True]

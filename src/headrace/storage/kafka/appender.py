@@ -70,7 +70,8 @@ class Appender:
         with self._lock:
             if self._bytes_max is None:
                 self._bytes_max = row_bytes_max(self._cluster, self._about.name)
-            check_sizes(rows.table, self._bytes_max, self._about.name)
+            servers = self._cluster.address.servers
+            check_sizes(rows.table, self._bytes_max, self._about.name, servers)
             for attempt in range(_TRIES):
                 try:
                     if self._producer != producer or not self._transactions_ready():

@@ -44,11 +44,15 @@ Which = Literal["begin", "end", "high"]
 
 @dataclass(frozen=True)
 class About:
-    """A topic as it is now; `identity` is of this cluster and this generation of the topic."""
+    """A topic as it is now; `identity` is of this cluster and this generation of the topic.
+
+    `replicas` is how many its least replicated partition has.
+    """
 
     name: str
     identity: str
     partitions: int
+    replicas: int
 
 
 class Cluster:
@@ -113,7 +117,8 @@ class Cluster:
                 kafka.TopicCollection([name]), request_timeout=timeout
             )
             found = self._result(asked[name])
-        return About(name, f"{cluster}/{found.topic_id}", len(found.partitions))
+        replicas = min((len(p.replicas) for p in found.partitions), default=0)
+        return About(name, f"{cluster}/{found.topic_id}", len(found.partitions), replicas)
 
     def rights(self, name: str) -> set[str] | None:
         """What the user may do with the topic ("READ", "WRITE"); None where it is not said."""
@@ -126,12 +131,11 @@ class Cluster:
             listed = self._result(asked[name]).authorized_operations
         return {operation.name for operation in listed} if listed else None
 
-    def brokers(self) -> str:
-        """How many brokers there are, in words."""
+    def brokers(self) -> int:
+        """How many brokers there are."""
         with self.answered("asking for the brokers"):
             answer = self.admin().describe_cluster(request_timeout=self.answer_seconds)
-            count = len(self._result(answer).nodes)
-        return "1 broker" if count == 1 else f"{count} brokers"
+            return len(self._result(answer).nodes)
 
     def await_topic(self, name: str, timeout_seconds: float) -> About:
         """The topic as soon as every client sees it: the controller answers before the brokers."""

@@ -10,6 +10,7 @@ import time
 
 from headrace.storage.kafka.cluster import Cluster
 from headrace.storage.kafka.cursor import Cursor, OffsetGone, TopicGone
+from headrace.storage.kafka.topic_settings import change
 from headrace.values.errors import HeadraceError, StateRefused, TopicRefused, Unreachable
 
 # Old values go soon: a newcomer reads all of what is there.
@@ -49,8 +50,9 @@ class Compacted:
             raise StateRefused(
                 f'Topic "{self.name}" at {self._cluster.address.shown} has cleanup.policy='
                 f"{policy}: what Headrace notes there would be lost with age",
-                remedy=f"kafka-configs.sh --alter --topic {self.name} "
-                "--add-config cleanup.policy=compact",
+                remedy=change(
+                    self._cluster.address.servers, self.name, "cleanup.policy", "compact"
+                ),
             )
         self._ensured = True
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from headrace.storage.contract import Finding, Target
 from headrace.storage.kafka import appender, marks
 from headrace.storage.kafka.cluster import Cluster
+from headrace.storage.kafka.topic_settings import change, of_reading, of_safety, of_writing
 from headrace.values.errors import HeadraceError, TopicRefused, Unreachable
 
 _CREATE = "headrace run APP --create-topics"
@@ -18,19 +19,23 @@ def findings_of(
     """Whether the cluster answers, and each topic read or written: there, as declared, allowed."""
     subject = cluster.address.shown
     try:
-        answers = f"answers; cluster {cluster.cluster_id()}, {cluster.brokers()}"
+        brokers = cluster.brokers()
+        words = "1 broker" if brokers == 1 else f"{brokers} brokers"
+        found = [Finding("ok", subject, f"answers; cluster {cluster.cluster_id()}, {words}")]
     except HeadraceError as error:
         remedy, silent = error.remedy or "Is the broker running?", isinstance(error, Unreachable)
         return [Finding("error", subject, error.what, remedy, unreachable=silent)]
-    found = [Finding("ok", subject, answers)]
     written = {t.name: t.partitions for t in targets if t.role == "topic"}
-    for name, partitions in topics.items():
-        found.append(_topic(cluster, name, partitions, "READ"))
-    for name, partitions in written.items():
-        found.append(_topic(cluster, name, partitions, "WRITE"))
+    for right, named in (("READ", topics), ("WRITE", written)):
+        for name, partitions in named.items():
+            topic = _topic(cluster, name, partitions, right)
+            found.append(topic)
+            if topic.level == "ok":
+                found += _settings(cluster, name, right, brokers)
     if written:
-        found.append(_notes(cluster, marks.TOPIC, "what was delivered"))
-    found.append(_notes(cluster, appender.TOPIC, "what was ingested"))
+        found.append(_notes(cluster, marks.TOPIC, "what was delivered", "error"))
+    # Only who ingests writes there.
+    found.append(_notes(cluster, appender.TOPIC, "what was ingested", "warning"))
     return found
 
 
@@ -41,10 +46,9 @@ def _topic(cluster: Cluster, name: str, partitions: int, right: str) -> Finding:
         allowed = cluster.rights(name)
         begin = sum(cluster.offsets(name, about.partitions, "begin"))
         end = sum(cluster.offsets(name, about.partitions, "end"))
-    except TopicRefused as error:
-        return Finding("error", subject, error.what, _CREATE)
     except HeadraceError as error:
-        return Finding("error", subject, error.what, error.remedy)
+        remedy = _CREATE if _CREATE in (error.remedy or "") else error.remedy
+        return Finding("error", subject, error.what, remedy)
     grown = right == "READ" and about.partitions > partitions
     if about.partitions != partitions and not grown:
         text = f"has {about.partitions} partitions, {partitions} are declared"
@@ -59,19 +63,43 @@ def _topic(cluster: Cluster, name: str, partitions: int, right: str) -> Finding:
     return Finding("ok", subject, f"{words}, {end - begin:,} offsets")
 
 
-def _notes(cluster: Cluster, name: str, what: str) -> Finding:
-    """A compacted topic of Headrace's own."""
+def _settings(cluster: Cluster, name: str, right: str, brokers: int) -> Iterator[Finding]:
+    """What the settings of a topic that is there may do to it."""
+    servers = cluster.address.servers
+    try:
+        settings, replicas = cluster.settings(name), cluster.about(name).replicas
+    except TopicRefused:
+        return  # no job needs the right to see them
+    except HeadraceError as error:
+        yield Finding("warning", f"topic {name}", error.what, error.remedy)
+        return
+    if right == "READ":
+        yield from of_reading(servers, name, settings)
+    else:
+        yield from of_writing(servers, name, settings, replicas)
+    yield from of_safety(servers, name, settings, replicas, brokers)
+
+
+def _notes(cluster: Cluster, name: str, what: str, level: str) -> Finding:
+    """A compacted topic of Headrace's own; `level` is how bad it is that it cannot be used."""
     subject = f"topic {name}"
     try:
+        cluster.about(name)
+        allowed = cluster.rights(name)
         policy = cluster.settings(name).get("cleanup.policy")
-    except TopicRefused:
-        return Finding("ok", subject, f"is made when it is needed; it will note {what}")
+    except TopicRefused as error:
+        if _CREATE in (error.remedy or ""):
+            return Finding("ok", subject, f"is made when it is needed; it will note {what}")
+        return Finding("warning", subject, error.what, error.remedy)
     except HeadraceError as error:
         return Finding("warning", subject, error.what, error.remedy)
+    lacking = [] if allowed is None or "ALL" in allowed else sorted({"READ", "WRITE"} - allowed)
+    if lacking:
+        rights = " and ".join(lacking)
+        text = f"the user may not {rights.lower()} it: it notes {what}"
+        mend = f"Grant the user {rights} on topic {name}."
+        return Finding("error" if level == "error" else "warning", subject, text, mend)
     if policy == "compact":
         return Finding("ok", subject, f"notes {what}")
-    remedy = (
-        f"kafka-configs.sh --alter --entity-type topics --entity-name {name} "
-        "--add-config cleanup.policy=compact"
-    )
-    return Finding("error", subject, f"has cleanup.policy={policy}: it forgets {what}", remedy)
+    mend = change(cluster.address.servers, name, "cleanup.policy", "compact")
+    return Finding("error", subject, f"has cleanup.policy={policy}: it forgets {what}", mend)

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from headrace.storage.contract import Refusal
 from headrace.storage.kafka.cluster import Cluster
+from headrace.storage.kafka.topic_settings import change
 from headrace.values.errors import TopicRefused, UsageError
 
 # Kafka's own default, where the user may not read the topic's settings.
@@ -43,15 +44,14 @@ def too_large(rows: pa.Table, bytes_max: int) -> np.ndarray:
     return np.flatnonzero(pc.add(*sizes).to_numpy() > bytes_max)
 
 
-def check_sizes(rows: pa.Table, bytes_max: int, topic: str) -> None:
-    """UsageError when a row is larger than the topic takes."""
+def check_sizes(rows: pa.Table, bytes_max: int, topic: str, servers: str) -> None:
+    """UsageError when a row is larger than the topic at `servers` takes."""
     found = too_large(rows, bytes_max)
     if len(found):
         needed = len(rows.column("value")[int(found[0])].as_py() or b"") + _OVERHEAD_BYTES * 2
         raise UsageError(
             f'A record is larger than topic "{topic}" takes ({bytes_max:,} bytes)',
-            remedy=f"kafka-configs.sh --alter --entity-type topics --entity-name {topic} "
-            f"--add-config max.message.bytes={needed}",
+            remedy=change(servers, topic, "max.message.bytes", needed),
         )
 
 

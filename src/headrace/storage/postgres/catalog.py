@@ -95,3 +95,17 @@ def missing_rights(connection: Any, table: int) -> list[str]:
         [value for right in wanted for value in (table, right)],
     ).fetchone()
     return [right for right, has in zip(wanted, asked, strict=True) if not has]
+
+
+def behind_a_pooler(connection: Any) -> bool:
+    """Whether the process that answers is another than the one that the connection was given.
+
+    A pooler gives out numbers of its own, since it lends one process to many connections.
+    """
+    (answering,) = connection.execute("select pg_backend_pid()").fetchone()
+    return bool(answering != connection.info.backend_pid)
+
+
+def rows_are_guarded(connection: Any, table: int) -> bool:
+    """Whether row security decides which rows of a table the user sees and writes."""
+    return bool(connection.execute("select row_security_active(%s::oid)", (table,)).fetchone()[0])

@@ -77,6 +77,16 @@ def _version(connection: Any, address: Address, targets: Sequence[Target]) -> It
         yield Finding("error", _SYSTEM, "it is a standby, which takes no rows", remedy)
 
 
+def _pooler(connection: Any, address: Address, targets: Sequence[Target]) -> Iterator[Finding]:
+    if catalog.behind_a_pooler(connection):
+        said = (
+            "a pooler stands before it: deliveries need one process for the whole connection, "
+            "which only pooling by session gives"
+        )
+        mend = "Set pool_mode = session for this database, or name the server itself in the URL."
+        yield Finding("warning", _SYSTEM, said, mend)
+
+
 def _durability(connection: Any, address: Address, targets: Sequence[Target]) -> Iterator[Finding]:
     for setting in ("fsync", "full_page_writes"):
         (value,) = connection.execute(f"show {setting}").fetchone()
@@ -137,8 +147,12 @@ def _rights(connection: Any, address: Address, targets: Sequence[Target]) -> Ite
     for name in sorted(set(names) - set(missing)):
         table = catalog.relation(connection, schema, name)
         rights = [] if table is None else catalog.missing_rights(connection, table)
+        place = f"{quote(schema)}.{quote(name)}"
+        if table is not None and catalog.rows_are_guarded(connection, table):
+            said = f"row security hides rows of it from {user}, or refuses them"
+            mend = f"alter table {place} disable row level security;"
+            yield Finding("error", f"table {name}", said, mend)
         if rights:
-            place = f"{quote(schema)}.{quote(name)}"
             mend = f"grant select, insert, update, delete on {place} to {user};"
             yield Finding("error", f"table {name}", f"{user} may not {', '.join(rights)}", mend)
 
@@ -177,4 +191,4 @@ def _table(connection: Any, schema: str, target: Target) -> Iterator[Finding]:
         yield Finding("ok", subject, "is there, and its columns and key fit")
 
 
-_LOOKS: tuple[Look, ...] = (_version, _durability, _clock, _connections, _rights, _tables)
+_LOOKS: tuple[Look, ...] = (_version, _pooler, _durability, _clock, _connections, _rights, _tables)
