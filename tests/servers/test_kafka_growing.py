@@ -191,3 +191,47 @@ def test_what_looks_for_duplicates_stops_in_words(
     shop.give("state", "reset", FILE, "--yes")
     shop.catch_up()
     orders.check(shop, 3)
+
+
+def test_views_are_built_again_and_the_job_seeks_in_a_topic_that_grew(
+    kafka: Kafka, topics: Topics, tmp_path: Path
+) -> None:
+    """Both open the state before any epoch has noted the new partitions; there is no lake."""
+    topic = topics.create("orders", 2)
+    app = APP.format(topic=topic, partitions=2, dedupe="").replace("app.lake(", "# app.lake(")
+    shop, orders = Shop(tmp_path, app, kafka.bootstrap_servers), Orders(kafka, topic)
+    orders.write(50, 0, 1)
+    shop.catch_up()
+    kafka.add_partitions(topic, 3)
+    orders.write(30, 2)
+    shop.define(app.replace('"count(*)", ns=', '"count(*)", most="max(n)", ns='))
+    shop.catch_up(code=5)
+    shop.give("run", FILE, "--until", "caught-up", "--rebuild")
+    shop.verified()
+    assert shop.rows("select sum(n)::bigint as n, max(most) as most from total") == [
+        {"n": orders.count, "most": orders.count - 1}
+    ]
+    kafka.add_partitions(topic, 5)
+    orders.write(10, 4)
+    shop.give("state", "seek", FILE, topic, "--from", "latest", "--yes")
+    read = orders.count - 10
+    orders.write(20, 3, 4, 0)
+    shop.catch_up()
+    shop.verified()
+    assert shop.rows(READ) == [{"n": read + 60}]
+    # Made again with more partitions, it is another generation.
+    kafka.delete_topics([topic])
+    kafka.create_topic(topic, 6)
+    orders.write(10, 5, 0)
+    shop.catch_up(code=5)
+    shop.give("state", "seek", FILE, topic, "--from", "earliest", "--yes")
+    shop.catch_up()
+    assert shop.rows(READ) == [{"n": read + 80}]
+    # For what looks for duplicates no seek mends that keys have moved.
+    shop.define(app.replace("orders.by", f"orders{DEDUPE}.by"))
+    shop.give("state", "reset", FILE, "--yes")
+    shop.catch_up()
+    shop.verified()
+    kafka.add_partitions(topic, 7)
+    refused = shop.give("state", "seek", FILE, topic, "--from", "latest", "--yes", code=5)
+    assert "has 7 partitions now, not 6" in refused
