@@ -48,6 +48,8 @@ class Delivery:
         self._changed = threading.Condition()
         self._flush = self._stop = False
         self._records = 0
+        # Set where the first delivery replaces what is there: it is made without rows, too.
+        self.replaces: pa.Table | None = None
         self.problem: HeadraceError | BaseException | None = None
         self.down_since: float | None = None
         self.refusal = "it is slow"
@@ -150,6 +152,8 @@ class Delivery:
     def _deliver(self, batch: list[Committed]) -> None:
         begun = time.monotonic()
         tables = [t for t in map(self.rows_of, batch) if t is not None and len(t)]
+        if not tables and self.replaces is not None:
+            tables = [self.replaces]
         last, sent, landed = batch[-1], 0, 0
         if tables:
             # Without rows there is nothing to land: after a crash the epoch gives none again.
@@ -167,6 +171,7 @@ class Delivery:
             sent, landed = len(rows), taken
             if landed < sent:
                 self.look_for_refused(mark.number - 1)
+            self.replaces = None
         with self._changed:
             for _ in batch:
                 self._records -= self._queue.popleft().records

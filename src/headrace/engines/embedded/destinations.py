@@ -12,7 +12,7 @@ from headrace.engines.embedded.engine import JobEngine
 from headrace.engines.embedded.outgoing import StreamRows
 from headrace.engines.embedded.recall import recall
 from headrace.engines.embedded.targets import destination_of
-from headrace.plan.operators import Output, View, has_dedupe
+from headrace.plan.operators import TABLE_ROLES, Output, View, has_dedupe
 from headrace.storage.contract import Destination, Mark
 from headrace.storage.systems import Systems
 from headrace.values.errors import StateRefused
@@ -41,8 +41,7 @@ def open_deliveries(
             delivery = _delivery(engine, output, destination, made, lake_interval_seconds, tell)
             mark = destination.open(engine.job.id, incarnation)
             opened.callback(delivery.stop)
-            delivered = _delivered(engine, output, mark, made)
-            _begin(engine, delivery, delivered, mark)
+            _begin(engine, output, delivery, made, mark)
             deliveries.append(delivery)
         opened.pop_all()
     return incarnation, deliveries
@@ -80,10 +79,15 @@ def _delivery(
     return Delivery(job, name, destination, made.table, tell, joined=made.newest)
 
 
-def _begin(engine: JobEngine, delivery: Delivery, delivered: int, mark: Mark | None) -> None:
+def _begin(
+    engine: JobEngine, output: Output, delivery: Delivery, made: StreamRows, mark: Mark | None
+) -> None:
     """Starts a delivery with every epoch that its destination lacks."""
+    delivered = _delivered(engine, output, mark, made)
     same = mark is not None and mark.generation == engine.ledger.generation
     marked = mark.epoch if mark is not None and same else 0
+    if mark is not None and not same and output.role in TABLE_ROLES:
+        delivery.replaces = made.no_changes()
     noted = engine.ledger.mark(delivery.name)
     if same and noted is not None:
         delivery.look_for_refused(Mark(engine.job.id, engine.ledger.generation, noted).number)

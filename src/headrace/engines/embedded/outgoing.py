@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from headrace.engines.embedded.coverage import Range
 from headrace.engines.embedded.engine import Committed
 from headrace.engines.embedded.sources import SourceEpoch, events_relation
+from headrace.engines.embedded.tables import empty_relation
 from headrace.engines.embedded.views.placing import Placing
 from headrace.engines.kernel.generations import topic_partitions
 from headrace.engines.kernel.place import SOURCE
@@ -98,6 +99,11 @@ class StreamRows:
         if rows is None:
             return None
         return self._beyond_mark(rows).select(["_op", *(c.name for c in self.input.columns)])
+
+    def no_changes(self) -> pa.Table:
+        """What `table` gives, without a row."""
+        nothing = empty_relation(self.input.columns)
+        return self.connection.sql(f"select 'u' as _op, * from {nothing}").to_arrow_table()
 
     def newest(self, tables: list[pa.Table]) -> pa.Table:
         """The rows of several epochs as one: of each key of the view what came last."""
