@@ -9,11 +9,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from headrace.cli.session import session
-from headrace.cli.tables import plural, text_table
+from headrace.cli.tables import down_lines, plural, text_table
 from headrace.ops.jobs.running import RunningApp
 from headrace.values.telemetry import (
-    DestinationDelivered,
-    DestinationDown,
     Event,
     JobProgress,
     JobStopped,
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
 
 _LOOK_SECONDS = 0.5
 _LOG_SECONDS = 10.0
+_HOW_TO_STOP = "Ctrl-C stops in order"
 _HEAD = ("view", "events/s", "applied", "late", "lag", "dead", "watermark")
 
 
@@ -38,7 +37,6 @@ class Watch:
         self._display: Live | None = None
         self._looked_at: float | None = None
         self._accepted: dict[tuple[str, str], int] = {}
-        self._down: dict[str, str] = {}
         self._grown: dict[str, int] = {}
         self._stopped: dict[str, JobStopped] = {}
 
@@ -65,11 +63,7 @@ class Watch:
 
     def tell(self, event: Event) -> None:
         """Takes the telemetry of the jobs."""
-        if isinstance(event, DestinationDown):
-            self._down[event.destination] = event.problem
-        elif isinstance(event, DestinationDelivered):
-            self._down.pop(event.destination, None)
-        elif isinstance(event, PartitionsAdded):
+        if isinstance(event, PartitionsAdded):
             self._grown[event.topic] = event.partitions
         elif isinstance(event, JobStopped):
             self._stopped[event.job] = event
@@ -89,13 +83,16 @@ class Watch:
             for job in found if seconds is not None else []:  # the first look is the beginning
                 log_event(_progress(job, rates))
             return
+        from rich.console import Group
         from rich.text import Text
 
-        lines = [_table(job, rates) for job in found]
-        lines += [f"topic {t} has {plural(n, 'partition')} now" for t, n in self._grown.items()]
-        lines += [f"{name} is down: {problem}" for name, problem in self._down.items()]
-        text = Text("\n".join([*lines, "Ctrl-C stops in order"]), no_wrap=True, overflow="ellipsis")
-        self._display.update(text, refresh=True)
+        tables = "\n".join(_table(job, rates) for job in found)
+        said = [f"topic {t} has {plural(n, 'partition')} now" for t, n in self._grown.items()]
+        said += [line for job in found for line in down_lines(job)]
+        # What is wrong is said in full, however narrow the terminal.
+        last = Text("\n".join([*said, _HOW_TO_STOP]))
+        shown = Group(Text(tables, no_wrap=True, overflow="ellipsis"), last)
+        self._display.update(shown, refresh=True)
 
     def summary(self, found: list[dict[str, Any]]) -> str:
         """What the run did, for a person, when it is over."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 from importlib.metadata import version as version_of
 from typing import Annotated
 
@@ -44,7 +45,13 @@ def _headrace(
 
 def main() -> None:
     """Runs the command line and ends the process with its exit code."""
-    sys.exit(call(sys.argv[1:]))
+    code = call(sys.argv[1:])
+    if any(t.daemon and t is not threading.current_thread() for t in threading.enumerate()):
+        # A delivery that was never answered: nothing of it is to be waited for, or cleaned up.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def call(arguments: list[str]) -> int:

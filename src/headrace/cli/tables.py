@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 
 def text_table(
@@ -27,6 +28,21 @@ def text_table(
 def plural(count: int, noun: str) -> str:
     """ "1 row", "2,000 rows"."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def down_lines(found: dict[str, Any]) -> list[str]:
+    """What does not answer, and why: a line for all that give the same reason."""
+    down: dict[str, list[str]] = {}
+    for source in found["sources"]:
+        if source["down"] is not None:
+            down.setdefault(source["down"], []).append(source["topic"])
+    for destination in found["destinations"]:
+        if destination["down"] is not None:
+            down.setdefault(destination["down"], []).append(destination["name"])
+    return [
+        f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} down: {words}"
+        for words, names in down.items()
+    ]
 
 
 def _one_line(cell: str) -> str:

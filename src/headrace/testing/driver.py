@@ -196,7 +196,7 @@ class Driver:
             pass
         for runner in self.runners.values():
             runner.settle()
-        if any(runner.engine.lag() for runner in self.runners.values()):
+        if any(runner.engine.unread() for runner in self.runners.values()):
             # A job has read what another one has just written.
             self._catch_up()
 

@@ -110,6 +110,31 @@ class DestinationDown(Event):
 
 
 @dataclass(frozen=True)
+class DestinationBack(Event):
+    """A destination takes its deliveries again, after so many seconds."""
+
+    destination: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class SourceDown(Event):
+    """What the job reads does not answer; the next try comes after `retry_seconds`."""
+
+    level = "error"
+
+    problem: str
+    retry_seconds: float
+
+
+@dataclass(frozen=True)
+class SourceBack(Event):
+    """What the job reads answers again, after so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
 class JobStopped(Event):
     """A job ended; `reason` is "caught up", "asked to" or the problem."""
 

@@ -8,7 +8,7 @@ from headrace.cli.asking import ask_jobs, settings_for
 from headrace.cli.loading import load_app
 from headrace.cli.options import AppName, DataDirectory, Debug, JobName, Json, Profile, examples
 from headrace.cli.session import session
-from headrace.cli.tables import text_table
+from headrace.cli.tables import down_lines, text_table
 
 EXAMPLES = examples("headrace status activity", "headrace status activity --json")
 
@@ -51,7 +51,7 @@ def status_text(found: dict[str, Any]) -> str:
     lines.append(
         text_table(("destination", "role", "rows landed", "epochs behind"), rows, right=(2, 3))
     )
-    return "\n".join(lines)
+    return "\n".join([*lines, *down_lines(found)])
 
 
 def _source(source: dict[str, Any]) -> tuple[str, ...]:

@@ -15,11 +15,21 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from headrace.engines.embedded.engine import Committed
+from headrace.engines.embedded.outage import Outage
 from headrace.storage.contract import Destination, Mark, Refusal
 from headrace.values.errors import HeadraceError
-from headrace.values.telemetry import DestinationDelivered, DestinationDown, Event
+from headrace.values.telemetry import (
+    DestinationBack,
+    DestinationDelivered,
+    DestinationDown,
+    Event,
+)
 
-_RETRY_SECONDS = (0.2, 1.0, 5.0, 15.0, 30.0)
+# A call that has not returned by then counts as no answer.
+_SILENCE_SECONDS = 15.0
+# How long a delivery in flight is waited for at the end, and one to a destination that is down.
+_STOP_SECONDS = 10.0
+_DOWN_SECONDS = 1.0
 
 
 @dataclass
@@ -51,7 +61,8 @@ class Delivery:
         # Set where the first delivery replaces what is there: it is made without rows, too.
         self.replaces: pa.Table | None = None
         self.problem: HeadraceError | BaseException | None = None
-        self.down_since: float | None = None
+        self.outage = Outage()
+        self._handed_at: float | None = None
         self.refusal = "it is slow"
         self.delivered_epoch = self.marked_epoch = 0
         self.rows = {"sent": 0, "landed": 0, "refused": 0}
@@ -69,18 +80,23 @@ class Delivery:
         self._thread.start()
 
     def put(self, committed: Committed) -> None:
-        """Queues an epoch; waits while too many records wait (the job slows down with it)."""
+        """Queues an epoch; ask `has_room` before."""
         with self._changed:
-            while (
-                self._records
-                and self._records + committed.records > self.pace.records_waiting_max
-                and self.problem is None
-                and not self._stop
-            ):
-                self._changed.wait(0.5)
             self._queue.append(committed)
             self._records += committed.records
             self._changed.notify_all()
+
+    def has_room(self, timeout_seconds: float) -> bool:
+        """Waits, at most so long, until not too many records wait: the job slows down with it."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: (
+                    self._records < self.pace.records_waiting_max
+                    or self.problem is not None
+                    or self._stop
+                ),
+                timeout_seconds,
+            )
 
     def flush(self, epoch: int, timeout_seconds: float | None = None) -> bool:
         """Waits until `epoch` is delivered; False on timeout or when that cannot be."""
@@ -97,13 +113,36 @@ class Delivery:
             return self.delivered_epoch >= epoch
 
     def stop(self) -> None:
-        """Ends the thread after the delivery in flight; the next start delivers what waits."""
+        """Ends the thread after the delivery in flight; the next start delivers what waits.
+
+        A destination that does not answer is left alone with its last delivery: whether it took
+        it, its mark says at the next start.
+        """
+        self.ask_to_stop()
+        if self._thread.is_alive():
+            self._thread.join(_STOP_SECONDS if self.outage.seconds is None else _DOWN_SECONDS)
+        if not self._thread.is_alive():
+            self.destination.close()
+
+    def ask_to_stop(self) -> None:
+        """Lets the thread end by itself; `stop` waits for it."""
         with self._changed:
             self._stop = True
             self._changed.notify_all()
-        if self._thread.is_alive():
-            self._thread.join()
-        self.destination.close()
+
+    @property
+    def down(self) -> str | None:
+        """Why the destination takes nothing at the moment; None if it does."""
+        return None if self.outage.seconds is None else self.refusal
+
+    def look_for_silence(self) -> None:
+        """Tells, once, that a delivery was handed over long ago and has not been answered."""
+        handed = self._handed_at
+        seconds = 0.0 if handed is None else time.monotonic() - handed
+        if seconds > _SILENCE_SECONDS and self.outage.seconds is None:
+            self.outage.began(seconds)
+            self.refusal = f"no answer for {seconds:.0f} s"
+            self.tell(DestinationDown(self.job, self.name, self.refusal, 0.0))
 
     def look_for_refused(self, after: int) -> None:
         """Takes up the rows that the destination refused with marks above `after`."""
@@ -169,8 +208,6 @@ class Delivery:
             if taken is None:
                 return
             sent, landed = len(rows), taken
-            if landed < sent:
-                self.look_for_refused(mark.number - 1)
             self.replaces = None
         with self._changed:
             for _ in batch:
@@ -187,20 +224,30 @@ class Delivery:
 
     def _until_taken(self, rows: pa.Table, mark: Mark) -> int | None:
         """Delivers, again and again while the destination is down; None if stopped."""
-        for attempt in range(1 << 30):
+        while True:
             try:
-                landed = self.destination.deliver(rows, mark)
+                landed = self._handed_over(rows, mark)
             except HeadraceError as error:
                 if not error.retry:
                     raise
-                wait = _RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)]
-                self.down_since = self.down_since or time.time()
                 self.refusal = error.what
+                wait = self.outage.failed()
                 self.tell(DestinationDown(self.job, self.name, error.what, wait))
                 with self._changed:
                     if self._stop or self._changed.wait_for(lambda: self._stop, wait):
                         return None
             else:
-                self.down_since = None
+                seconds = self.outage.ended()
+                if seconds is not None:
+                    self.tell(DestinationBack(self.job, self.name, seconds))
                 return landed
-        return None
+
+    def _handed_over(self, rows: pa.Table, mark: Mark) -> int:
+        self._handed_at = time.monotonic()
+        try:
+            landed = self.destination.deliver(rows, mark)
+            if landed < len(rows):
+                self.look_for_refused(mark.number - 1)
+        finally:
+            self._handed_at = None
+        return landed

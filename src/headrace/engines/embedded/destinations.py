@@ -93,6 +93,8 @@ def _begin(
         delivery.look_for_refused(Mark(engine.job.id, engine.ledger.generation, noted).number)
     delivery.start(delivered, marked, _rows(engine, delivery, delivered))
     for epoch in _epochs(engine, delivered + 1, engine.ledger.epoch):
+        while not delivery.has_room(1.0):
+            pass
         delivery.put(recall(engine, epoch))
 
 

@@ -133,8 +133,12 @@ class JobEngine:
             reader.close()
 
     def lag(self) -> int:
-        """Records that are there and not read."""
+        """Records that were there when topics were last asked, and are not read."""
         return sum(reader.lag() for reader in self.readers.values())
+
+    def unread(self) -> int:
+        """Records that are there now and not read. Raises Unreachable."""
+        return sum(reader.unread() for reader in self.readers.values())
 
     def epoch(
         self,
@@ -153,7 +157,7 @@ class JobEngine:
         """
         # With an idle timeout, time alone may move a watermark.
         timed = any(r.source.idle_timeout_us is not None for r in self.readers.values())
-        if not (timed or self.lag() or (show and self._unshown())):
+        if not (timed or self.unread() or (show and self._unshown())):
             return None
         now_us = max(now_us, self.ledger.time_us)
         connection = self.store.connection

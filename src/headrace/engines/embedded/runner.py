@@ -9,17 +9,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from queue import Empty, SimpleQueue
-from typing import Any, Literal, TypeVar
+from contextlib import suppress
+from typing import Literal, TypeVar
 
 import duckdb
 
+from headrace.engines.embedded.calls import Calls
 from headrace.engines.embedded.delivery import Delivery
 from headrace.engines.embedded.destinations import open_deliveries
 from headrace.engines.embedded.engine import Committed, JobEngine, reasons_of
 from headrace.engines.embedded.folding import fold
 from headrace.engines.embedded.growing import grow
+from headrace.engines.embedded.noting import note
+from headrace.engines.embedded.outage import Outage
 from headrace.engines.embedded.recall import ranges
 from headrace.plan.operators import TABLE_ROLES, Job, View
 from headrace.storage.lake.reading import version
@@ -28,7 +30,7 @@ from headrace.storage.state.store import StateStore
 from headrace.storage.systems import Systems
 from headrace.storage.topics.log import LocalTopic
 from headrace.values.clock import Clock, SystemClock
-from headrace.values.errors import DestinationDown, HeadraceError, TopicRefused
+from headrace.values.errors import DestinationDown, HeadraceError, TopicRefused, Unreachable
 from headrace.values.settings import Settings
 from headrace.values.telemetry import (
     EpochCommitted,
@@ -37,6 +39,8 @@ from headrace.values.telemetry import (
     JobStopped,
     PartitionsAdded,
     RecordsDeadLettered,
+    SourceBack,
+    SourceDown,
 )
 
 T = TypeVar("T")
@@ -70,8 +74,12 @@ class JobRunner:
         self.records = 0
         self.stale: tuple[View, ...] = ()
         self._rebuilding, self._seeking = rebuilding, seeking
-        self._calls: SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = SimpleQueue()
+        self._calls = Calls()
         self._looping: threading.Thread | None = None
+        self._stop = threading.Event()
+        self._outage = Outage()
+        # Why the topics are not read at the moment; None if they are.
+        self.silence: str | None = None
         self._kept_at = 0.0
         self._folded = 0
         self._idle_waits = 0
@@ -125,6 +133,8 @@ class JobRunner:
     def close(self) -> None:
         """Stops deliveries, notes their marks, closes the state. What waits is not lost."""
         for delivery in self.deliveries:
+            delivery.ask_to_stop()
+        for delivery in self.deliveries:
             delivery.stop()
         if self.deliveries:
             with self.store.transaction() as connection:
@@ -144,9 +154,10 @@ class JobRunner:
         """Epochs until `stop` is set, or until all that is there now is read and delivered.
 
         Raises DestinationDown when a destination did not take what was committed; that is
-        delivered at the next start.
+        delivered at the next start. A source that does not answer is asked again until it does,
+        or, to catch up, for half a minute: then Unreachable.
         """
-        stop = stop or threading.Event()
+        stop = self._stop = stop or threading.Event()
         begun = time.monotonic()
         self._looping = threading.current_thread()
         ends = None
@@ -154,16 +165,16 @@ class JobRunner:
             ends = {t: r.topic.end_offsets() for t, r in self.engine.readers.items()}
         try:
             while not stop.is_set():
-                self._serve_calls()
+                self._calls.serve()
                 if not self._step(ends) and ends is not None and self._reached(ends):
                     break
-            self.settle(stop if until is None else None)
+            self.settle(10.0 if stop.is_set() else None)
         except TopicRefused:
             self._deliver_what_is_here()
             raise
         finally:
             self._looping = None
-            self._serve_calls()
+            self._calls.serve()
         reason = "asked to" if stop.is_set() else "caught up"
         seconds = time.monotonic() - begun
         self.tell(JobStopped(self.job.id, reason, self.engine.ledger.epoch, self.records, seconds))
@@ -173,25 +184,33 @@ class JobRunner:
         for delivery in self.deliveries:
             delivery.flush(self.engine.ledger.epoch, _PARTING_SECONDS)
 
-    def settle(self, stop: threading.Event | None = None) -> None:
-        """Shows what sliding views hold back and waits until every destination has all of it."""
-        self.show()
-        patience = 10.0 if stop is not None else None
+    def settle(self, patience_seconds: float | None = None) -> None:
+        """Shows what sliding views hold back and waits until every destination has all of it.
+
+        Without `patience_seconds` for as long as it takes, unless one is down.
+        """
+        silent = self._shown()
         for delivery in self.deliveries:
             self._check(delivery)
-            while not delivery.flush(self.engine.ledger.epoch, patience or 1.0):
+            while not delivery.flush(self.engine.ledger.epoch, patience_seconds or 1.0):
                 self._check(delivery)
-                if (
-                    patience is not None
-                    or delivery.down_since is not None
-                    and self._given_up(delivery)
-                ):
+                if patience_seconds is not None or delivery.outage.given_up:
                     raise DestinationDown(
                         f"{delivery.name} did not take what was committed: {delivery.refusal}",
                         remedy="Mend that and run again; nothing is lost, what waits goes first.",
                     )
         with self.store.transaction() as connection:
             self.note(connection)
+        if silent is not None:
+            raise silent
+
+    def _shown(self) -> Unreachable | None:
+        """Shows what is held back; the reason where the source does not answer."""
+        try:
+            self.show()
+        except Unreachable as error:
+            return error
+        return None
 
     def show(self) -> None:
         """Commits what sliding views hold back, without reading on."""
@@ -212,30 +231,25 @@ class JobRunner:
         """Runs `work` between two epochs and returns what it returns; errors are raised here."""
         if self._looping is None or self._looping is threading.current_thread():
             return work()
-        future: Future[T] = Future()
-        self._calls.put((work, future))
-        return future.result()
-
-    def _serve_calls(self) -> None:
-        while True:
-            try:
-                work, future = self._calls.get_nowait()
-            except Empty:
-                return
-            try:
-                future.set_result(work())
-            except BaseException as error:
-                future.set_exception(error)
+        return self._calls.done(work)
 
     def _step(self, ends: dict[str, list[int]] | None) -> bool:
         """One epoch, or a short wait where there is nothing to read; whether one was committed."""
         for delivery in self.deliveries:
             self._check(delivery)
-        self._grow()
-        committed = self._commit(stop=ends)
         interval = self.settings.epoch_interval_ms / 1000
+        if not all(d.has_room(interval) for d in self.deliveries):
+            return False
+        begun = time.monotonic()
+        try:
+            self._grow()
+            committed = self._commit(stop=ends)
+        except Unreachable as error:
+            self._away(error, time.monotonic() - begun, patient=ends is None)
+            return False
+        self._answered()
         if committed is None:
-            if ends is None and not self._wait(interval):
+            if ends is None and not self._came(interval):
                 self._idle()
             return False
         self._idle_waits = 0
@@ -243,10 +257,30 @@ class JobRunner:
             time.sleep(max(0.0, interval - committed.seconds))
         return True
 
-    def _wait(self, seconds: float) -> bool:
+    def _away(self, error: Unreachable, seconds: float, *, patient: bool) -> None:
+        """The source has not answered in that time: waits a moment before it is asked again."""
+        wait = self._outage.failed(seconds)
+        if self._outage.given_up and not patient:
+            raise error
+        self.silence = error.what
+        self.tell(SourceDown(self.job.id, error.what, wait))
+        self._stop.wait(wait)
+
+    def _answered(self) -> None:
+        seconds = self._outage.ended()
+        if seconds is not None:
+            self.silence = None
+            for reader in self.engine.readers.values():
+                reader.was_away(seconds)
+            self.tell(SourceBack(self.job.id, seconds))
+
+    def _came(self, seconds: float) -> bool:
         """Whether a record came in that time."""
         readers = list(self.engine.readers.values())
-        return any(r.topic.wait(r.position.offsets, seconds / len(readers)) for r in readers)
+        # Whether a source is down is found out by the next epoch.
+        with suppress(Unreachable):
+            return any(r.topic.wait(r.position.offsets, seconds / len(readers)) for r in readers)
+        return False
 
     def _idle(self) -> None:
         """What is better done while there is nothing to read."""
@@ -311,45 +345,11 @@ class JobRunner:
     def _check(self, delivery: Delivery) -> None:
         if delivery.problem is not None:
             raise delivery.problem
-
-    def _given_up(self, delivery: Delivery) -> bool:
-        return delivery.down_since is not None and time.time() - delivery.down_since > 30.0
+        delivery.look_for_silence()
 
     def note(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Writes down what destinations have, and forgets what was kept for them."""
-        if not self.deliveries:
-            return
-        epochs, counters = {}, self.store.counters
-        for delivery in self.deliveries:
-            epochs[delivery.name], marked, landed = delivery.landed()
-            counters.set(("mark", delivery.name, "marked"), marked)
-            for counter, rows in landed.items():
-                # As totals, so that nothing is lost when this transaction fails.
-                counters.set(("destination", delivery.name, counter), rows)
-            if delivery.refused:
-                self._note_refused(connection, delivery)
-        # Only what is noted is forgotten: after a crash the rest is counted from here.
-        self.engine.ledger.landed(epochs)
-
-    def _note_refused(self, connection: duckdb.DuckDBPyConnection, delivery: Delivery) -> None:
-        """Keeps rows that a destination refused; those that are there already are let go."""
-        number = "generation * (1 << 40) + epoch"
-        (there,) = connection.execute(
-            f"select coalesce(max({number}), -1) from meta.refused_rows where destination = ?",
-            [delivery.name],
-        ).fetchall()[0]
-        now = f"make_timestamp({self.clock.now_us()})"
-        for refusal in delivery.refused_after(there):
-            connection.execute(
-                f"insert into meta.refused_rows values (?, ?, ?, ?, ?, {now})",
-                [
-                    delivery.name,
-                    refusal.row,
-                    refusal.reason,
-                    refusal.number >> 40,
-                    refusal.number & ((1 << 40) - 1),
-                ],
-            )
+        note(connection, self.store, self.engine.ledger, self.deliveries, self.clock.now_us())
 
     def _keep_house(self) -> None:
         """Moves on what retention may take, and lets it take."""
@@ -378,9 +378,9 @@ class JobRunner:
         least = self.engine.ledger.epoch if noted is None else noted
         for name, reader in self.engine.readers.items():
             offsets = [end for _, end, *_ in ranges(self.engine, name, least)]
-            if not offsets:
-                offsets = reader.topic.begin_offsets()
             try:
+                if not offsets:
+                    offsets = reader.topic.begin_offsets()
                 reader.topic.register_reader(self.job.id, offsets)
             except HeadraceError as error:
                 # Whoever reads a topic that is gone is told so, and in better words.

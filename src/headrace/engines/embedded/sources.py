@@ -78,6 +78,7 @@ class SourceReader:
         self.columns = tuple(f.name for f in source.schema.fields)
         # When each partition last gave a record, by the clock: 0 until the first look.
         self._read_us = [0] * len(self.position.offsets)
+        self._ends = list(self.position.offsets)
         self._decoding = decoding(threads)
         self._ahead: tuple[list[int], list[int] | None, Future[_Part]] | None = None
         self._pool = ThreadPoolExecutor(1, f"decode-{source.topic}")
@@ -96,7 +97,7 @@ class SourceReader:
                 remedy=go_on_with(self.topic.name),
             )
         begin = self.topic.begin_offsets()
-        end = self.topic.end_offsets()
+        end = self._ends = self.topic.end_offsets()
         if identity is None:
             self.position.offsets = begin
             return
@@ -127,8 +128,17 @@ class SourceReader:
         self._read_us += more
 
     def lag(self) -> int:
-        """Records that are there and not read."""
-        return sum(self.topic.end_offsets()) - sum(self.position.offsets)
+        """Records that were there when the topic was last asked, and are not read."""
+        return max(0, sum(self._ends) - sum(self.position.offsets))
+
+    def unread(self) -> int:
+        """Records that are there now and not read. Raises Unreachable."""
+        self._ends = self.topic.end_offsets()
+        return self.lag()
+
+    def was_away(self, seconds: float) -> None:
+        """The topic did not answer for so long: in that time nobody was idle."""
+        self._read_us = [us and us + int(seconds * 1_000_000) for us in self._read_us]
 
     def read(
         self,
@@ -144,7 +154,7 @@ class SourceReader:
         before = self.position
         if stop is not None:
             stop = [*stop, *before.offsets[len(stop) :]]
-        ends = self.topic.end_offsets()
+        ends = self._ends = self.topic.end_offsets()
         self._read_us = [us or now_us for us in self._read_us]
         exempt = tuple(
             p

@@ -48,7 +48,7 @@ def _status(runner: JobRunner) -> dict[str, Any]:
                 "role": o.role,
                 **dict.fromkeys(_DESTINATION, 0),
                 **counters.get(("destination", o.name), {}),
-                "epochs_behind": _behind(runner, o.name),
+                **_delivery(runner, o.name),
             }
             for o in runner.job.outputs
         ],
@@ -71,14 +71,16 @@ def _source(
         "watermark": instant_text(position.watermark_us) if known else None,
         "offsets": position.offsets,
         "greatest_times": greatest,
+        "down": runner.silence,
         "held_back_by": [p for p, us in position.greatest_us.items() if behind and us == least],
         **dict.fromkeys(_SOURCE, 0),
         **counters.get(("source", topic), {}),
     }
 
 
-def _behind(runner: JobRunner, output: str) -> int:
+def _delivery(runner: JobRunner, output: str) -> dict[str, Any]:
     for delivery in runner.deliveries:
         if delivery.name == output:
-            return int(runner.engine.ledger.epoch - delivery.delivered_epoch)
-    return 0
+            behind = runner.engine.ledger.epoch - delivery.delivered_epoch
+            return {"epochs_behind": int(behind), "down": delivery.down}
+    return {"epochs_behind": 0, "down": None}

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from headrace.storage.kafka.address import Address
 from headrace.storage.kafka.library import library
-from headrace.storage.kafka.problems import is_missing, is_passing, is_present, meaning, missing
+from headrace.storage.kafka.problems import (
+    WHAT_ANSWERS,
+    is_missing,
+    is_passing,
+    is_present,
+    meaning,
+    missing,
+)
 from headrace.values.errors import TopicRefused, Unreachable, UsageError
 
 if TYPE_CHECKING:
@@ -234,7 +241,8 @@ class Cluster:
         self._listen()
         last = f" ({self._last_words})" if self._last_words else ""
         return Unreachable(
-            f"{self._words(doing)} failed: no answer within {self.answer_seconds:g} s{last}"
+            f"{self._words(doing)} failed: no answer within {self.answer_seconds:g} s{last}",
+            remedy=WHAT_ANSWERS,
         )
 
     def words(self, error: KafkaError) -> str:

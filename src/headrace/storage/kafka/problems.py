@@ -43,6 +43,7 @@ _PASSING = (
     "UNKNOWN_LEADER_EPOCH",
     "OFFSET_NOT_AVAILABLE",
 )
+WHAT_ANSWERS = "See what answers, and what does not: headrace doctor APP"
 _CALL = ("_INVALID_ARG", "INVALID_CONFIG", "INVALID_REQUEST", "UNSUPPORTED_VERSION")
 _REPORTS = ("POLICY_VIOLATION", "INVALID_REPLICATION_FACTOR", "INVALID_PARTITIONS")
 
@@ -99,7 +100,7 @@ def meaning(error: KafkaError, doing: str, words: str) -> HeadraceError:
         return TopicRefused(what, remedy="Grant the user the right, or use another user.")
     if _among(error, _CALL + _REPORTS):
         return UsageError(what, remedy="Correct the properties kafka.… in the profile.")
-    return Unreachable(what)
+    return Unreachable(what, remedy=WHAT_ANSWERS)
 
 
 def missing(name: str, where: str) -> TopicRefused:

@@ -78,7 +78,7 @@ def translated(error: Any, address: Address, doing: str, *, opening: bool) -> He
     words = error.diag.message_primary or address.clean(str(error)) or type(error).__name__
     what = f"PostgreSQL at {address.shown} refused to {doing}: {words}"
     if not code:
-        return _without_code(words, address, doing, opening)
+        return _without_code(words.removeprefix("connection failed: "), address, opening)
     if code == _NO_RIGHT:
         kind = StateRefused if opening else Unreachable
         return kind(what, remedy="Grant the right; headrace doctor names the command.")
@@ -89,15 +89,16 @@ def translated(error: Any, address: Address, doing: str, *, opening: bool) -> He
         )
     if code == _READ_ONLY:
         return Unreachable(
-            f"{what}: it is a standby",
-            remedy="Name all hosts in the URL, and target_session_attrs=read-write.",
+            f"{what}: it is a standby, or set to be read only",
+            remedy="Name all hosts in the URL, and target_session_attrs=read-write; or see: "
+            "show default_transaction_read_only;",
         )
     if code[:2] in _MAY_PASS_CLASSES or code in _MAY_PASS:
         return Unreachable(what)
     return StateRefused(what)
 
 
-def _without_code(words: str, address: Address, doing: str, opening: bool) -> HeadraceError:
+def _without_code(words: str, address: Address, opening: bool) -> HeadraceError:
     refused = any(text in words for text in _LOGIN_REFUSED) or _names_what_is_missing(words)
     if refused:
         kind = StateRefused if opening else Unreachable
@@ -105,7 +106,10 @@ def _without_code(words: str, address: Address, doing: str, opening: bool) -> He
             f"PostgreSQL at {address.shown} refused the login: {words}",
             remedy="Check user, password and database in the URL.",
         )
-    return Unreachable(f"PostgreSQL at {address.shown} could not {doing}: {words}")
+    return Unreachable(
+        f"PostgreSQL at {address.shown} does not answer: {words}",
+        remedy="See what answers, and what does not: headrace doctor APP",
+    )
 
 
 def _names_what_is_missing(words: str) -> bool:

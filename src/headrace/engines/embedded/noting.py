@@ -1,0 +1,54 @@
+"""What destinations have, written into the state: marks, sums, rows that they refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import duckdb
+
+from headrace.engines.embedded.delivery import Delivery
+from headrace.engines.embedded.ledger import Ledger
+from headrace.storage.state.store import StateStore
+
+
+def note(
+    connection: duckdb.DuckDBPyConnection,
+    store: StateStore,
+    ledger: Ledger,
+    deliveries: Sequence[Delivery],
+    now_us: int,
+) -> None:
+    """Writes down what destinations have, and forgets what was kept for them."""
+    if not deliveries:
+        return
+    epochs, counters = {}, store.counters
+    for delivery in deliveries:
+        epochs[delivery.name], marked, landed = delivery.landed()
+        counters.set(("mark", delivery.name, "marked"), marked)
+        for counter, rows in landed.items():
+            # As totals, so that nothing is lost when this transaction fails.
+            counters.set(("destination", delivery.name, counter), rows)
+        if delivery.refused:
+            _note_refused(connection, delivery, now_us)
+    # Only what is noted is forgotten: after a crash the rest is counted from here.
+    ledger.landed(epochs)
+
+
+def _note_refused(connection: duckdb.DuckDBPyConnection, delivery: Delivery, now_us: int) -> None:
+    """Keeps rows that a destination refused; those that are there already are let go."""
+    number = "generation * (1 << 40) + epoch"
+    (there,) = connection.execute(
+        f"select coalesce(max({number}), -1) from meta.refused_rows where destination = ?",
+        [delivery.name],
+    ).fetchall()[0]
+    for refusal in delivery.refused_after(there):
+        connection.execute(
+            f"insert into meta.refused_rows values (?, ?, ?, ?, ?, make_timestamp({now_us}))",
+            [
+                delivery.name,
+                refusal.row,
+                refusal.reason,
+                refusal.number >> 40,
+                refusal.number & ((1 << 40) - 1),
+            ],
+        )
