@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
 
-import duckdb
 import pyarrow as pa
-from duckdb.sqltypes import DuckDBPyType
 
 from headrace.engines.embedded.recall import read_all
 from headrace.engines.embedded.runner import JobRunner
@@ -16,12 +12,11 @@ from headrace.engines.embedded.tables import empty_relation
 from headrace.engines.embedded.targets import load_rows, target_of
 from headrace.plan.operators import Output, View
 from headrace.proof.fixed import Fixed
+from headrace.proof.json_rows import columns_of, transformed
 from headrace.storage.lake.reading import relation_sql
-from headrace.values.schema import literal, quote
+from headrace.values.schema import quote
 
 _CHUNK_RECORDS = 1_000_000
-# The type, also inside structs and lists; a field's name is followed by its type.
-_TIMESTAMP = re.compile(r"\bTIMESTAMP(?=[,)\[]|$)")
 
 
 def served(runner: JobRunner, fix: Fixed, output: Output, view: View) -> str:
@@ -70,13 +65,10 @@ def load_topic(
 
     What cannot be read as JSON (others may write there) has null columns, and is `_foreign`.
     """
-    # A transform to TIMESTAMP would leave out a text's UTC offset.
-    spec = literal(json.dumps({c: _TIMESTAMP.sub("VARCHAR", t) for c, t in types.items()}))
-    read = {c: _with_times(f"j.{quote(c)}", duckdb.sqltype(t)) for c, t in types.items()}
-    columns = "".join(f"{sql} as {quote(c)}, " for c, sql in read.items())
+    columns = "".join(f"{sql} as {quote(c)}, " for c, sql in columns_of("j", types).items())
     sql = (
         f"select {columns}_key, _partition, _offset, _deleted, j is null and not _deleted as "
-        f"_foreign from (select try(json_transform(decode(value)::varchar, {spec})) as j, "
+        f"_foreign from (select try({transformed('decode(value)::varchar', types)}) as j, "
         'key as _key, value is null as _deleted, "partition" as _partition, "offset" as _offset '
         "from _read)"
     )
@@ -107,22 +99,3 @@ def _pieces(runner: JobRunner, fix: Fixed, output: Output) -> Iterator[pa.Table]
         if len(piece):
             yield piece
         at = upto
-
-
-def _with_times(sql: str, type_: DuckDBPyType, depth: int = 0) -> str:
-    """`sql`, read with its times as text, as a value of `type_`: RFC 3339, UTC without offset."""
-    if not _TIMESTAMP.search(str(type_)):
-        return sql
-    nested = type_.children if type_.id in ("list", "struct") else []
-    children = [(n, t) for n, t in nested if isinstance(t, DuckDBPyType)]
-    match type_.id:
-        case "list":
-            item = f"x{depth}"
-            made = _with_times(item, children[0][1], depth + 1)
-            return f"list_transform({sql}, lambda {item}: {made})"
-        case "struct":
-            fields = [
-                f"{quote(n)} := {_with_times(f'({sql}).{quote(n)}', t, depth)}" for n, t in children
-            ]
-            return f"case when {sql} is not null then struct_pack({', '.join(fields)}) end"
-    return f"cast(try_cast(upper({sql}) as timestamptz) as timestamp)"
