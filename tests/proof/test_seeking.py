@@ -388,6 +388,26 @@ def test_a_reset_with_a_topic_made_again_delivers_all_of_it(tmp_path: Path) -> N
     assert total(tmp_path, "totals") == 45 and lake_rows(tmp_path) == 135
 
 
+def test_a_reset_delivers_what_a_crash_kept_back(tmp_path: Path) -> None:
+    """The generation before had read it, and its lake's mark lies before it."""
+    send(tmp_path, range(100))
+    run(tmp_path)
+    send(tmp_path, range(100, 140))
+    code = "import sys; from pathlib import Path; from tests.proof.test_seeking import run; "
+    done = subprocess.run(
+        [sys.executable, "-c", code + "run(Path(sys.argv[1]))", str(tmp_path)],
+        cwd=ROOT,
+        env=os.environ | {VARIABLE: "lake.files.synced"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    _reset(tmp_path)
+    run(tmp_path)
+    assert holds(APP, tmp_path)
+    assert lake_rows(tmp_path) == total(tmp_path, "totals") == 126
+
+
 def test_resets_in_the_middle_deliver_nothing_twice(tmp_path: Path) -> None:
     """One partition is read further than an earlier generation had it, the other is not yet."""
     send(tmp_path, range(100))
