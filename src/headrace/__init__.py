@@ -7,6 +7,7 @@ from headrace.language import Event, Precision, Struct
 from headrace.values.errors import (
     Busy,
     DefinitionError,
+    DestinationBehind,
     DestinationDown,
     DifferenceFound,
     DiskRefused,
@@ -24,6 +25,7 @@ __all__ = [
     "App",
     "Busy",
     "DefinitionError",
+    "DestinationBehind",
     "DestinationDown",
     "DifferenceFound",
     "DiskRefused",

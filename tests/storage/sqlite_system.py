@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import duckdb
 import pyarrow as pa
 
-from headrace import StateRefused, Unreachable
+from headrace import DestinationBehind, StateRefused, Unreachable
 from headrace.storage.contract import Claim, Finding, Mark, Refusal, Target
 
 TABLES = (
@@ -69,11 +69,28 @@ class SqliteTable:
             number = -1 if present is None else present.number
             if mark.number <= number:
                 return count
+            if number < self._last:
+                raise DestinationBehind(f'Table "{self._target.name}" is an older one, restored')
             if number != self._last:
                 raise StateRefused(f'Table "{self._target.name}" was written by another process')
             if present is not None and mark.generation > present.generation:
                 connection.execute("delete from held where name = ?", [self._target.name])
             self._apply(connection, rows.to_pylist())
+            self._note(connection, mark)
+        self._last = mark.number
+        return count
+
+    def replace(self, rows: pa.RecordBatchReader, mark: Mark) -> int:
+        count = 0
+        with transaction(self._path) as connection:
+            present = self._mark(connection)
+            if present is not None and mark.number < present.number:
+                raise StateRefused(f'Table "{self._target.name}" has a later epoch already')
+            connection.execute("delete from held where name = ?", [self._target.name])
+            for batch in rows:
+                changes = [{"_op": "u"} | row for row in batch.to_pylist()]
+                self._apply(connection, changes)
+                count += len(changes)
             self._note(connection, mark)
         self._last = mark.number
         return count

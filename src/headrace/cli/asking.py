@@ -11,6 +11,7 @@ from headrace.app import App
 from headrace.cli.progress import progress_bars
 from headrace.cli.session import session
 from headrace.cli.tables import plural
+from headrace.cli.telling import tell
 from headrace.language.steps import SourceSpec
 from headrace.ops.jobs.ask import ask, jobs_of
 from headrace.ops.owner import Reply
@@ -38,10 +39,10 @@ def ask_jobs(
     with progress_bars() as bar:
         for job in jobs_of(app.plan, only):
 
-            def tell(content: Mapping[str, Any], job: Job = job) -> None:
+            def show(content: Mapping[str, Any], job: Job = job) -> None:
                 bar(f"{name} {job.id}: {content['what']}", content["done"], content["of"])
 
-            replies.append((job, ask(job, settings, name, request, tell)))
+            replies.append((job, ask(job, settings, name, request, show, tell)))
     return replies
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.cli.session import session
 from headrace.cli.tables import down_lines, plural, text_table
+from headrace.cli.telling import filling_text
 from headrace.ops.jobs.running import RunningApp
 from headrace.values.telemetry import (
     Event,
@@ -17,6 +18,7 @@ from headrace.values.telemetry import (
     JobStopped,
     JsonLines,
     PartitionsAdded,
+    TableFilling,
     log_event,
 )
 
@@ -69,6 +71,8 @@ class Watch:
             self._stopped[event.job] = event
         if not self._on_terminal:
             log_event(event)
+        elif isinstance(event, TableFilling) and self._display is not None:
+            self._display.console.print(filling_text(event), highlight=False)
 
     def look(self, running: RunningApp) -> None:
         """Looks at the jobs, when it is time to, and shows or logs what is there."""

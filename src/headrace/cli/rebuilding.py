@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from headrace.cli.progress import progress_bars
+from headrace.cli.telling import tell
 from headrace.ops.jobs.rebuilding import rebuild_job
 from headrace.plan.operators import Job
 from headrace.values.settings import Settings
@@ -15,10 +16,10 @@ def rebuilt(job: Job, settings: Settings, views: Sequence[str] = ()) -> dict[str
     """Builds what the definition changed, and `views`; the report of `rebuild_job`."""
     with progress_bars() as bar:
 
-        def tell(what: str, done: int, of: int) -> None:
+        def show(what: str, done: int, of: int) -> None:
             bar(f"rebuild {job.id}: {what}", done, of)
 
-        return rebuild_job(job, settings, views=views, progress=tell)
+        return rebuild_job(job, settings, views=views, progress=show, listener=tell)
 
 
 def rebuilt_text(report: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from headrace.engines.embedded.claims import fill_fact
 from headrace.engines.embedded.definitions import note_views
 from headrace.engines.embedded.engine import account, land
 from headrace.engines.embedded.runner import JobRunner
@@ -42,12 +43,11 @@ class _Course:
 def rebuild(runner: JobRunner, views: tuple[View, ...], progress: Progress | None = None) -> float:
     """Builds `views` again in one transaction; returns the seconds it took.
 
-    Raises StateRefused when neither a lake nor the log holds all events, or when another system
-    plays a table of one of `views`.
+    Tables of theirs that other systems play are filled when the runner goes on (`rebuilt`). Raises
+    StateRefused when neither a lake nor the log holds all events.
     """
     tell = progress or (lambda what, done, of: None)
     begun = time.monotonic()
-    _check_inside(runner, views)
     store, epoch = runner.store, runner.engine.ledger.epoch
     cursor = store.cursor()
     fix = Fixed(
@@ -71,25 +71,19 @@ def rebuild(runner: JobRunner, views: tuple[View, ...], progress: Progress | Non
             if mine:
                 _replay(runner, fix, source, mine, tell)
         note_views(store, runner.job, epoch)
+        _to_be_filled(runner, views)
     store.connection.execute(f"set threads = {threads}")
     cursor.close()
     return time.monotonic() - begun
 
 
-def _check_inside(runner: JobRunner, views: tuple[View, ...]) -> None:
-    """Refuses views whose tables another system plays: what it holds would stay as it was."""
+def _to_be_filled(runner: JobRunner, views: tuple[View, ...]) -> None:
+    """Notes which tables elsewhere are to be given the new rows, inside the transaction."""
     names = {v.name for v in views}
-    elsewhere = [
-        o.name
-        for o in runner.job.outputs
-        if o.input in names and o.role in TABLE_ROLES and o.name not in runner.engine.inside
-    ]
-    if elsewhere:
-        raise StateRefused(
-            f"table {', '.join(elsewhere)} is not in this job's state: what another system holds "
-            "cannot be built again in place",
-            remedy="Begin a new generation, which replaces it: headrace state reset APP",
-        )
+    for output in runner.job.outputs:
+        elsewhere = output.role in TABLE_ROLES and output.name not in runner.engine.inside
+        if elsewhere and output.input in names:
+            runner.store.set_fact(fill_fact(output.name), "rebuilt")
 
 
 def _forget(runner: JobRunner, view: View) -> None:

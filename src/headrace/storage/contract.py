@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -180,6 +180,25 @@ class Destination(Protocol):
 
     def close(self) -> None:
         """Frees what `open` took; never delivers anything."""
+
+
+@runtime_checkable
+class TableDestination(Destination, Protocol):
+    """A destination that keeps rows by key, so that all of them can be given anew.
+
+    `deliver` and `replace` raise DestinationBehind where the place has an older mark than it had:
+    it was restored or failed over.
+    """
+
+    def replace(self, rows: pa.RecordBatchReader, mark: Mark) -> int:
+        """Makes `rows` all that is there, with `mark`, in one step; how many landed.
+
+        `rows` have the target's columns and one row per key; they may be more than memory holds.
+        The mark may be the one that is there: then the rows are replaced all the same. Refusals
+        from before are forgotten. Readers see the rows before or behind it. After an error that
+        may be retried it is called again with a new reader. Raises as `deliver`, and StateRefused
+        for a mark below the one that is there.
+        """
 
 
 @dataclass(frozen=True)

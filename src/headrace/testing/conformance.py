@@ -167,11 +167,11 @@ class DestinationConformance(ABC):
             with self.opened(2) as (new, found):
                 _same_mark(found, mark(1))
                 for _ in range(2):
-                    _refused(lambda: old.deliver(self.step(3), mark(2)))
+                    refused(lambda: old.deliver(self.step(3), mark(2)))
                 assert new.deliver(self.step(2), mark(2)) == 5
-                _refused(lambda: old.deliver(self.step(3), mark(3)))
+                refused(lambda: old.deliver(self.step(3), mark(3)))
                 with self._made() as newcomer:
-                    _refused(lambda: newcomer.open(JOB, 1))
+                    refused(lambda: newcomer.open(JOB, 1))
                 new.deliver(self.step(4), mark(4))
         self.expect(1, 2, 4)
 
@@ -195,7 +195,7 @@ class DestinationConformance(ABC):
             with suppress(StateRefused):
                 other.open(JOB, 1)
                 one.deliver(self.step(1), mark(1))
-                _refused(lambda: other.deliver(self.step(3), mark(2)))
+                refused(lambda: other.deliver(self.step(3), mark(2)))
             assert one.deliver(self.step(1), mark(1)) == 5
             assert one.deliver(self.step(2), mark(2)) == 5
         self.expect(1, 2)
@@ -228,13 +228,13 @@ class DestinationConformance(ABC):
     def test_another_job_is_kept_apart(self) -> None:
         with self.opened(1) as (handle, _):
             handle.deliver(self.step(1), mark(1))
-            _refused(lambda: handle.deliver(self.step(3), mark(2, job=OTHER)))
+            refused(lambda: handle.deliver(self.step(3), mark(2, job=OTHER)))
             if self.shared:
                 with self.opened(1, OTHER) as (_, found):
                     assert found is None, "each job has a mark of its own"
             else:
                 with self._made(OTHER) as theirs:
-                    _refused(lambda: theirs.open(OTHER, 9))
+                    refused(lambda: theirs.open(OTHER, 9))
             handle.deliver(self.step(2), mark(2))
         self.expect(1, 2)
 
@@ -363,7 +363,8 @@ def _listed(found: Mark) -> dict[str, list[int]]:
     return {topic: list(ends) for topic, ends in found.offsets.items()}
 
 
-def _refused(call: Callable[[], object]) -> None:
+def refused(call: Callable[[], object]) -> None:
+    """Asserts that `call` raises StateRefused, in words."""
     with pytest.raises(StateRefused) as told:
         call()
     assert len(str(told.value).split()) > 3, f"in words: {told.value}"

@@ -67,6 +67,11 @@ class Upserted:
             if op == "u" and not (there and self._rank(there) > self._rank(row)):
                 self._rows[self._values(self._key, row)] = row
 
+    def replace(self, rows: pa.Table, mark: Mark) -> None:
+        """Forgets everything and takes `rows`, one for each key, whatever their order is."""
+        self.number = mark.number
+        self._rows = {self._values(self._key, row): row for row in rows.to_pylist()}
+
     def rows(self) -> list[Row]:
         """What is left."""
         return list(self._rows.values())

@@ -7,6 +7,7 @@ begins at a place where nothing is: let a fixture of the subclass make it.
 from __future__ import annotations
 
 import random
+import threading
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,8 +16,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from headrace.storage.contract import Destination, System, Target
-from headrace.testing.conformance import JOB, DestinationConformance, mark
+from headrace.storage.contract import Destination, Mark, System, TableDestination, Target
+from headrace.testing.conformance import JOB, DestinationConformance, mark, refused
 from headrace.testing.model import Model, Row, Upserted, same
 
 _START = datetime(2026, 1, 1)
@@ -51,7 +52,7 @@ class TableConformance(DestinationConformance):
     def rows(self, numbers: Sequence[int]) -> pa.Table:
         return changes([("u", f"k{n}", n, n) for n in numbers])
 
-    def model(self) -> Model:
+    def model(self) -> Upserted:
         return Upserted(self.aim.key, self.aim.order)
 
     def changes(self, dice: random.Random, number: int) -> pa.Table:
@@ -87,6 +88,90 @@ class TableConformance(DestinationConformance):
             handle.deliver(self.step(3), mark(2, generation=2))
         self.expect(2, 3)
 
+    def test_a_replacement_is_all_that_is_there(self) -> None:
+        wanted = self._replaced([("a", 1, 5), (None, 2, 6), ("z", 3, None)], mark(3))
+        with self.opened(3) as (handle, found):
+            assert found is not None and found.number == mark(3).number
+            more = changes([("u", "a", 1, 9), ("d", "z", 3, None)])
+            assert handle.deliver(more, mark(4)) == 2, "it goes on from there"
+            wanted.take(more, mark(4))
+        same(self.held(), wanted)
+
+    def test_a_smaller_key_is_replaced_by_lower_rows_too(self) -> None:
+        self.aim = self.SMALLER
+        self._replaced([("a", 0, 1), ("k7", 1, 2)], mark(3))
+
+    def test_a_replacement_with_the_mark_that_is_there_replaces(self) -> None:
+        self._replaced([("a", 1, 5)], mark(2))
+
+    def test_a_replacement_by_nothing_leaves_nothing(self) -> None:
+        self._replaced([], mark(3))
+
+    def test_a_replacement_by_a_lower_mark_is_refused(self) -> None:
+        with self.opened(1) as (handle, _):
+            handle.deliver(self.step(1), mark(2))
+            refused(lambda: _table(handle).replace(_reader([("a", 1, 5)]), mark(1)))
+            handle.deliver(self.step(2), mark(3))
+        self.expect(1, 2)
+
+    def test_a_replacement_by_an_older_start_is_refused(self) -> None:
+        with self.opened(1) as (old, _):
+            old.deliver(self.step(1), mark(1))
+            with self.opened(2):
+                refused(lambda: _table(old).replace(_reader([("a", 1, 5)]), mark(2)))
+        self.expect(1)
+
+    def test_readers_see_a_table_before_or_behind_its_replacement(self) -> None:
+        rows = [(f"k{n}", n, -n) for n in range(2000)]
+        with self.opened(1) as (handle, _):
+            handle.deliver(changes([("u", *row) for row in rows]), mark(1))
+            snapshot = self.system().snapshot([self.target()])
+            seen, ready, done = set[int](), threading.Event(), threading.Event()
+
+            def look() -> None:
+                while not done.is_set():
+                    seen.add(len(self.held()))
+                    ready.set()
+
+            reader = threading.Thread(target=look)
+            reader.start()
+            ready.wait()
+            _table(handle).replace(_reader(rows[:700]), mark(2))
+            done.set()
+            reader.join()
+            try:
+                assert snapshot.rows(self.target()).read_all().num_rows == 2000
+            finally:
+                snapshot.close()
+        assert seen <= {2000, 700}
+        assert len(self.held()) == 700
+
+    def test_rows_that_a_replacement_lacks_are_kept(self) -> None:
+        with self.opened(1) as (handle, _):
+            bad = self._offered(self.refused_row(), "refused_row").drop_columns(["_op"])
+            handle.deliver(pa.concat_tables([self.refused_row(), self.step(1)]), mark(1))
+            rows = _rows([("a", 1, 5), ("b", 1, 6)])
+            both = pa.concat_tables([rows.slice(0, 1), bad, rows.slice(1)])
+            assert _table(handle).replace(both.to_reader(), mark(2)) == 2
+            assert [r.number for r in handle.refusals(-1)] == [mark(2).number]
+            assert handle.refusals(-1)[0].reason
+        wanted = self.model()
+        wanted.replace(rows, mark(2))
+        same(self.held(), wanted)
+
+    def _replaced(self, listed: Sequence[tuple[Any, ...]], at: Mark) -> Upserted:
+        """Replaces what two deliveries left, and is looked at."""
+        wanted = self.model()
+        with self.opened(1) as (handle, _):
+            handle.deliver(self.step(1), mark(1))
+            handle.deliver(changes([("u", "a", 1, 1), ("u", None, 5, 2)]), mark(2))
+        with self.opened(2) as (handle, _):
+            for _ in range(2):
+                assert _table(handle).replace(_reader(listed), at) == len(listed)
+                wanted.replace(_rows(listed), at)
+                same(self.held(), wanted)
+        return wanted
+
     def _take(self, every: Sequence[list[tuple[Any, ...]]], incarnation: int = 1) -> None:
         with self.opened(incarnation) as (handle, _):
             for number, listed in enumerate(every):
@@ -97,6 +182,22 @@ class TableConformance(DestinationConformance):
         wanted = self.model()
         wanted.take(changes([("u", *values) for values in listed]), mark(1))
         return wanted
+
+
+def _table(handle: Destination) -> TableDestination:
+    assert isinstance(handle, TableDestination), "a table can be replaced"
+    return handle
+
+
+def _rows(listed: Sequence[tuple[Any, ...]]) -> pa.Table:
+    """Rows of (k, minutes, v), as a replacement has them."""
+    return changes([("u", *row) for row in listed]).drop_columns(["_op"])
+
+
+def _reader(listed: Sequence[tuple[Any, ...]]) -> pa.RecordBatchReader:
+    """The same in several batches."""
+    rows = _rows(listed)
+    return pa.RecordBatchReader.from_batches(rows.schema, rows.to_batches(max_chunksize=300))
 
 
 def changes(listed: Sequence[tuple[Any, ...]]) -> pa.Table:

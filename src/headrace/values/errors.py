@@ -7,7 +7,8 @@
     ├── Unreachable            exit 4   a system cannot be reached; a retry may help
     │   └── DestinationDown    exit 4   a destination did not take its deliveries
     ├── StateRefused           exit 5   state, topic or mark is not what the job left
-    │   └── TopicRefused       exit 5   a topic is missing, made again or damaged
+    │   ├── TopicRefused       exit 5   a topic is missing, made again or damaged
+    │   └── DestinationBehind  exit 5   a destination lost what it had taken
     ├── Busy                   exit 5   another process owns the job; a retry helps
     ├── DiskRefused            exit 5   no space or no permission; goes on when mended
     └── DifferenceFound        exit 1   verify found that a promise does not hold
@@ -107,11 +108,17 @@ class StateRefused(HeadraceError):
     """State, topic or mark is not what this job left behind; nothing was changed."""
 
     exit_code = 5
-    fault = "user"
+    fault: ClassVar[Fault] = "user"
 
 
 class TopicRefused(StateRefused):
     """A topic is missing, was made again, or its files are damaged."""
+
+
+class DestinationBehind(StateRefused):
+    """A destination lost deliveries that it had taken; opened again, it is given them again."""
+
+    fault = "system"
 
 
 class Busy(HeadraceError):

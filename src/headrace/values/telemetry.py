@@ -135,6 +135,33 @@ class SourceBack(Event):
 
 
 @dataclass(frozen=True)
+class TableFilling(Event):
+    """A table elsewhere is given all its rows anew, as of `epoch`.
+
+    `had_epoch` is what it had of this generation; `reason` "lost" (it was restored, failed over or
+    dropped) or "rebuilt" (its view was); `origin` says where the events come from.
+    """
+
+    level = "warning"
+
+    destination: str
+    had_epoch: int | None
+    epoch: int
+    reason: str
+    origin: str
+
+
+@dataclass(frozen=True)
+class TableFilled(Event):
+    """A table elsewhere has all its rows as of `epoch`."""
+
+    destination: str
+    epoch: int
+    rows: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class JobStopped(Event):
     """A job ended; `reason` is "caught up", "asked to" or the problem."""
 

@@ -48,6 +48,31 @@ def test_a_replacement_killed_in_the_middle_leaves_the_table_before(database: Da
     assert [row for row in served(database.dsn, OF) if row[0] >= 0] == expected(EPOCHS)
 
 
+@pytest.mark.parametrize(
+    "point",
+    ["postgres.staged", "postgres.cleared", "postgres.replaced", "postgres.marked"],
+)
+def test_rows_replaced_by_who_is_killed_are_those_before(database: Database, point: str) -> None:
+    assert run(database.dsn, 1, EPOCHS + 2)[0] == 0
+    with database.connect() as connection:
+        connection.execute("delete from totals where k < 0")
+        connection.execute("update totals set v = -v where k % 3 = 0")
+        connection.execute(CHECK)
+        connection.execute("update headrace_marks set epoch = 2")
+    before = served(database.dsn, OF)
+    assert run(database.dsn, 2, EPOCHS, point, 1, "replace")[0] == -9
+    assert served(database.dsn, OF) == before
+    code, lines = run(database.dsn, 3, EPOCHS, "", 1, "replace")
+    assert (code, lines[0]) == (0, "mark 2")
+    assert lines[1] == f"landed {len(expected(EPOCHS))}"
+    assert served(database.dsn, OF) == expected(EPOCHS)
+    assert run(database.dsn, 4, EPOCHS, "postgres.committed", 1, "replace")[0] == -9
+    assert served(database.dsn, OF) == expected(EPOCHS)
+    with database.connect() as connection:
+        (refused,) = connection.execute("select key from headrace_refused_rows").fetchall()
+    assert refused == ('{"k":-1}',)
+
+
 def assert_balanced(database: Database) -> None:
     with database.connect() as connection:
         sums = connection.execute("select sent_rows, landed_rows from headrace_marks").fetchone()

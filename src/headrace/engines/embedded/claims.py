@@ -7,9 +7,11 @@ Decided before anything is opened, so that a start which the state does not enti
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
 
 from headrace.engines.embedded.engine import JobEngine
-from headrace.plan.operators import Output
+from headrace.plan.operators import TABLE_ROLES, Output, View, has_dedupe
 from headrace.storage.contract import Claim, Mark
 from headrace.values.errors import StateRefused
 
@@ -64,3 +66,60 @@ def refuse_unexplained(engine: JobEngine, output: Output, mark: Mark) -> None:
         "it delivered, or the job runs elsewhere",
         remedy=_LOST,
     )
+
+
+@dataclass(frozen=True)
+class Lack:
+    """What an output lacks is not kept any more: it had `had`, and was given more up to `given`."""
+
+    had: Mark | None
+    given: int
+    reason: Literal["lost", "rebuilt"]
+
+    def refused(self, output: Output) -> StateRefused:
+        """The error where it cannot be given its rows anew."""
+        what = f"{output.role} {output.name} has lost what it was given up to epoch {self.given}"
+        if self.had is not None:
+            what += f", from epoch {self.had.generation}.{self.had.epoch} on"
+        if self.reason == "rebuilt":
+            what = f"{output.role} {output.name} has the rows of a view that was built again"
+        return StateRefused(
+            f"{what}; that is no longer kept, and cannot be computed again",
+            remedy="Restore it, or begin a new generation: headrace state reset APP",
+        )
+
+
+def lack_of(engine: JobEngine, output: Output, mark: Mark | None) -> Lack | None:
+    """Whether what stands behind `mark` cannot be made from the epochs that are kept."""
+    store, ledger, name = engine.store, engine.ledger, output.name
+    if first_epoch(engine) > ledger.epoch:
+        return None
+    noted, counters = ledger.mark(name), store.counters
+    begun = store.fact(fill_fact(name))
+    if begun is not None:
+        return Lack(mark, ledger.epoch, "rebuilt" if begun == "rebuilt" else "lost")
+    if mark is None:
+        # A mark comes with the first rows: without any there is none to lose. A table that was
+        # in the state itself has rows and nothing noted.
+        given = counters.value(("destination", name, "landed"))
+        known = noted is not None or output.role in TABLE_ROLES
+        return Lack(None, noted or ledger.epoch, "lost") if given and known else None
+    reader = engine.job.input_of(output)
+    if not isinstance(reader, View) and not has_dedupe(reader):
+        return None
+    marked = counters.value(("mark", name, "marked")) or 0
+    has = mark.epoch if mark.generation == ledger.generation else 0
+    return Lack(mark, marked, "lost") if noted is not None and has < marked else None
+
+
+def fill_fact(output: str) -> str:
+    """The name under which the state keeps why `output` is to be given all its rows anew."""
+    return f"fill {output}"
+
+
+def first_epoch(engine: JobEngine) -> int:
+    """The first epoch of the state's generation; the next one where there is none."""
+    row = engine.store.rows(
+        "select min(first_epoch) from meta.epochs where generation = ?", [engine.ledger.generation]
+    )
+    return int(row[0][0]) if row and row[0][0] is not None else engine.ledger.epoch + 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -17,7 +17,7 @@ import pyarrow as pa
 from headrace.engines.embedded.engine import Committed
 from headrace.engines.embedded.outage import Outage
 from headrace.storage.contract import Destination, Mark, Refusal
-from headrace.values.errors import HeadraceError
+from headrace.values.errors import DestinationBehind, HeadraceError
 from headrace.values.telemetry import (
     DestinationBack,
     DestinationDelivered,
@@ -251,3 +251,20 @@ class Delivery:
         finally:
             self._handed_at = None
         return landed
+
+
+def lost_something(deliveries: Sequence[Delivery]) -> bool:
+    """Whether a destination has lost what it had taken; raises what else ended a delivery."""
+    problems = [d.problem for d in deliveries if d.problem is not None]
+    for problem in problems:
+        if not isinstance(problem, DestinationBehind):
+            raise problem
+    return bool(problems)
+
+
+def stop_all(deliveries: Sequence[Delivery]) -> None:
+    """Stops deliveries; what is in flight in several ends side by side."""
+    for delivery in deliveries:
+        delivery.ask_to_stop()
+    for delivery in deliveries:
+        delivery.stop()

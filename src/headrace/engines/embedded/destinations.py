@@ -4,19 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 
-from headrace.engines.embedded.claims import next_incarnation, refuse_unexplained
+from headrace.engines.embedded.claims import (
+    Lack,
+    first_epoch,
+    lack_of,
+    next_incarnation,
+    refuse_unexplained,
+)
 from headrace.engines.embedded.coverage import Range, delivered, note_delivered
 from headrace.engines.embedded.delivery import Delivery, Pace
 from headrace.engines.embedded.engine import JobEngine
+from headrace.engines.embedded.filling import Unfilled
 from headrace.engines.embedded.outgoing import StreamRows
 from headrace.engines.embedded.recall import recall
 from headrace.engines.embedded.targets import destination_of
-from headrace.plan.operators import TABLE_ROLES, Output, View, has_dedupe
-from headrace.storage.contract import Destination, Mark
+from headrace.plan.operators import TABLE_ROLES, Output
+from headrace.storage.contract import Destination, Mark, TableDestination
 from headrace.storage.systems import Systems
-from headrace.values.errors import StateRefused
 from headrace.values.telemetry import Event
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A start's incarnation, the deliveries that are started, and what must be filled first."""
+
+    incarnation: int
+    deliveries: list[Delivery]
+    unfilled: list[Unfilled]
 
 
 def open_deliveries(
@@ -24,12 +40,12 @@ def open_deliveries(
     systems: Systems,
     lake_interval_seconds: float,
     tell: Callable[[Event], None],
-) -> tuple[int, list[Delivery]]:
-    """This start's incarnation, and a started delivery for every output that is not in the state.
+) -> Opened:
+    """Opens every output that is not in the state itself, and starts to deliver what it lacks.
 
     All are looked at before any is opened. Where one cannot be, those that were are stopped.
     """
-    deliveries = []
+    deliveries, unfilled = [], []
     with ExitStack() as opened:
         outputs = [o for o in engine.job.outputs if o.name not in engine.inside]
         destinations = {o.name: destination_of(engine, systems, o) for o in outputs}
@@ -41,10 +57,23 @@ def open_deliveries(
             delivery = _delivery(engine, output, destination, made, lake_interval_seconds, tell)
             mark = destination.open(engine.job.id, incarnation)
             opened.callback(delivery.stop)
+            if mark is not None:
+                refuse_unexplained(engine, output, mark)
+            lack = lack_of(engine, output, mark)
+            if lack is not None:
+                unfilled.append(_unfilled(output, delivery, lack))
+                continue
             _begin(engine, output, delivery, made, mark)
             deliveries.append(delivery)
         opened.pop_all()
-    return incarnation, deliveries
+    return Opened(incarnation, deliveries, unfilled)
+
+
+def _unfilled(output: Output, delivery: Delivery, lack: Lack) -> Unfilled:
+    """What is filled anew; StateRefused where that cannot be done."""
+    if output.role in TABLE_ROLES and isinstance(delivery.destination, TableDestination):
+        return Unfilled(output, delivery, lack)
+    raise lack.refused(output)
 
 
 def _incarnation(engine: JobEngine, destinations: Mapping[str, Destination]) -> int:
@@ -107,7 +136,7 @@ def _epochs(engine: JobEngine, first: int, last: int) -> list[int]:
 def _rows(engine: JobEngine, delivery: Delivery, delivered: int) -> dict[str, int]:
     """All rows sent and landed; those of a crash's last moment are in no transaction yet."""
     noted = engine.ledger.mark(delivery.name)
-    first = _first_epoch(engine) if noted is None else noted + 1
+    first = first_epoch(engine) if noted is None else noted + 1
     epochs = _epochs(engine, first, delivered)
     tables = [delivery.rows_of(recall(engine, epoch)) for epoch in epochs]
     unnoted = {"sent": sum(len(table) for table in tables if table is not None)}
@@ -121,25 +150,17 @@ def _rows(engine: JobEngine, delivery: Delivery, delivered: int) -> dict[str, in
 
 
 def _delivered(engine: JobEngine, output: Output, mark: Mark | None, made: StreamRows) -> int:
-    """The last epoch of this generation that the destination has; refuses what is not explained."""
-    ledger, store = engine.ledger, engine.store
+    """The last epoch of this generation that the destination has."""
+    ledger, noted = engine.ledger, engine.ledger.mark(output.name)
     if mark is None:
-        noted = ledger.mark(output.name)
-        # A mark comes with the first rows: without any there is none to lose.
-        if noted is not None and store.counters.value(("destination", output.name, "landed")):
-            raise StateRefused(
-                f"{output.role} {output.name} has lost what it was given up to epoch {noted}",
-                remedy="Restore it, or begin a new generation: headrace state reset APP",
-            )
-        return _first_epoch(engine) - 1 if noted is None else noted
-    refuse_unexplained(engine, output, mark)
+        return first_epoch(engine) - 1 if noted is None else noted
     topic = engine.job.input_of(output).topic
     if mark.generation < ledger.generation:
         made.after = mark
         identity = engine.readers[topic].topic.identity
-        note_delivered(store, output.name, topic, mark, identity)
-    made.held = delivered(store, output.name, topic)
-    return max(_after_mark(engine, output, mark, made), _first_epoch(engine) - 1)
+        note_delivered(engine.store, output.name, topic, mark, identity)
+    made.held = delivered(engine.store, output.name, topic)
+    return max(_after_mark(engine, output, mark, made), first_epoch(engine) - 1)
 
 
 def _after_mark(engine: JobEngine, output: Output, mark: Mark, made: StreamRows) -> int:
@@ -149,24 +170,10 @@ def _after_mark(engine: JobEngine, output: Output, mark: Mark, made: StreamRows)
     if noted is None or mark.epoch >= marked:
         # Epochs that gave no rows left no mark.
         return max(mark.epoch, noted or 0)
-    reader = engine.job.input_of(output)
-    if isinstance(reader, View) or has_dedupe(reader):
-        raise StateRefused(
-            f"{output.role} {output.name} has what it was given up to epoch {mark.epoch}; it was "
-            f"given more up to epoch {marked}, which is no longer kept",
-            remedy="Restore it, or begin a new generation: headrace state reset APP",
-        )
+    topic = engine.job.input_of(output).topic
     # What it has may end inside of epochs that were joined since.
     if mark.generation == engine.ledger.generation:
-        identity = engine.ledger.identities(reader.topic, mark.epoch)[-1]
-        ends = mark.offsets[reader.topic]
+        identity = engine.ledger.identities(topic, mark.epoch)[-1]
+        ends = mark.offsets[topic]
         made.held += tuple(Range(identity, p, 0, end) for p, end in enumerate(ends))
     return mark.epoch
-
-
-def _first_epoch(engine: JobEngine) -> int:
-    """The first epoch of the state's generation."""
-    row = engine.store.rows(
-        "select min(first_epoch) from meta.epochs where generation = ?", [engine.ledger.generation]
-    )
-    return int(row[0][0]) if row and row[0][0] is not None else engine.ledger.epoch + 1

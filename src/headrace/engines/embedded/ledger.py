@@ -135,17 +135,21 @@ class Ledger:
 
     def landed(self, epochs: dict[str, int]) -> None:
         """Notes the last epoch that each destination has, and forgets what was kept for it."""
-        connection, counters = self.store.connection, self.store.counters
         for output, epoch in epochs.items():
-            counters.set(("mark", output, "generation"), self.generation)
-            counters.set(("mark", output, "epoch"), epoch)
-            if _forget(self._outbox, output, epoch):
-                connection.execute(
-                    "delete from meta.outbox where output = ? and epoch <= ?", [output, epoch]
-                )
+            self.taken(output, epoch)
         least = min(epochs.values())
         if _forget(self._verdicts, "", least):
-            connection.execute("delete from meta.verdicts where epoch <= ?", [least])
+            self.store.connection.execute("delete from meta.verdicts where epoch <= ?", [least])
+
+    def taken(self, output: str, epoch: int) -> None:
+        """Notes that `output` has everything up to `epoch`, and forgets its part of the outbox."""
+        counters = self.store.counters
+        counters.set(("mark", output, "generation"), self.generation)
+        counters.set(("mark", output, "epoch"), epoch)
+        if _forget(self._outbox, output, epoch):
+            self.store.connection.execute(
+                "delete from meta.outbox where output = ? and epoch <= ?", [output, epoch]
+            )
 
     def noted(self) -> int | None:
         """The least epoch that is noted of any destination; None while none is."""

@@ -1,4 +1,4 @@
-"""What destinations have, written into the state: marks, sums, rows that they refused."""
+"""What destinations have, in the state (marks, sums, refused rows) and said to the topics."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from collections.abc import Sequence
 import duckdb
 
 from headrace.engines.embedded.delivery import Delivery
+from headrace.engines.embedded.engine import JobEngine
 from headrace.engines.embedded.ledger import Ledger
+from headrace.engines.embedded.recall import ranges
 from headrace.storage.state.store import StateStore
+from headrace.values.errors import HeadraceError, TopicRefused
 
 
 def note(
@@ -29,14 +32,14 @@ def note(
             # As totals, so that nothing is lost when this transaction fails.
             counters.set(("destination", delivery.name, counter), rows)
         if delivery.refused:
-            _note_refused(connection, delivery, now_us)
+            note_refused(connection, delivery, now_us)
     # Only what is noted is forgotten: after a crash the rest is counted from here.
     ledger.landed(epochs)
 
 
-def _note_refused(connection: duckdb.DuckDBPyConnection, delivery: Delivery, now_us: int) -> None:
+def note_refused(connection: duckdb.DuckDBPyConnection, delivery: Delivery, now_us: int) -> None:
     """Keeps rows that a destination refused; those that are there already are let go."""
-    number = "generation * (1 << 40) + epoch"
+    number = f"generation * {1 << 40} + epoch"
     (there,) = connection.execute(
         f"select coalesce(max({number}), -1) from meta.refused_rows where destination = ?",
         [delivery.name],
@@ -52,3 +55,19 @@ def _note_refused(connection: duckdb.DuckDBPyConnection, delivery: Delivery, now
                 refusal.number & ((1 << 40) - 1),
             ],
         )
+
+
+def register_readers(engine: JobEngine) -> None:
+    """Says to each topic from where on this job, its destinations included, still needs it."""
+    noted = engine.ledger.noted()
+    least = engine.ledger.epoch if noted is None else noted
+    for name, reader in engine.readers.items():
+        offsets = [end for _, end, *_ in ranges(engine, name, least)]
+        try:
+            if not offsets:
+                offsets = reader.topic.begin_offsets()
+            reader.topic.register_reader(engine.job.id, offsets)
+        except HeadraceError as error:
+            # Whoever reads a topic that is gone is told so, and in better words.
+            if not error.retry and not isinstance(error, TopicRefused):
+                raise

@@ -98,7 +98,8 @@ class StreamRows:
         rows = committed.changes.get(self.output.name)
         if rows is None:
             return None
-        return self._beyond_mark(rows).select(["_op", *(c.name for c in self.input.columns)])
+        # All of them, whatever an earlier generation left: this one replaces it.
+        return rows.select(["_op", *(c.name for c in self.input.columns)])
 
     def no_changes(self) -> pa.Table:
         """What `table` gives, without a row."""

@@ -15,14 +15,15 @@ from typing import Literal, TypeVar
 import duckdb
 
 from headrace.engines.embedded.calls import Calls
-from headrace.engines.embedded.delivery import Delivery
+from headrace.engines.embedded.delivery import Delivery, lost_something, stop_all
 from headrace.engines.embedded.destinations import open_deliveries
-from headrace.engines.embedded.engine import Committed, JobEngine, reasons_of
+from headrace.engines.embedded.engine import Committed, JobEngine
+from headrace.engines.embedded.filling import Unfilled
 from headrace.engines.embedded.folding import fold
 from headrace.engines.embedded.growing import grow
-from headrace.engines.embedded.noting import note
+from headrace.engines.embedded.noting import note, register_readers
 from headrace.engines.embedded.outage import Outage
-from headrace.engines.embedded.recall import ranges
+from headrace.engines.embedded.reporting import events_of_epoch
 from headrace.plan.operators import TABLE_ROLES, Job, View
 from headrace.storage.lake.reading import version
 from headrace.storage.layout import DataDirectory
@@ -30,15 +31,18 @@ from headrace.storage.state.store import StateStore
 from headrace.storage.systems import Systems
 from headrace.storage.topics.log import LocalTopic
 from headrace.values.clock import Clock, SystemClock
-from headrace.values.errors import DestinationDown, HeadraceError, TopicRefused, Unreachable
+from headrace.values.errors import (
+    DestinationDown,
+    HeadraceError,
+    TopicRefused,
+    Unreachable,
+)
 from headrace.values.settings import Settings
 from headrace.values.telemetry import (
-    EpochCommitted,
     Event,
     JobStarted,
     JobStopped,
     PartitionsAdded,
-    RecordsDeadLettered,
     SourceBack,
     SourceDown,
 )
@@ -48,6 +52,7 @@ _HOUSEKEEPING_SECONDS = 5.0
 _FOLDED_EPOCHS_MIN = 64
 _IDLE_WAITS = 10
 _PARTING_SECONDS = 10.0
+_REOPEN_SECONDS = (0.2, 1.0, 5.0, 15.0)
 
 
 class JobRunner:
@@ -62,18 +67,23 @@ class JobRunner:
         tell: Callable[[Event], None] | None = None,
         rebuilding: bool = False,
         seeking: bool = False,
+        fill: Callable[[JobRunner], None] | None = None,
     ) -> None:
-        """`rebuilding` and `seeking` open what is not as the job left it, to mend just that."""
+        """`rebuilding` and `seeking` open what is not as the job left it, to mend just that.
+
+        `fill` gives `unfilled` tables all their rows; without it one stops the job in words.
+        """
         self.job, self.settings = job, settings
         self.data = DataDirectory(settings.data)
         self.clock: Clock = clock or SystemClock()
         self.tell = tell or (lambda event: None)
         self.systems = Systems(settings, self.clock.now_us)
         self.deliveries: list[Delivery] = []
+        self.unfilled: list[Unfilled] = []
         self.engine: JobEngine = None  # type: ignore[assignment]  # made by `__enter__`
         self.records = 0
         self.stale: tuple[View, ...] = ()
-        self._rebuilding, self._seeking = rebuilding, seeking
+        self._rebuilding, self._seeking, self._fill = rebuilding, seeking, fill
         self._calls = Calls()
         self._looping: threading.Thread | None = None
         self._stop = threading.Event()
@@ -111,9 +121,8 @@ class JobRunner:
         self.engine = JobEngine(self.job, self.store, topics, self.settings.threads, elsewhere)
         self.stale = self.engine.open(rebuilding=self._rebuilding, checked=not self._seeking)
         self._grow()
-        if self.stale:
-            return
-        self._begin()
+        if not self._rebuilding:
+            self._begin()
 
     def _grow(self) -> None:
         """Takes in partitions that a topic has gained."""
@@ -121,30 +130,40 @@ class JobRunner:
             self.tell(PartitionsAdded(self.job.id, topic, before, now))
 
     def _begin(self) -> None:
-        """Takes an incarnation and opens the destinations."""
-        incarnation, self.deliveries = open_deliveries(
+        """Takes an incarnation, opens the destinations, and fills those that lack too much."""
+        opened = open_deliveries(
             self.engine, self.systems, self.settings.lake_interval_seconds, self.tell
         )
+        self.deliveries, self.unfilled = opened.deliveries, opened.unfilled
         # Not before: others may see it, and who is refused must not be seen.
         self._register_readers()
+        if self.unfilled:
+            if self._fill is None:
+                raise self.unfilled[0].lack.refused(self.unfilled[0].output)
+            self._fill(self)
         ledger = self.engine.ledger
-        self.tell(JobStarted(self.job.id, ledger.generation, ledger.epoch, incarnation))
+        self.tell(JobStarted(self.job.id, ledger.generation, ledger.epoch, opened.incarnation))
+
+    def filled(self, table: Unfilled) -> None:
+        """A table of `unfilled` has its rows: it delivers on from there like any other."""
+        self.unfilled.remove(table)
+        self.deliveries.append(table.delivery)
 
     def close(self) -> None:
         """Stops deliveries, notes their marks, closes the state. What waits is not lost."""
-        for delivery in self.deliveries:
-            delivery.ask_to_stop()
-        for delivery in self.deliveries:
-            delivery.stop()
-        if self.deliveries:
-            with self.store.transaction() as connection:
-                self.note(connection)
-            self._register_readers()
-        self.deliveries = []
+        self._end_deliveries()
         if self.engine is not None:
             self.engine.close()
         self.systems.close()
         self.store.close()
+
+    def _end_deliveries(self) -> None:
+        stop_all([*self.deliveries, *(table.delivery for table in self.unfilled)])
+        if self.deliveries:
+            with self.store.transaction() as connection:
+                self.note(connection)
+            self._register_readers()
+        self.deliveries, self.unfilled = [], []
 
     def run(
         self,
@@ -190,15 +209,12 @@ class JobRunner:
         Without `patience_seconds` for as long as it takes, unless one is down.
         """
         silent = self._shown()
-        for delivery in self.deliveries:
-            self._check(delivery)
-            while not delivery.flush(self.engine.ledger.epoch, patience_seconds or 1.0):
-                self._check(delivery)
-                if patience_seconds is not None or delivery.outage.given_up:
-                    raise DestinationDown(
-                        f"{delivery.name} did not take what was committed: {delivery.refusal}",
-                        remedy="Mend that and run again; nothing is lost, what waits goes first.",
-                    )
+        while waiting := self._waiting(patience_seconds or 1.0):
+            if patience_seconds is not None or waiting.outage.given_up:
+                raise DestinationDown(
+                    f"{waiting.name} did not take what was committed: {waiting.refusal}",
+                    remedy="Mend that and run again; nothing is lost, what waits goes first.",
+                )
         with self.store.transaction() as connection:
             self.note(connection)
         if silent is not None:
@@ -235,8 +251,7 @@ class JobRunner:
 
     def _step(self, ends: dict[str, list[int]] | None) -> bool:
         """One epoch, or a short wait where there is nothing to read; whether one was committed."""
-        for delivery in self.deliveries:
-            self._check(delivery)
+        self._check()
         interval = self.settings.epoch_interval_ms / 1000
         if not all(d.has_room(interval) for d in self.deliveries):
             return False
@@ -315,24 +330,8 @@ class JobRunner:
 
     def _report(self, committed: Committed) -> None:
         self.records += committed.records
-        dead = sum(len(s.dead) for s in committed.sources.values())
-        self.tell(
-            EpochCommitted(
-                self.job.id,
-                committed.generation,
-                committed.epoch,
-                committed.records,
-                dead,
-                committed.seconds,
-                self.engine.lag(),
-            )
-        )
-        for part in committed.sources.values():
-            if len(part.dead):
-                reasons = reasons_of(part.dead)
-                self.tell(
-                    RecordsDeadLettered(self.job.id, committed.epoch, len(part.dead), reasons)
-                )
+        for event in events_of_epoch(self.job.id, committed, self.engine.lag()):
+            self.tell(event)
 
     def _reached(self, ends: dict[str, list[int]]) -> bool:
         return all(
@@ -342,10 +341,34 @@ class JobRunner:
             for at, end in zip(r.position.offsets, ends[t], strict=False)
         )
 
-    def _check(self, delivery: Delivery) -> None:
-        if delivery.problem is not None:
-            raise delivery.problem
-        delivery.look_for_silence()
+    def _waiting(self, timeout_seconds: float) -> Delivery | None:
+        """A delivery that has not ended all of what was committed, after that time."""
+        self._check()
+        for delivery in self.deliveries:
+            if not delivery.flush(self.engine.ledger.epoch, timeout_seconds):
+                # What ended is raised, or opened again: then all are waited for anew.
+                return delivery if delivery.problem is None else self._waiting(timeout_seconds)
+        return None
+
+    def _check(self) -> None:
+        """Raises what ended a delivery; opens all again where one lost what it had taken."""
+        if lost_something(self.deliveries):
+            self._reopen()
+        for delivery in self.deliveries:
+            delivery.look_for_silence()
+
+    def _reopen(self) -> None:
+        """Opens all destinations anew, which fills those that lack too much."""
+        self._end_deliveries()
+        for wait in (*_REOPEN_SECONDS, None):
+            try:
+                self._begin()
+                break
+            except HeadraceError as error:
+                self._end_deliveries()
+                if not error.retry or wait is None:
+                    raise
+                time.sleep(wait)
 
     def note(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Writes down what destinations have, and forgets what was kept for them."""
@@ -371,18 +394,5 @@ class JobRunner:
                 self._folded = fold(self.store, noted, self._folded)
 
     def _register_readers(self) -> None:
-        """Says to each topic from where on this job, its destinations included, still needs it."""
-        if self._seeking:
-            return
-        noted = self.engine.ledger.noted()
-        least = self.engine.ledger.epoch if noted is None else noted
-        for name, reader in self.engine.readers.items():
-            offsets = [end for _, end, *_ in ranges(self.engine, name, least)]
-            try:
-                if not offsets:
-                    offsets = reader.topic.begin_offsets()
-                reader.topic.register_reader(self.job.id, offsets)
-            except HeadraceError as error:
-                # Whoever reads a topic that is gone is told so, and in better words.
-                if not error.retry and not isinstance(error, TopicRefused):
-                    raise
+        if not self._seeking:
+            register_readers(self.engine)

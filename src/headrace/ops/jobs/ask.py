@@ -16,6 +16,7 @@ from headrace.proof.report import Verification, verification_from
 from headrace.storage.layout import DataDirectory
 from headrace.values.errors import UsageError, did_you_mean
 from headrace.values.settings import Settings
+from headrace.values.telemetry import Listener, log_event
 
 Tell = Callable[[Mapping[str, Any]], None]
 
@@ -26,8 +27,11 @@ def ask(
     name: str,
     request: Mapping[str, Any] | None = None,
     progress: Tell | None = None,
+    listener: Listener = log_event,
 ) -> Reply:
     """Has the request `name` answered by the owner of `job`.
+
+    Where that is this process, `listener` is told what the job tells.
 
     Raises UsageError where there is no data directory: an empty one, made in passing, would prove
     and answer as if it were the one that was meant.
@@ -42,7 +46,7 @@ def ask(
         name,
         name,
         request or {},
-        lambda: opened(job, settings),
+        lambda: opened(job, settings, listener),
         progress or (lambda content: None),
     )
 
@@ -62,7 +66,13 @@ def _short(job: Job) -> str:
     return job.id.rpartition(".")[2]
 
 
-def ask_query(plan: Plan, settings: Settings, sql: str, only: str | None = None) -> pa.Table:
+def ask_query(
+    plan: Plan,
+    settings: Settings,
+    sql: str,
+    only: str | None = None,
+    listener: Listener = log_event,
+) -> pa.Table:
     """The rows of a SELECT; with several jobs, of the one that `only` names or `sql` reads."""
     jobs = jobs_of(plan, only)
     job = jobs[0]
@@ -76,7 +86,7 @@ def ask_query(plan: Plan, settings: Settings, sql: str, only: str | None = None)
                 remedy=f"Say which to ask, --job NAME: {', '.join(_short(j) for j in jobs)}.",
             )
         job = named[0]
-    table = ask(job, settings, "query", {"sql": sql}).table
+    table = ask(job, settings, "query", {"sql": sql}, listener=listener).table
     assert table is not None
     return table
 

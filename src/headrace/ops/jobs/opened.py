@@ -12,15 +12,19 @@ from headrace.ops.jobs import letters, states
 from headrace.ops.jobs.status import status
 from headrace.ops.owner import Handler, Progress, Reply
 from headrace.plan.operators import Job
+from headrace.proof.filling import fill_tables
 from headrace.proof.recompute import recompute
 from headrace.proof.verify import verify
 from headrace.values.settings import Settings
+from headrace.values.telemetry import Listener, log_event
 
 
 @contextmanager
-def opened(job: Job, settings: Settings) -> Iterator[Mapping[str, Handler]]:
+def opened(
+    job: Job, settings: Settings, listener: Listener = log_event
+) -> Iterator[Mapping[str, Handler]]:
     """Opens a job that nobody runs; gives its handlers."""
-    with JobRunner(job, settings) as runner:
+    with JobRunner(job, settings, tell=listener, fill=fill_tables) as runner:
         yield handlers(runner)
 
 

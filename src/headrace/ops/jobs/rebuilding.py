@@ -8,11 +8,13 @@ from typing import Any
 from headrace.engines.embedded.runner import JobRunner
 from headrace.ops.owner import acquire
 from headrace.plan.operators import Job
+from headrace.proof.filling import fill_tables
 from headrace.proof.rebuild import rebuild
 from headrace.proof.recompute import recompute
 from headrace.storage.layout import DataDirectory
 from headrace.values.errors import UsageError, did_you_mean
 from headrace.values.settings import Settings
+from headrace.values.telemetry import Listener, log_event
 
 Progress = Callable[[str, int, int], None]
 
@@ -23,6 +25,7 @@ def rebuild_job(
     *,
     views: Sequence[str] = (),
     progress: Progress | None = None,
+    listener: Listener = log_event,
 ) -> dict[str, Any]:
     """Builds new and changed views again, and those named in `views`; the job must not run.
 
@@ -35,14 +38,13 @@ def rebuild_job(
             raise UsageError(f"there is no view {name!r}", remedy=did_you_mean(name, known))
     with (
         acquire(DataDirectory(settings.data).job(job.id), "rebuild") as owner,
-        JobRunner(job, settings, rebuilding=True) as runner,
+        JobRunner(job, settings, tell=listener, rebuilding=True, fill=fill_tables) as runner,
     ):
         stale = {v.name: v for v in runner.stale} | {n: known[n] for n in views}
         seconds, corrections = 0.0, 0
         if stale:
             seconds = rebuild(runner, tuple(stale.values()), progress)
-            if runner.stale:
-                runner.rebuilt()
+            runner.rebuilt()
             done = recompute(runner, only=frozenset(stale), progress=progress)
             seconds, corrections = seconds + done.seconds, done.corrections
         owner.drain()

@@ -20,6 +20,7 @@ from headrace.ops.memory import keep_freed_memory
 from headrace.ops.owner import Owner, acquire_to_run
 from headrace.ops.owner.lock import Holder
 from headrace.plan.operators import Job, Plan
+from headrace.proof.filling import fill_tables
 from headrace.proof.report import Verification
 from headrace.storage.layout import DataDirectory
 from headrace.values.settings import Settings
@@ -137,7 +138,8 @@ def _open(
     directory = DataDirectory(running.settings.data).job(job.id)
     wait = acquire_to_run(directory, on_wait or (lambda holder: None), running.stop_event)
     owner: Owner = stack.enter_context(wait)
-    runner = stack.enter_context(JobRunner(job, running.settings, tell=listener or log_event))
+    opened = JobRunner(job, running.settings, tell=listener or log_event, fill=fill_tables)
+    runner = stack.enter_context(opened)
     stack.callback(owner.drain)
     owner.serve(handlers(runner))
     return runner

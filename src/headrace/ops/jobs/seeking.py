@@ -10,6 +10,7 @@ from headrace.engines.embedded.runner import JobRunner
 from headrace.engines.embedded.seeking import Move, Start, commit_seek, move_of
 from headrace.ops.owner import acquire
 from headrace.plan.operators import Job
+from headrace.proof.filling import fill_tables
 from headrace.storage.layout import DataDirectory
 from headrace.values.errors import DestinationDown, UsageError, did_you_mean
 from headrace.values.settings import Settings
@@ -68,7 +69,7 @@ def seeking(job: Job, settings: Settings, topic: str | None, start: Start) -> It
         )
     with (
         acquire(DataDirectory(settings.data).job(job.id), "seek") as owner,
-        JobRunner(job, settings, seeking=True) as runner,
+        JobRunner(job, settings, seeking=True, fill=fill_tables) as runner,
     ):
         chosen = names if topic is None else [topic]
         yield Seeking(runner, [move_of(runner.engine, name, start) for name in chosen])

@@ -67,8 +67,30 @@ class Changes:
         using = f"using {source.relation} " if source.relation else ""
         return f"delete from {self.table} t {using}where {source.where(f'not s.{OP}', *same)}"
 
-    def upsert_sql(self, source: Source) -> str:
-        """Upserts, in the order of the key, in which its index is touched but once per page."""
+    def absent_sql(self, nulls: Sequence[str]) -> str:
+        """Deletes rows whose key is not staged; of its columns exactly `nulls` are null in them.
+
+        One statement for each such set, as in `delete_sql`: an equality can be hashed.
+        """
+        nullable = self._shape.nullable_key
+        theirs = [f"t.{quote(n)} is {'' if n in nulls else 'not '}null" for n in nullable]
+        same = [
+            f"s.{quote(n)} is null" if n in nulls else f"t.{quote(n)} = {self._value(n)}"
+            for n in self._shape.target.key
+        ]
+        missing = f"not exists (select from {STAGING} s where {' and '.join(same)})"
+        return f"delete from {self.table} t where {' and '.join([*theirs, missing])}"
+
+    def null_sets_sql(self) -> str:
+        """Which columns of the key are null together in the table: truth values, in order."""
+        listed = ", ".join(f"{quote(n)} is null" for n in self._shape.nullable_key)
+        return f"select distinct {listed} from {self.table}"
+
+    def upsert_sql(self, source: Source, *, whatever_is_there: bool = False) -> str:
+        """Upserts, in the order of the key, in which its index is touched but once per page.
+
+        `whatever_is_there`: also where the row of a smaller key is the greater one.
+        """
         shape, target = self._shape, self._shape.target
         names = ", ".join(quote(name) for name in shape.names)
         values = ", ".join(self._value(name) for name in shape.names)
@@ -79,10 +101,10 @@ class Changes:
         rows = f"select {values} {relation}where {source.where(f's.{OP}')}{ordered}"
         return (
             f"insert into {self.table} as t ({names}) {rows} "
-            f"on conflict ({key}) do {self._update()}"
+            f"on conflict ({key}) do {self._update(whatever_is_there)}"
         )
 
-    def _update(self) -> str:
+    def _update(self, whatever_is_there: bool) -> str:
         others = [name for name in self._shape.names if name not in self._shape.target.key]
         if not others:
             return "nothing"
@@ -90,7 +112,7 @@ class Changes:
         mine = ", ".join(f"t.{quote(n)}" for n in others)
         new = ", ".join(f"excluded.{quote(n)}" for n in others)
         conditions = [f"({mine}) is distinct from ({new})"]
-        if self._smaller:
+        if self._smaller and not whatever_is_there:
             conditions.append(self._not_older())
         return f"update set {sets} where {' and '.join(conditions)}"
 

@@ -70,6 +70,23 @@ class Landing:
             return reason(error)
         return None
 
+    def copy(self, wire: pa.Table) -> dict[int, str]:
+        """Stages rows; the positions of those that cannot be sent, with the server's words."""
+        refused = self._tried(lambda: self._copy(wire))
+        return {} if refused is None else self._copy_around(wire)
+
+    def apply(
+        self, together: Callable[[Source], list[str]], alone: list[str], span: tuple[int, int]
+    ) -> dict[int, str]:
+        """Runs statements over the staged rows at positions of `span`; those that are refused.
+
+        `together` makes them for many rows, `alone` are the same for one.
+        """
+        if self._tried(lambda: self._run(together(Source()))) is None:
+            return {}
+        self._apply_around(together, alone, span)
+        return self._failed()
+
     def _carefully(self, staged: Staged, wire: pa.Table) -> dict[int, str]:
         refused = self._copy_around(wire)
         deletes = [self._changes.delete_sql(Source(None), n) for n in staged.delete_nulls]
@@ -85,9 +102,11 @@ class Landing:
                 [self._changes.upsert_sql(Source(None))],
                 (0, len(wire)),
             )
+        return refused | self._failed()
+
+    def _failed(self) -> dict[int, str]:
         failed = self._connection.execute(f"select {POSITION}, message, detail from {FAILED}")
-        refused |= {at: joined(message, detail) for at, message, detail in failed.fetchall()}
-        return refused
+        return {at: joined(message, detail) for at, message, detail in failed.fetchall()}
 
     def _copy_around(self, wire: pa.Table) -> dict[int, str]:
         """Copies what can be copied: a text with a NUL, a time too far away cannot be sent."""

@@ -145,6 +145,12 @@ class Ledger:
             ],
         )
 
+    def forget_refused(self, connection: Any) -> None:
+        """Forgets the refused rows of the output: what it lacked is given to it anew."""
+        connection.execute(
+            f"delete from {self._refused} where job = %s and output = %s", (self.job, self.output)
+        )
+
     def refused_count(self, connection: Any, number: int) -> int:
         """How many rows of the delivery `number` were refused."""
         counted = connection.execute(

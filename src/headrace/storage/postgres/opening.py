@@ -7,7 +7,7 @@ from typing import Any
 from headrace.storage.postgres import catalog
 from headrace.storage.postgres.marks import CREATE, MARKS, Ledger, create_sql
 from headrace.storage.postgres.shape import Shape
-from headrace.values.errors import StateRefused
+from headrace.values.errors import DestinationBehind, StateRefused
 from headrace.values.schema import quote
 
 # Those who make tables at one moment wait for each other: "if not exists" alone may fail.
@@ -31,7 +31,7 @@ def check_table(connection: Any, shape: Shape, schema: str) -> None:
     name = shape.target.name
     table = catalog.relation(connection, schema, name)
     if table is None:
-        raise StateRefused(
+        raise DestinationBehind(
             f'Table "{name}" is gone from the schema "{schema}"',
             remedy="Start the job again: it makes the table and fills it.",
         )

@@ -7,7 +7,7 @@ ones change nothing; readers see a table before a delivery or after it, also whe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import duckdb
@@ -21,10 +21,11 @@ from headrace.storage.postgres.failures import is_changed_table, is_locked
 from headrace.storage.postgres.landing import Landing
 from headrace.storage.postgres.marks import MARKS, Ledger, Present
 from headrace.storage.postgres.opening import check_table, prepare
+from headrace.storage.postgres.replacing import Replacing
 from headrace.storage.postgres.session import LOCK_TIMEOUT_SECONDS, Session, application_name
 from headrace.storage.postgres.shape import Shape
 from headrace.storage.postgres.staged import stage
-from headrace.values.errors import StateRefused
+from headrace.values.errors import DestinationBehind, StateRefused
 from headrace.values.points import reach
 
 
@@ -93,12 +94,23 @@ class PostgresTable:
         A mark of a greater generation replaces the table. Raises StateRefused when another start
         took over or the table was changed, Unreachable when trying again may help.
         """
+        return self._in_one_step(lambda connection: self._land(connection, rows, mark), mark)
+
+    def replace(self, rows: pa.RecordBatchReader, mark: Mark) -> int:
+        """Makes `rows` all that the table has, with `mark`, in one transaction; how many landed.
+
+        Raises as `deliver`, and StateRefused for a mark below the one that is there.
+        """
+        return self._in_one_step(lambda connection: self._replace(connection, rows, mark), mark)
+
+    def _in_one_step(self, step: Callable[[Any], int], mark: Mark) -> int:
+        """Runs `step`, which lands rows with `mark`, and returns what it returns."""
         if mark.job != self.target.job:
             raise StateRefused(f'{self._named} is of "{self.target.job}", not of "{mark.job}"')
         with self._session.use(f"deliver to {self._named.lower()}") as connection:
             self._make_staging(connection)
             try:
-                landed = self._land(connection, rows, mark)
+                landed = step(connection)
             except driver().Error as error:
                 if is_changed_table(error):
                     check_table(connection, self._shape, self._schema)
@@ -222,16 +234,35 @@ class PostgresTable:
             reach("postgres.marked")
         return landed
 
+    def _replace(self, connection: Any, rows: pa.RecordBatchReader, mark: Mark) -> int:
+        with connection.transaction():
+            present = self._there(self._ledger.read(connection, lock=True), mark)
+            if present is not None and mark.number < present.number:
+                raise StateRefused(
+                    f"{self._named} has epoch {present.generation}.{present.epoch}, it is not "
+                    f"replaced by what was there in epoch {mark.generation}.{mark.epoch}"
+                )
+            connection.execute("set constraints all immediate")
+            replacing = Replacing(self._shape, self._changes, connection, self._local)
+            count, refused = replacing.replace(rows)
+            self._ledger.forget_refused(connection)
+            self._ledger.refuse(connection, mark.number, refused)
+            reach("postgres.replaced")
+            landed = count - len(refused)
+            self._ledger.write(connection, mark, self._incarnation, count, landed)
+            reach("postgres.marked")
+        return landed
+
     def _there(self, present: Present | None, mark: Mark) -> Mark | None:
         """The mark that is there; StateRefused unless this writer left it, or `mark` itself."""
         self._check_owner(present)
         number = -1 if present is None or present.mark is None else present.mark.number
         expected = -1 if self._last is None else self._last.number
         if present is None or number < expected:
-            raise StateRefused(
+            raise DestinationBehind(
                 f"{self._named} lost deliveries that it had taken: the database is an older one, "
                 "restored from a backup or failed over",
-                remedy="Start the job again: it looks at what is there and delivers the rest.",
+                remedy="Start the job again: it looks at what is there and gives it the rest.",
             )
         if number not in (expected, mark.number):
             raise StateRefused(

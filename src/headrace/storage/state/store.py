@@ -125,6 +125,10 @@ class StateStore:
         """Keeps `value` under `name`."""
         self.connection.execute("insert or replace into meta.facts values (?, ?)", [name, value])
 
+    def drop_fact(self, name: str) -> None:
+        """Forgets what is kept under `name`."""
+        self.connection.execute("delete from meta.facts where name = ?", [name])
+
     @contextmanager
     def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """One durable step: all of it or nothing."""

@@ -1,0 +1,54 @@
+"""Tables elsewhere given all their rows anew: what `verify` expects of them, as of the last epoch.
+
+For a table that lost more than the outbox holds (restored, failed over, dropped) and for one whose
+view was built again.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from headrace.engines.embedded.filling import Unfilled, fill
+from headrace.engines.embedded.runner import JobRunner
+from headrace.plan.operators import View
+from headrace.proof.events import Events, events_of
+from headrace.proof.fixed import Fixed, fixed
+from headrace.proof.verify import expected_rows
+from headrace.values.schema import quote
+
+_BATCH_ROWS = 50_000
+
+
+def fill_tables(runner: JobRunner) -> None:
+    """Fills what is `unfilled` of a runner, between two epochs.
+
+    Raises StateRefused where neither a lake nor the log holds all events any more, and what the
+    destinations raise.
+    """
+    events: dict[str, Events] = {}
+    with fixed(runner) as fix:
+        for table in list(runner.unfilled):
+            topic = runner.job.input_of(table.output).topic
+            if topic not in events:
+                events[topic] = events_of(runner, fix, runner.job.source(topic))
+            if not events[topic].whole:
+                raise table.lack.refused(table.output)
+            _fill(runner, fix, table, events[topic])
+
+
+def _fill(runner: JobRunner, fix: Fixed, table: Unfilled, events: Events) -> None:
+    output, cursor = table.output, fix.cursor
+    view = runner.job.input_of(output)
+    assert isinstance(view, View)
+    source = runner.job.source(view.topic)
+    as_of = fix.as_of(view.name, source.topic)
+    sql = expected_rows(view, source, output, as_of, events, compared=False)
+    cursor.execute(f"create or replace temp table _proof_filling as {sql}")
+    columns = ", ".join(quote(c.name) for c in view.columns)
+
+    def rows() -> pa.RecordBatchReader:
+        return cursor.sql(f"select {columns} from _proof_filling").to_arrow_reader(_BATCH_ROWS)
+
+    fill(runner.engine, table, rows, events.origin, runner.clock.now_us())
+    runner.filled(table)
+    cursor.execute("drop table _proof_filling")
