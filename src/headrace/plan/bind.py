@@ -8,6 +8,7 @@ from typing import Any
 
 import duckdb
 
+from headrace.plan.guards import check_types
 from headrace.plan.operators import Expression
 from headrace.plan.parse import Text, Tree, children, parse, render, types_of
 from headrace.plan.rewrite import Rewriter
@@ -38,6 +39,7 @@ def bind_tree(tree: Tree, text: Text, scope: Scope, shown: str | None = None) ->
     nodes = list(_typed_nodes(kept))
     types = _types(nodes, text, scope)
     can_fail = Judge(text, types).can_fail(kept)
+    check_types(text, nodes, types)
     type_ = types[id(kept)]
     expression = Expression(
         text=(text.sql if shown is None else shown).strip(),

@@ -31,7 +31,7 @@ radians round round_even roundbankers sign signbit sin sinh sqrt subtract tan ta
 """
 _TIMES = """
 century date_add date_diff date_part date_sub date_trunc datediff datepart datesub datetrunc day
-dayname dayofmonth dayofweek dayofyear days_in_month decade epoch epoch_ms epoch_ns epoch_us era
+dayname dayofmonth dayofweek dayofyear days_in_month decade epoch epoch_ms epoch_us era
 hour isodow isoyear julian last_day make_date make_time make_timestamp make_timestamp_ms
 make_timestamp_ns microsecond millennium millisecond minute month monthname nanosecond
 normalized_interval quarter second strftime strptime time_bucket timezone to_centuries to_days
@@ -125,6 +125,10 @@ REASONS: dict[str, str] = {
             *("read_csv_auto", "read_json_auto", "parquet_scan", "query", "query_table"),
         ),
         _OUTSIDE,
+    ),
+    "epoch_ns": (
+        "a time before 1678 or after 2262 has too many of them and would end the job; write "
+        "epoch_us(…) * 1000"
     ),
     **dict.fromkeys(("hash", "md5_number", "md5_number_lower", "md5_number_upper"), _VERSION),
     **dict.fromkeys(

@@ -21,6 +21,7 @@ from headrace.plan.functions import (
     PROCESSING_TIME_COLUMN,
     REASONS,
 )
+from headrace.plan.guards import check_call, check_cast, guarded
 from headrace.plan.parse import Text, Tree, call, column, constant
 from headrace.plan.scope import Scope
 from headrace.plan.types import fields, is_list
@@ -58,6 +59,8 @@ class Rewriter:
             return self._function(node, parameters)
         if kind == "LAMBDA":
             return self._arrow(node, parameters)
+        if kind == "CAST":
+            check_cast(self.text, node)
         made: Tree = self._inside(node, parameters)
         return made
 
@@ -131,6 +134,7 @@ class Rewriter:
         self._check_function(node, name)
         if name == PROCESSING_TIME:
             return self._clock(node, arguments)
+        check_call(self.text, node, name, arguments)
         made = []
         for argument in arguments:
             inner = argument["expression"]
@@ -138,6 +142,7 @@ class Rewriter:
                 made.append({**argument, "expression": self._lambda(inner, parameters)})
             else:
                 made.append({**argument, "expression": self.rewrite(inner, parameters)})
+        made = guarded(name, made)
         if name in DIVISIONS and len(made) == 2:
             made[1] = {**made[1], "expression": _null_if_zero(made[1]["expression"])}
         if name == "row":

@@ -29,7 +29,15 @@ _RFC3339 = re.compile(
 
 
 class Refused(Exception):
-    """The record is a dead letter."""
+    """The record is a dead letter; `field` is the first that does not fit, None for the whole."""
+
+    field: str | None = None
+
+    @classmethod
+    def at(cls, field: str) -> Refused:
+        refused = cls()
+        refused.field = field
+        return refused
 
 
 class _Number(str):
@@ -44,14 +52,30 @@ def judge(source: Source, value: bytes | None, arrival: datetime) -> dict[str, A
     if not isinstance(record, dict):
         raise Refused
     unit = {source.time: source.time_unit} if source.time_unit else {}
-    event = {f.name: _field(f, record, unit.get(f.name)) for f in source.schema.fields}
+    event = {f.name: _top(f, record, unit.get(f.name)) for f in source.schema.fields}
     if source.time is not None:
-        time = event[source.time]
-        if source.time_unit is not None and isinstance(time, int):
-            time = _instant(time, source.time_unit)
+        time = _time(source.time, event, source.time_unit)
         if time is None or time > arrival + timedelta(microseconds=source.ahead_us_max):
-            raise Refused
+            raise Refused.at(source.time)
     return event
+
+
+def _time(path: str, event: dict[str, Any], unit: str | None) -> datetime | None:
+    """The event time that stands at a path such as `info.created`; None where it is none."""
+    found: Any = event
+    for name in path.split("."):
+        found = None if found is None else found[name]
+    try:
+        return _instant(found, unit) if unit is not None and isinstance(found, int) else found
+    except Refused:
+        return None
+
+
+def _top(field: Field, record: dict[str, Any], unit: str | None) -> Any:
+    try:
+        return _field(field, record, unit)
+    except Refused:
+        raise Refused.at(field.name) from None
 
 
 def _parsed(value: bytes) -> Any:
@@ -74,6 +98,8 @@ def _parsed(value: bytes) -> Any:
             parse_int=_Number,
             parse_float=_Number,
         )
+        # Half a surrogate pair is no character: no text holds it, wherever it stands.
+        json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise Refused from None
     if isinstance(found, dict) and "\0twice" in found:
@@ -135,6 +161,8 @@ def _text(found: Any) -> str:
 def _whole(found: Any) -> int:
     if not isinstance(found, _Number):
         raise Refused
+    if re.search(r"[eE][+-]?0*[1-9]\d{4}", found):
+        raise Refused  # at most 9999 digits are counted, whatever the number is
     number = Fraction(found)
     if number.denominator > 1 or not -(2**63) <= number < 2**63:
         raise Refused

@@ -349,6 +349,10 @@ WHOLE = [
     b'{"te\\u0078t": "a"}',
     b'{"other": NaN}',
     b'{"other": [Infinity]}',
+    *(f'{{"other": {word}}}'.encode() for word in ("nan", "-inf", "INF", "iNfInItY", "-NaN")),
+    b'{"other": [1,\tnan ]}',
+    b'{"other": "\\ud800"}',
+    b'{"\\udc00": 1}',
     b'{"text": "NaN, Infinity ,]"}',
     b'{"other": ' + b"[" * 50 + b"]" * 50 + b"}",
     b'{"text": "\\ud800"}',
@@ -360,6 +364,16 @@ def test_whole_records() -> None:
     check(WIDE, WHOLE)
     short = source_of(Wide, value_bytes_max=12)
     check(short, [b'{"text": "a"}', b'{"text":"a"}', b'{"whole":123'])
+
+
+def test_any_space_between_members() -> None:
+    spaced = [
+        b'{"at": "2026-01-01T00:00:00Z"%b"who": "w",%b"whole"%b: 1, "number": 0.5, "yes": true,'
+        b' "one":%b"a"}' % (b"," + space, space, space, space)
+        for space in (b"\t", b"\r", b"\n", b" \t\r\n ", b"\x0c", b"\xc2\xa0", b"")
+    ]
+    for value in spaced:
+        check(FLAT, [value, value])
 
 
 def test_times_ahead_of_the_arrival_and_times_in_units() -> None:
@@ -389,6 +403,15 @@ def test_times_ahead_of_the_arrival_and_times_in_units() -> None:
         None,
     ]
     assert found[7:11] == [None, None, None, None] and found[11] is None
+
+
+def test_times_in_units_end_with_the_calendar() -> None:
+    first, beyond = "-62135596800", "-62135596801"
+    for unit, zeros in (("s", ""), ("ms", "000"), ("us", "000000")):
+        source = source_of(Ticks, time="at", time_unit=unit)
+        values = [f'{{"at": {t}{zeros}}}'.encode() for t in (first, beyond, "-9" * 9)]
+        check(source, values)
+        assert [v is None for v in decoded(source, values)][:2] == [False, True]
 
 
 _FIELDS = {

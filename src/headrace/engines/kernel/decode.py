@@ -23,6 +23,13 @@ from headrace.plan.times import time_sql
 TOO_FAR_AHEAD = "lies too far ahead of the arrival"
 """Why a record is refused whose time lies more than the bound ahead of its arrival."""
 
+# The calendar's first and last microsecond, as in RFC 3339: of years with four digits.
+_FIRST_US, _LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999
+
+# What DuckDB's parser lets pass, and may as well stand in a text: a comma before the end, and the
+# words for no number, in capitals or not.
+_LENIENT = r",\s*[}\]]|(?i:[\[:,]\s*[-+]?(?:nan|inf|infinity)\s*[,}\]])"
+
 _DEAD = pa.schema([("_row", pa.int64()), ("_field", pa.string()), ("_reason", pa.string())])
 
 
@@ -45,14 +52,15 @@ class Decoded:
 def decoding(threads: int | None = None) -> duckdb.DuckDBPyConnection:
     """A connection for `decode`: a database of its own, in memory, used by one thread at a time.
 
-    Filters stay where they are written: pushed down, they would take every record apart twice.
+    Filters stay where they are written: pushed down, they would take every record apart twice. So
+    does IN with many values: made a join, its left side would raise outside of the try(…) around it.
     """
     connection = duckdb.connect(":memory:", config={"memory_limit": "1GB"})
     if threads is not None:
         connection.execute(f"set threads = {threads}")
     connection.execute("set timezone = 'UTC'")
     connection.execute("set error_on_division_by_zero = false")
-    connection.execute("set disabled_optimizers = 'filter_pushdown'")
+    connection.execute("set disabled_optimizers = 'filter_pushdown,in_clause'")
     return connection
 
 
@@ -187,8 +195,7 @@ def _judge(
     try:
         judged = connection.sql(strict_sql(source, "_other")).to_arrow_table()
         suspicious = connection.sql(
-            "select _row, value from _other where regexp_matches(value, ',\\s*[}\\]]')"
-            " or regexp_matches(value, '(NaN|Infinity)')"
+            f"select _row, value from _other where regexp_matches(value, '{_LENIENT}')"
         ).fetchall()
     finally:
         connection.unregister("_other")
@@ -240,8 +247,10 @@ def _bounded(
         arrival = events.column("_arrival_time").cast(pa.int64()).to_numpy()
         unread = np.flatnonzero(time.is_null().to_numpy())
         micros = pc.fill_null(time.cast(pa.int64()), 0).to_numpy()
-        ahead = np.flatnonzero(micros > arrival + source.ahead_us_max)
+        ahead = np.flatnonzero((micros > arrival + source.ahead_us_max) & (micros <= _LAST_US))
+        outside = np.flatnonzero((micros < _FIRST_US) | (micros > _LAST_US))
         refused += [(int(i), source.time, "cannot be read as a time") for i in unread]
+        refused += [(int(i), source.time, "lies outside of the years 1 to 9999") for i in outside]
         refused += [(int(i), source.time, TOO_FAR_AHEAD) for i in ahead]
     if source.checks and len(events):
         refused += _unchecked(connection, source, events, {i for i, *_ in refused})

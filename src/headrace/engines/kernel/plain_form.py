@@ -16,6 +16,7 @@ import numpy as np
 Kind: TypeAlias = np.dtype[Any]
 Words: TypeAlias = tuple[tuple[Kind, int, int], ...]
 _DECODER = json.JSONDecoder()
+_SPACE = " \t\r\n"
 _WORDS: dict[int, Kind] = {
     8: np.dtype("<u8"),
     4: np.dtype("<u4"),
@@ -69,8 +70,8 @@ def form_of(sample: str) -> Form | None:
         return None
     slots, texts, after, at = [], [], 0, sample.index("{") + 1
     for _ in keys:
-        key, at = _DECODER.raw_decode(sample, _past(sample, at, " ,"))
-        at = _past(sample, at, " :")
+        key, at = _DECODER.raw_decode(sample, _past(sample, at, _SPACE + ","))
+        at = _past(sample, at, _SPACE + ":")
         quoted = sample[at] == '"'
         _, end = _DECODER.raw_decode(sample, at)
         texts.append(sample[after : at + quoted])

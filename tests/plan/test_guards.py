@@ -1,0 +1,109 @@
+"""What an event could steer into ending the job is refused, or bounded so that only its row fails."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated
+
+import pytest
+
+import headrace as hr
+from headrace import testing
+from headrace.values.errors import DefinitionError
+
+START = datetime(2026, 1, 1)
+
+
+class Thing(hr.Event):
+    happened: datetime
+    s: str
+    i: int
+    numbers: list[int]
+    share: Annotated[Decimal, hr.Precision(4, 4)]
+
+
+def app_of(expression: str) -> hr.App:
+    app = hr.App("guards")
+    things = app.source(Thing, topic="things", time="happened", partitions=1)
+    made = things.with_columns(made=expression)
+    app.table("made", made.select("s", made="cast(made as varchar)"), key="s")
+    return app
+
+
+REFUSED = {
+    "i::bignum": "a cast to bignum",
+    "try_cast(s as varint)": "a cast to varint",
+    "list_transform(numbers, lambda x: x::bignum)": "a cast to bignum",
+    "s::json::bit": "a cast to bit",
+    "date_trunc(s, happened)": "has to be constant",
+    "date_diff(s, happened, happened)": "has to be constant",
+    "weekday(to_days(i::integer))": "not recognized",
+    "date_part('timezone', happened::date)": "not recognized",
+    "timezone(s, happened)": "has to be constant",
+    "timezone('Mars/Rover', happened)": "nknown TimeZone",
+    "s like s escape '!'": "has to be constant",
+    "s like 'a!' escape '!'": "must not end with escape",
+    "array_length(numbers, i)": "has to be constant",
+    "array_length(numbers, 2)": "not implemented",
+    "time_bucket(to_days(i::integer), happened)": "has to be constant",
+    "time_bucket(interval '-1 day', happened)": "greater than 0",
+    "list_aggregate(numbers, 'bitstring_agg')": "statistics",
+    "repeat(s, 100000000000)": "at most 1,000,000",
+    "range(happened, happened, interval '1 day')": "does not take",
+    "epoch_ns(happened)": "epoch_us",
+    "to_json(share)": "no digit before the point",
+    "to_json({'a': [share]})": "no digit before the point",
+}
+
+
+@pytest.mark.parametrize("expression", REFUSED)
+def test_refused_when_the_app_is_loaded(expression: str) -> None:
+    with pytest.raises(DefinitionError, match=REFUSED[expression]):
+        _ = app_of(expression).plan
+
+
+GUARDED = {
+    # expression: the values of i whose rows fail
+    "cast(i as tinyint) in (1, 2, 3, 4, 5, 6, 7, 8, 9)": {1 << 40, -(1 << 62)},
+    "list_contains([1, 2, 3, 4, 5, 6, 7], cast(i as tinyint))": {1 << 40, -(1 << 62)},
+    "len(repeat(s, i))": {1 << 40, -(1 << 62)},
+    "len(range(i))": {1 << 40, -(1 << 62)},
+    "len(lpad(s, i, 'x'))": {1 << 40, -(1 << 62)},
+    "len(list_resize(numbers, i))": {1 << 40, -1, -(1 << 62)},
+    "list_reduce(numbers[:i], lambda x, y: x + y)": set(),
+    "make_timestamp(i)": {-(1 << 62)},
+    "to_timestamp(i)": {1 << 62},
+    "timezone('Europe/Berlin', happened)": set(),
+    "s like 'a%' escape '!'": set(),
+    "to_json(share::decimal(5, 4))": set(),
+}
+
+
+@pytest.mark.parametrize("expression", GUARDED)
+def test_only_the_row_fails(expression: str) -> None:
+    sizes = [0, 1, 5, -1, 1 << 40, -(1 << 62)]
+    with testing.run(app_of(expression), start=START) as driver:
+        driver.send(
+            "things",
+            [
+                {"happened": START, "s": f"s{i}", "i": i, "numbers": [1, 2, 3], "share": "0.5"}
+                for i in sizes
+            ],
+        )
+        driver.verify()
+        failed = driver.counts("made").get("failed", 0)
+        served = {row["s"] for row in driver.rows("made")}
+        assert failed + len(served) == len(sizes)
+        if expression not in ("make_timestamp(i)", "to_timestamp(i)"):
+            assert served == {f"s{i}" for i in sizes if i not in GUARDED[expression]}
+
+
+def test_a_list_with_nothing_in_it_reduces_to_null() -> None:
+    with testing.run(app_of("list_reduce(numbers, lambda x, y: x + y)"), start=START) as driver:
+        events = [("a", []), ("b", [1, 2])]
+        driver.send(
+            "things",
+            [{"happened": START, "s": s, "i": 1, "numbers": n, "share": 0} for s, n in events],
+        )
+        assert driver.rows("made") == [{"s": "a", "made": None}, {"s": "b", "made": "3"}]
