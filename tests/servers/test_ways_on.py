@@ -83,9 +83,11 @@ def test_a_topic_made_again_under_a_running_job(
     simulate(place, 5000, 1)
     child = place.start("run", "activity")
     deadline = time.monotonic() + 120
+    state = tmp_path / "d" / "jobs" / "activity" / "job.duckdb"
     # Rows are there long before the lake's own interval is over.
-    while not place.rows("select 1 as x from page_view_counts limit 1"):
+    while not (state.exists() and place.rows("select 1 as x from page_view_counts limit 1")):
         assert time.monotonic() < deadline and child.poll() is None
+        time.sleep(0.05)
     make_again(own_kafka)
     out, err = child.communicate(timeout=120)
     assert child.returncode == 5 and "Traceback" not in out + err, out + err
