@@ -38,7 +38,8 @@ def verification_text(found: Verification, holds: bool) -> str:
     if found.refused_rows:
         lines.append(
             f"{plural(found.refused_rows, 'row')} refused by a destination: "
-            'headrace query APP "select * from refused_rows"'
+            'headrace query APP "select * from refused_rows"; after a fix: '
+            "headrace dead-letters replay APP"
         )
     unproved = sum(not c.compared for c in found.checked)
     if holds and unproved:

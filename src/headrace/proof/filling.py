@@ -12,8 +12,8 @@ from headrace.engines.embedded.filling import Unfilled, fill
 from headrace.engines.embedded.runner import JobRunner
 from headrace.plan.operators import View
 from headrace.proof.events import Events, events_of
+from headrace.proof.expected import expected_rows
 from headrace.proof.fixed import Fixed, fixed
-from headrace.proof.verify import expected_rows
 from headrace.values.schema import quote
 
 _BATCH_ROWS = 50_000

@@ -11,19 +11,20 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import duckdb
 import pyarrow as pa
 
 from headrace.engines.batch.compare import compare_sql
 from headrace.engines.batch.relations import Region
 from headrace.engines.batch.tolerance import tolerance
-from headrace.engines.embedded.engine import Committed
 from headrace.engines.embedded.runner import JobRunner
 from headrace.plan.operators import Output, Slide, Tumble, View
+from headrace.proof.corrections import commit
 from headrace.proof.events import Events, events_of
+from headrace.proof.expected import expected_rows, latest_region, row_key
 from headrace.proof.fixed import Fixed, fixed
 from headrace.proof.report import Corrected, Recomputation
 from headrace.proof.served import served
-from headrace.proof.verify import expected_rows, latest_region, row_key
 from headrace.storage.state.store import one_row
 from headrace.values.clock import instant_text
 from headrace.values.errors import StateRefused
@@ -82,7 +83,13 @@ def recompute(
     bound = max((r.bound_us for r in regions.values()), default=None)
     epoch = None
     if not dry_run and regions:
-        epoch = runner.call(lambda: _commit(runner, found, regions))
+        corrections = [(f.output, f.changes) for f in found]
+
+        def note(_: duckdb.DuckDBPyConnection) -> None:
+            for view, region in regions.items():
+                _note(runner, view, region)
+
+        epoch = runner.call(lambda: commit(runner, corrections, note))
     return Recomputation(
         runner.job.id,
         dry_run,
@@ -157,39 +164,6 @@ def _within(view: View, region: Region) -> str:
         return "true"
     low = "" if region.from_us is None else f"window_end > make_timestamp({region.from_us}) and "
     return f"{low}window_end <= make_timestamp({region.bound_us})"
-
-
-def _commit(runner: JobRunner, found: list[_Found], regions: dict[str, Region]) -> int:
-    """Lands all corrections in one epoch, and notes what was recomputed."""
-    engine, store = runner.engine, runner.store
-    now_us = max(runner.clock.now_us(), engine.ledger.time_us)
-    committed = Committed(engine.ledger.generation, engine.ledger.epoch + 1, now_us, {})
-    committed.kind = "correction"
-    committed.positions = {t: r.position for t, r in engine.readers.items()}
-    counts: list[tuple[str, str, str, int]] = []
-    with store.transaction() as connection:
-        for one in found:
-            if one.output.name not in engine.inside:
-                if len(one.changes):
-                    committed.changes[one.output.name] = one.changes
-                continue
-            connection.register("_corrections", one.changes)
-            table = next(
-                t for t in engine.tables[one.output.input] if t.output.name == one.output.name
-            )
-            landed = table.apply(connection, "_corrections")
-            connection.unregister("_corrections")
-            counts += [
-                ("destination", one.output.name, "sent", landed),
-                ("destination", one.output.name, "landed", landed),
-            ]
-        engine.ledger.write(committed, False, counts)
-        for view, region in regions.items():
-            _note(runner, view, region)
-        runner.note(connection)
-    engine.ledger.advanced(committed.epoch, now_us)
-    runner.handed_over(committed)
-    return committed.epoch
 
 
 def _note(runner: JobRunner, view: str, region: Region) -> None:

@@ -6,15 +6,15 @@ import time
 from collections.abc import Callable
 
 from headrace.engines.batch.compare import compare_sql
-from headrace.engines.batch.expected import expected, kept_by_key
-from headrace.engines.batch.relations import AsOf, Region
 from headrace.engines.batch.tolerance import tolerance
 from headrace.engines.embedded.runner import JobRunner
-from headrace.plan.operators import TABLE_ROLES, Output, Source, View
+from headrace.plan.operators import TABLE_ROLES, Output, View
 from headrace.proof.delivered import check_lake
 from headrace.proof.earlier import NOTE, left_behind
 from headrace.proof.events import Events, events_of
+from headrace.proof.expected import expected_rows, latest_region, row_key
 from headrace.proof.fixed import Fixed, fixed
+from headrace.proof.refusals import leave_out
 from headrace.proof.report import SHOWN, Checked, Verification
 from headrace.proof.served import served
 from headrace.proof.topics import check_topic, excused
@@ -77,32 +77,6 @@ def _check(runner: JobRunner, fix: Fixed, events: dict[str, Events], output: Out
     return check_topic(runner, fix, events[source.topic], output)
 
 
-def expected_rows(
-    view: View,
-    source: Source,
-    output: Output,
-    as_of: AsOf,
-    events: Events,
-    *,
-    compared: bool = True,
-) -> str:
-    """SELECT of what `output` must hold of `view`; `compared` with what comparing takes."""
-    rows = expected(
-        view,
-        source,
-        as_of,
-        events.relations,
-        final=output.emit == "final",
-        allowances=compared and not tolerance(view).exact,
-    )
-    return kept_by_key(view, output, rows) if output.role in TABLE_ROLES else rows
-
-
-def row_key(view: View, output: Output) -> tuple[str, ...]:
-    """The columns that identify a row where it is served."""
-    return output.key if output.role in TABLE_ROLES else view.key_columns
-
-
 def _check_view(
     runner: JobRunner, fix: Fixed, events: Events, output: Output, view: View
 ) -> Checked:
@@ -117,6 +91,9 @@ def _check_view(
         columns, tolerated, wanted, held, row_key(view, output), allowances=inexact
     )
     cursor.execute(f"create or replace temp table _proof_apart as {comparison}")
+    refused = 0
+    if output.role in TABLE_ROLES and output.name not in runner.engine.inside:
+        refused = leave_out(fix, output, view, "_proof_apart")
     different, note = _different(runner, fix, output)
     first = cursor.sql(f"select * from _proof_apart limit {SHOWN}").to_arrow_table()
     changed = None
@@ -129,6 +106,8 @@ def _check_view(
             columns, tolerated, "_proof_late", wanted, row_key(view, output), allowances=inexact
         )
         changed = _count(fix, f"({other})")
+    if refused:
+        note = f"{refused} rows are not as they should be, since it refused them (refused_rows)"
     if tolerated.rows:
         note = "rows decided by floating or approximate values may differ within their tolerance"
         different = 0
@@ -164,19 +143,3 @@ def _has_late(fix: Fixed, view: View) -> bool:
         )
     )
     return bool(row and row[0])
-
-
-def latest_region(
-    fix: Fixed, source: Source, from_us: int | None = None, to_us: int | None = None
-) -> Region | None:
-    """A recompute of everything closed at the fixed epoch; None while nothing is closed."""
-    watermark = fix.watermarks_us[source.topic]
-    if watermark is None:
-        return None
-    bound = watermark if to_us is None else min(watermark, to_us)
-    rows = fix.cursor.execute(
-        'select identity, "partition", max(end_offset) from meta.reads where topic = ? '
-        "group by 1, 2 order by 1, 2",
-        [source.topic],
-    ).fetchall()
-    return Region(from_us, bound, {(i, p): end for i, p, end in rows}, fix.epoch)

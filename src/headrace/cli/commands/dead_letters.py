@@ -85,7 +85,8 @@ def replay(
 ) -> None:
     """Judges all dead letters again, by the present definition.
 
-    Those that are accepted now are late for windows: headrace recompute applies them.
+    Those that are accepted now are late for windows: headrace recompute applies them. Where a
+    destination has refused rows, the present rows of their keys are sent again.
     """
     settings = settings_for(profile, data)
     replies = ask_jobs(load_app(app), settings, "letters-replay", only=job)
@@ -93,6 +94,7 @@ def replay(
     lines = [
         f"job {f['job']}: {plural(f['accepted'], 'record')} accepted now, "
         f"{f['refused']:,} still refused"
+        + (f"; {plural(f['sent_again'], 'row')} sent again" if f["sent_again"] else "")
         for f in found
     ]
     session.show({"jobs": found}, "\n".join(lines))

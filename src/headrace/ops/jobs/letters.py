@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from headrace.engines.embedded.replay import replay_epochs
 from headrace.engines.embedded.runner import JobRunner
+from headrace.proof.refusals import resend
 from headrace.values.schema import literal
 
 
@@ -42,7 +43,7 @@ def shown(runner: JobRunner, request: Mapping[str, Any]) -> pa.Table:
 
 
 def replayed(runner: JobRunner) -> dict[str, Any]:
-    """Judges every dead letter again by the present definition."""
+    """Judges every dead letter again by the present definition, and sends refused rows again."""
 
     def work() -> dict[str, Any]:
         epochs, refused = replay_epochs(runner.engine, runner.clock.now_us())
@@ -57,7 +58,8 @@ def replayed(runner: JobRunner) -> dict[str, Any]:
             "epoch": epochs[-1].epoch if epochs else None,
         }
 
-    return runner.call(work)
+    judged = runner.call(work)
+    return judged | {"sent_again": resend(runner)}
 
 
 def _rows(runner: JobRunner, sql: str) -> pa.Table:

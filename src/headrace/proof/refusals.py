@@ -1,0 +1,107 @@
+"""Rows that a table elsewhere refused: told by their keys, left out of a proof, sent again.
+
+What is sent again is the key's present row, or that there is none: the row that was refused may be
+long out of date.
+"""
+
+from __future__ import annotations
+
+import duckdb
+import pyarrow as pa
+
+from headrace.engines.embedded.runner import JobRunner
+from headrace.plan.operators import TABLE_ROLES, Output, View
+from headrace.proof.corrections import Correction, commit
+from headrace.proof.events import events_of
+from headrace.proof.expected import expected_rows
+from headrace.proof.fixed import Fixed, fixed
+from headrace.proof.json_rows import columns_of, transformed
+from headrace.values.errors import StateRefused
+from headrace.values.schema import literal, quote
+
+
+def leave_out(fix: Fixed, output: Output, view: View, differences: str) -> int:
+    """Takes rows out of the table `differences` whose keys `output` refused; how many."""
+    row = fix.cursor.execute(
+        f"delete from {differences} d using {_keys(output, view)} r where {_same(output, 'd')}"
+    ).fetchall()[0]
+    return int(row[0])
+
+
+def resend(runner: JobRunner) -> int:
+    """Sends the present rows of all keys that tables refused; how many rows and deletes.
+
+    What was noted of these is forgotten: who refuses them again says so again. Raises StateRefused
+    where neither a lake nor the log holds the events to compute them from.
+    """
+    with fixed(runner) as fix:
+        corrections = [
+            _present(runner, fix, output)
+            for output in runner.job.outputs
+            if output.role in TABLE_ROLES and _refused_any(fix, output)
+        ]
+        epoch = fix.epoch
+
+    def forget(connection: duckdb.DuckDBPyConnection) -> None:
+        for output, _ in corrections:
+            connection.execute(
+                "delete from meta.refused_rows where destination = ? and epoch <= ?",
+                [output.name, epoch],
+            )
+
+    if corrections:
+        runner.call(lambda: commit(runner, corrections, forget))
+    return sum(len(changes) for _, changes in corrections)
+
+
+def _present(runner: JobRunner, fix: Fixed, output: Output) -> Correction:
+    """The rows that the refused keys have now; a delete for a key without one."""
+    view = runner.job.input_of(output)
+    assert isinstance(view, View)
+    source = runner.job.source(view.topic)
+    events = events_of(runner, fix, source)
+    if not events.whole:
+        raise StateRefused(
+            f"the rows that {output.role} {output.name} refused cannot be computed again: no lake "
+            f"holds all of {source.topic}, and its log no longer reaches back to its beginning",
+            remedy="Begin a new generation: headrace state reset APP",
+        )
+    as_of = fix.as_of(view.name, source.topic)
+    wanted = expected_rows(view, source, output, as_of, events, compared=False)
+    keys, same = _keys(output, view), _same(output, "w")
+    columns = ", ".join(f"w.{quote(c.name)}" for c in view.columns)
+    nulls = ", ".join(
+        f"r.{quote(c.name)}" if c.name in output.key else f"null::{c.type} as {quote(c.name)}"
+        for c in view.columns
+    )
+    upserts = f"select 'u' as _op, {columns} from wanted w semi join {keys} r on {same}"
+    # A smaller key's row is withdrawn by its start too, which is not known here; it stays.
+    deletes = (
+        ""
+        if output.order
+        else (f" union all select 'd', {nulls} from {keys} r anti join wanted w on {same}")
+    )
+    changes: pa.Table = fix.cursor.sql(
+        f"with wanted as materialized ({wanted}) {upserts}{deletes}"
+    ).to_arrow_table()
+    return output, changes
+
+
+def _keys(output: Output, view: View) -> str:
+    """A relation of the keys of the rows that `output` refused, with the view's types."""
+    types = {c.name: c.type for c in view.columns if c.name in output.key}
+    columns = ", ".join(f"{sql} as {quote(c)}" for c, sql in columns_of("j", types).items())
+    return (
+        f"(select distinct {columns} from (select {transformed('row', types)} as j "
+        f"from meta.refused_rows where destination = {literal(output.name)}))"
+    )
+
+
+def _same(output: Output, alias: str) -> str:
+    names = [quote(k) for k in output.key]
+    return " and ".join(f"{alias}.{k} is not distinct from r.{k}" for k in names) or "true"
+
+
+def _refused_any(fix: Fixed, output: Output) -> bool:
+    sql = "select 1 from meta.refused_rows where destination = ? limit 1"
+    return bool(fix.cursor.execute(sql, [output.name]).fetchall())
