@@ -1,10 +1,10 @@
 """What would end a whole query instead of failing on one row: refused, or bounded.
 
-DuckDB's `try(…)` turns nearly all that a value does wrong into null. Some errors pass through it (a
-part of a time or a pattern that means nothing, an unknown time zone), some end the database (numbers
-without limit), and a size taken from an event may ask for all the memory there is. None of that may
-hang on what an event holds: what steers such a function has to be constant, sizes are bounded, and
-each call is tried once on plain values when the app is loaded.
+DuckDB's `try(…)` turns nearly all that a value does wrong into null. Some errors pass through it
+(a part of a time or a pattern that means nothing, an unknown time zone), some end the database
+(numbers without limit), and a size taken from an event may ask for all the memory there is. None
+of that may hang on what an event holds: what steers such a function has to be constant, sizes are
+bounded, and each call is tried once on plain values when the app is loaded.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def decoding(threads: int | None = None) -> duckdb.DuckDBPyConnection:
     """A connection for `decode`: a database of its own, in memory, used by one thread at a time.
 
     Filters stay where they are written: pushed down, they would take every record apart twice. So
-    does IN with many values: made a join, its left side would raise outside of the try(…) around it.
+    does IN with many values: made a join, its left side would raise outside of its try(…).
     """
     connection = duckdb.connect(":memory:", config={"memory_limit": "1GB"})
     if threads is not None:
