@@ -198,7 +198,9 @@ def _type(name: str, inner: list[Tree]) -> Tree:
 
 def _bounded(size: Tree) -> Tree:
     """`size`, up to 32,767; beyond it the cast fails, and with it the row."""
-    place = {key: size[key] for key in ("query_location", "query_location_length") if key in size}
+    place: Tree = {
+        key: size[key] for key in ("query_location", "query_location_length") if key in size
+    }
     return {**_cast(size, "SMALLINT"), **place}
 
 
