@@ -232,6 +232,19 @@ def test_no_connection_left_is_tried_again(new_postgres: NewPostgres) -> None:
     server.kill()
 
 
+def test_a_session_that_began_read_only_is_not_kept(database: Database) -> None:
+    name = database.name
+    table = PostgresSystem(database.dsn).destination(OF)
+    table.open(JOB, 1)
+    table.close()
+    with database.connect() as connection:
+        connection.execute(f'alter database "{name}" set default_transaction_read_only = on')
+        with pytest.raises(Unreachable, match="read only"):
+            table.deliver(delivery(OF, changes(1)), mark(1))
+        connection.execute(f'alter database "{name}" reset default_transaction_read_only')
+    until_taken(table, 1, [])
+
+
 def test_a_standby_is_tried_again_with_the_option_named(own_postgres: Postgres) -> None:
     table = opened(own_postgres)
     with own_postgres.connect() as connection:

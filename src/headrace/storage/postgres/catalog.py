@@ -31,6 +31,11 @@ where i.indrelid = %(table)s and i.indisunique and i.indisvalid and i.indimmedia
     and i.indpred is null and i.indexprs is null and k.nth <= i.indnkeyatts
 group by i.indexrelid
 """
+_OUTLINE = """
+select string_agg(format('%%s %%s %%s %%s %%s %%s%%s', attnum, attname, atttypid, atttypmod,
+    atthasdef, attidentity, attgenerated), ',' order by attnum)
+from pg_attribute where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped
+"""
 
 
 def server_version(connection: Any) -> int:
@@ -75,6 +80,15 @@ def found(connection: Any, table: int) -> Found:
         [FoundColumn(*row) for row in columns.fetchall()],
         [FoundIndex(frozenset(row[0]), row[1]) for row in indexes.fetchall()],
     )
+
+
+def outline(connection: Any, schema: str, name: str) -> str:
+    """The columns of a relation in short: another text once one of them was altered.
+
+    But for a `not null`, which is one more thing that a row may be refused for.
+    """
+    asked = connection.execute(_OUTLINE, (f"{quote(schema)}.{quote(name)}",))
+    return str(asked.fetchone()[0])
 
 
 def user(connection: Any) -> str:

@@ -57,6 +57,11 @@ def is_locked(error: Any) -> bool:
     return bool(error.sqlstate == _LOCKED)
 
 
+def is_read_only(error: Any) -> bool:
+    """Whether the session was made where, or so that, nothing can be written."""
+    return bool(error.sqlstate == _READ_ONLY)
+
+
 def reason(error: Any) -> str:
     """The server's own words about a row."""
     return joined(error.diag.message_primary or str(error), error.diag.message_detail)

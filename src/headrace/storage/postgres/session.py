@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from headrace.storage.postgres.address import Address, check_options, driver
-from headrace.storage.postgres.failures import translated
+from headrace.storage.postgres.failures import is_read_only, translated
 from headrace.values.errors import HeadraceError
 
 # Where the URL says nothing else: a peer that vanished is noticed within half a minute.
@@ -22,6 +22,8 @@ _NAME_BYTES_MAX = 63
 LOCK_TIMEOUT_SECONDS = 10.0
 # A process that stopped in the middle must not hold the mark's lock for ever.
 _IDLE_TIMEOUT_SECONDS = 60.0
+# Set by a server's owner for people and their queries; a delivery may take its time.
+_TIMEOUTS = ["statement_timeout", "transaction_timeout", "idle_session_timeout"]
 # Staged rows are kept and sorted in memory: a quarter faster than through the server's disk.
 _MEMORY = "64MB"
 
@@ -50,6 +52,11 @@ def connect(address: Address, name: str, *, lock_seconds: float = LOCK_TIMEOUT_S
         connection.execute(
             "select set_config('synchronous_commit', 'on', false) "
             "where current_setting('synchronous_commit') not in ('on', 'remote_apply')"
+        )
+        connection.execute(
+            "select set_config(name, '0', false) from pg_settings "
+            "where name = any(%s) and source <> 'client'",
+            (_TIMEOUTS,),
         )
         for setting in ("work_mem", "temp_buffers"):
             connection.execute(
@@ -89,6 +96,9 @@ class Session:
             yield self._connection
         except psycopg.Error as error:
             self._recover()
+            if is_read_only(error):
+                # A session keeps what it began with; another one may find a server that writes.
+                self.close()
             raise translated(error, self.address, doing, opening=opening) from None
         except HeadraceError:
             self._recover()

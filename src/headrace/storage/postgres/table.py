@@ -46,6 +46,8 @@ class PostgresTable:
         self._last: Mark | None = None
         self._staged_on = 0
         self._schema = ""
+        # The columns as they were found fit for rows.
+        self._outline = ""
         self._local = duckdb.connect(config={"threads": 1})
 
     def look(self, job: str) -> Claim | None:
@@ -76,6 +78,7 @@ class PostgresTable:
         self._incarnation = incarnation
         with self._session.use(f"open {self._named.lower()}", opening=True) as connection:
             self._schema = prepare(connection, self._shape, self._address.schema)
+            self._outline = catalog.outline(connection, self._schema, self.target.name)
             reach("postgres.created")
             self._check_owner(self._ledger.read(connection, lock=False))
             try:
@@ -228,6 +231,7 @@ class PostgresTable:
             if reasons:
                 refused = staged.refused(reasons, self.target.key, self._local)
                 self._ledger.refuse(connection, mark.number, refused)
+            self._check_outline(connection)
             reach("postgres.applied")
             landed = count - len(reasons)
             self._ledger.write(connection, mark, self._incarnation, count, landed)
@@ -247,11 +251,23 @@ class PostgresTable:
             count, refused = replacing.replace(rows)
             self._ledger.forget_refused(connection)
             self._ledger.refuse(connection, mark.number, refused)
+            self._check_outline(connection)
             reach("postgres.replaced")
             landed = count - len(refused)
             self._ledger.write(connection, mark, self._incarnation, count, landed)
             reach("postgres.marked")
         return landed
+
+    def _check_outline(self, connection: Any) -> None:
+        """Raises StateRefused where the columns were altered so that rows do not fit any more.
+
+        A value would land as something else, rounded or cut. The table is in use by now: nobody
+        can alter it before the transaction ends.
+        """
+        outline = catalog.outline(connection, self._schema, self.target.name)
+        if outline != self._outline:
+            check_table(connection, self._shape, self._schema)
+            self._outline = outline
 
     def _there(self, present: Present | None, mark: Mark) -> Mark | None:
         """The mark that is there; StateRefused unless this writer left it, or `mark` itself."""
