@@ -1,4 +1,4 @@
-"""What an event could steer into ending the job is refused, or bounded: only its row fails."""
+"""What an event could steer into ending the job is refused, or bounded so that its row fails."""
 
 from __future__ import annotations
 

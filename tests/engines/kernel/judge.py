@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
@@ -90,6 +91,9 @@ def _parsed(value: bytes) -> Any:
     def refuse(name: str) -> Any:
         raise Refused
 
+    # As deep as a record may be; Python would end at a thousand.
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, 20_000))
     try:
         found = json.loads(
             value.decode("utf-8"),
@@ -102,6 +106,8 @@ def _parsed(value: bytes) -> Any:
         json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise Refused from None
+    finally:
+        sys.setrecursionlimit(before)
     if isinstance(found, dict) and "\0twice" in found:
         raise Refused
     return found
