@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import random
+from collections import Counter
+
 import pytest
 
+import headrace.testing
 from headrace.plan.build import build
 from headrace.values.errors import DefinitionError
-from tests.views.cases import Sent, check, thing, things
+from tests.views.cases import Sent, at, check, thing, things
 
 COLUMNS = "who session_start_time session_end_time session_duration_seconds ended_by n"
 
@@ -291,3 +295,18 @@ def test_a_smaller_key_without_a_key_of_sessions_by_marks_keeps_the_latest() -> 
         thing(15, kind="s", n=2),
     ]
     check(app, events, {"latest": ("who n session_start_time c", [("a", 2, 20, 2)])})
+
+
+def test_several_events_at_the_instant_where_a_session_begins() -> None:
+    """Their order among themselves must not matter: sorting does not keep it."""
+    app, source = things(lateness="1 day")
+    app.table("out", source.session(gap="3 seconds").by("who").agg(n="count(*)"))
+    events = [thing(3 * i, "abcdefg"[i % 7 if j else 0]) for j in range(4) for i in range(150)]
+    random.Random(1).shuffle(events)
+    expected = Counter((e["who"], e["at"]) for e in events)
+    with headrace.testing.run(app, start=at(30 * 86_400)) as t:
+        t.send("things", events)
+        t.epoch()
+        found = {(r["who"], r["session_start_time"]): r["n"] for r in t.rows("out")}
+        assert found == expected
+        t.verify()

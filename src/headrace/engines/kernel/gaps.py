@@ -19,7 +19,8 @@ def intervals_sql(view: View, rows: str) -> str:
     """Intervals of an epoch's applied rows: keys, `_first`, `_last` (microseconds), states."""
     keys = key_names(view)
     part = f"partition by {', '.join(keys)} " if keys else ""
-    window = f"over ({part}order by _us rows between unbounded preceding and current row)"
+    # By range: of several at one instant, all stand behind the opening that one of them carries.
+    window = f"over ({part}order by _us range between unbounded preceding and current row)"
     timed = f"select *, epoch_us(_time) as _us from {rows} where _verdict = 0"
     cut = f"select *, lag(_us) over ({part}order by _us) as _before from ({timed})"
     numbered = (
@@ -45,7 +46,7 @@ def joined_sql(view: View, intervals: str) -> str:
     cut = f"select *, {reach} as _reach from {intervals}"
     apart = f"case when _first - _reach < {_gap(view)} then 0 else 1 end"
     running = (
-        f"over ({part}order by _first, _last rows between unbounded preceding and current row)"
+        f"over ({part}order by _first, _last range between unbounded preceding and current row)"
     )
     numbered = f"select *, sum({apart}) {running} as _part from ({cut})"
     states = "".join(f", {c.merge} as {c.name}" for c in state_columns(view))
