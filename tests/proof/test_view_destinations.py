@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import headrace as hr
 from headrace.ops.jobs.ask import ask
 
@@ -61,3 +63,26 @@ def test_views_into_lakes_and_topics_hold_before_and_after_a_recompute(tmp_path:
     fill(tmp_path, 5_000, seed=9)
     app.run(until="caught-up", data=tmp_path)
     assert holds(app, tmp_path)
+
+
+def test_rows_without_a_key_are_told_again_under_the_same_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A null is a group, and so is everything: each has one row, however often it changes."""
+    monkeypatch.setenv("HEADRACE_EPOCH_RECORDS_MAX", "300")
+    app = hr.App("keyless")
+    source = app.source(
+        UserActivity, topic="user_activity", key="user_id", time="event_time", lateness="2 minutes"
+    )
+    named = source.with_columns(page="nullif(page_url, '/')")
+    app.topic("pages", named.by("page").agg(n="count(*)"))
+    app.topic("all", source.agg(n="count(*)"))
+    fill(tmp_path, 2000)
+    app.run(until="caught-up", data=tmp_path)
+    assert holds(app, tmp_path)
+    told = rows(app, tmp_path, 'select distinct key, "partition" from topic."all"')
+    assert [row["key"] for row in told] == ["{}"]
+    told = rows(
+        app, tmp_path, "select distinct key, \"partition\" from topic.pages where key[1] = '{'"
+    )
+    assert [row["key"] for row in told] == ['{"page":null}']

@@ -216,7 +216,20 @@ class StreamRows:
         if "_op" in rows.column_names:
             gone = pc.equal(rows.column("_op"), "d")
             text = pc.if_else(gone, pa.scalar(None, pa.string()), one_array(text))
-        return pa.table([self._keys(rows), _as_bytes(text)], schema=_RECORD)
+        return pa.table([self._row_keys(rows), _as_bytes(text)], schema=_RECORD)
+
+    def _row_keys(self, rows: pa.Table) -> pa.Array:
+        """Keys that later records of the same row share: without one, or null, they stand as JSON.
+
+        A record without a key goes to any partition, and nothing ever takes its place.
+        """
+        keys, key = self._keys(rows), list(self.output.key)
+        if not keys.null_count:
+            return keys
+        named = pa.repeat(pa.scalar(b"{}"), len(rows))
+        if key:
+            named = _as_bytes(rows_to_json(self.connection, rows.select(key)))
+        return pc.coalesce(keys, named)
 
     def _keys(self, rows: pa.Table) -> pa.Array:
         """The record keys: a single column's text, several columns as JSON, or none."""
