@@ -33,8 +33,11 @@ def test_a_topic_made_again(small: Undisturbed, tmp_path: Path) -> None:
     done = run(data)
     assert done.returncode == 5
     assert done.stderr == (
-        'TopicRefused: Topic "user_activity" was deleted and made again since this job read it\n'
-        "Go on with the new one: headrace state reset APP\n"
+        'TopicRefused: Topic "user_activity" was deleted and made again since this job read it, '
+        "or is another cluster's\n"
+        "Go on with the new one, and keep what is computed: "
+        "headrace state seek APP user_activity --from earliest\n"
+        "Or begin anew with it: headrace state reset APP\n"
     )
     shutil.rmtree(aside)
     kept.rename(aside)
@@ -49,6 +52,25 @@ def test_a_new_generation_goes_on_behind_what_the_last_delivered(
     assert reset("activity", load_settings(overrides={"data": data})) == 2
     done = run(data, kill_at="state.committed:5", settings={"epoch_records_max": 2000})
     assert done.returncode == -9
+    done = run(data)
+    assert done.returncode == 0, done.stderr
+    check_same(result(data), small.result)
+
+
+def test_an_older_state_goes_on_behind_what_was_delivered(
+    small: Undisturbed, tmp_path: Path
+) -> None:
+    data = small.copy(tmp_path / "d")
+    done = run(data, kill_at="state.committed:5", settings={"epoch_records_max": 2000})
+    assert done.returncode == -9
+    shutil.copytree(data / "jobs", tmp_path / "older")
+    assert run(data).returncode == 0
+    shutil.rmtree(data / "jobs")
+    shutil.copytree(tmp_path / "older", data / "jobs")
+    done = run(data)
+    assert done.returncode == 5
+    assert "the state is older than what it delivered" in done.stderr
+    assert reset("activity", load_settings(overrides={"data": data})) == 2
     done = run(data)
     assert done.returncode == 0, done.stderr
     check_same(result(data), small.result)

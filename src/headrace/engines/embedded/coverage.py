@@ -77,19 +77,27 @@ def delivered(store: StateStore, output: str, topic: str) -> tuple[Range, ...]:
 
 
 def _given(store: StateStore, topic: str, mark: Mark, ends: list[int]) -> list[Range]:
-    """What the mark's generation read up to the mark: the last identity of then ends at it."""
+    """What the mark's generation read up to the mark: the last identity of then ends at it.
+
+    A state that is older than the mark (a copy put back) knows only the beginning of that.
+    """
     rows = store.rows(
         'select identity, since_epoch, "partition", start_offset, end_offset from meta.earlier '
         "where generation = ? and topic = ? and since_epoch <= ? order by since_epoch",
         [mark.generation, topic, mark.epoch],
     )
     last = rows[-1][0] if rows else None
+    reached = dict.fromkeys(range(len(ends)), 0)
     found = []
     for identity, _, partition, start, end in rows:
         if identity == last:
+            reached[partition] = max(reached.get(partition, 0), end)
             end = min(end, ends[partition] if partition < len(ends) else 0)
         if end > start:
             found.append(Range(identity, partition, start, end))
+    if last is not None:
+        beyond = [(p, reached[p], end) for p, end in enumerate(ends) if end > reached[p]]
+        found += [Range(last, partition, start, end) for partition, start, end in beyond]
     return found
 
 
