@@ -14,6 +14,7 @@ import numpy.typing as npt
 from headrace.storage.topics import frame
 from headrace.storage.topics.disk import sync_data, sync_directory, write_at
 from headrace.storage.topics.segment import segment_path
+from headrace.values.points import reach
 
 
 def begin_segment(
@@ -38,6 +39,7 @@ def begin_segment(
         write_at(descriptor, pieces, 0)
         sync_data(descriptor)
         sync_directory(directory)
+        reach("log.segment.begun")
     except OSError:
         path.unlink(missing_ok=True)
         raise

@@ -28,6 +28,7 @@ from headrace.storage.topics.checkpoint import begin_segment
 from headrace.storage.topics.disk import sync_directory, write_json, writing
 from headrace.storage.topics.head import Head, publish_head
 from headrace.values.errors import TopicRefused, UsageError, did_you_mean
+from headrace.values.points import reach
 
 _ABOUT = "topic.json"
 _LOCK = "lock"
@@ -101,7 +102,9 @@ def make(directory: Path, name: str, partitions: int, arrival_us: int) -> bool:
                 },
             )
             try:
+                reach("log.made")
                 aside.rename(target)
+                reach("log.renamed")
             except OSError:
                 if target.exists():
                     return False

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.values.errors import DiskRefused, TopicRefused
+from headrace.values.points import reach
 
 _ROOM = (
     "Free some space. A running job goes on by itself; run another command again: nothing is lost."
@@ -72,7 +73,9 @@ def write_json(path: Path, content: Any) -> None:
                 json.dump(content, file, indent=1)
                 file.flush()
                 os.fsync(file.fileno())
+            reach("log.file.synced")
             aside.replace(path)
+            reach("log.file.replaced")
         except OSError:
             aside.unlink(missing_ok=True)
             raise

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from headrace.storage.topics.head import Head, publish_head
 from headrace.storage.topics.segment import index_path, ordinals, segment_path
 from headrace.storage.topics.segments import Segments
+from headrace.values.points import reach
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,11 @@ def remove_segments(
     if first != head.first:
         head = replace(head, first=first, begin=begin)
         publish_head(directory, head, durable=True)
+        reach("log.retained")
     for ordinal in removed:
         segment_path(directory, ordinal).unlink(missing_ok=True)
         index_path(directory, ordinal).unlink(missing_ok=True)
+        reach("log.segment.removed")
     report = Retained(
         len(removed), sum(sizes[ordinal] for ordinal in removed), list(begin), held_by
     )

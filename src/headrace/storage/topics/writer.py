@@ -22,6 +22,7 @@ from headrace.storage.topics.rows import Rows
 from headrace.storage.topics.segment import index_path, producer_hash, segment_path
 from headrace.storage.topics.segments import Segments
 from headrace.values.errors import UsageError
+from headrace.values.points import reach
 
 
 @dataclass(frozen=True)
@@ -169,8 +170,11 @@ class Writer:
         descriptor = os.open(segment_path(directory, head.segment), os.O_WRONLY)
         try:
             write(descriptor, pieces, head.position)
+            reach("log.written")
             sync_data(descriptor)
+            reach("log.synced")
             publish_head(directory, after)
+            reach("log.published")
         except OSError:
             # If even this fails, the next writer finds bytes behind the head and mends it.
             with suppress(OSError):

@@ -1,0 +1,85 @@
+"""One definition with every kind of view and every kind of output."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+
+import headrace as hr
+from tests.views.cases import START, Thing
+
+app = hr.App("everything")
+things = app.source(Thing, topic="things", partitions=3, key="who", time="at", lateness="5 seconds")
+positive = things.where("n > 0", reason="small")
+
+tumbled = (
+    positive.tumble("10 seconds")
+    .by("kind", "who")
+    .agg(c="count(*)", total="sum(n)", most="arg_max(text, n)", several="count(distinct text)")
+)
+slid = (
+    things.slide("20 seconds", every="5 seconds")
+    .by("kind")
+    .agg(c="count(*)", users="approx_count_distinct(who)", last="last(text)")
+)
+ranked = things.tumble("15 seconds").by("who").agg(c="count(*)").top(2, by="c")
+large = things.tumble("10 seconds").by("who").agg(c="count(*)").where("c > 2")
+gaps = things.session(gap="3 seconds").by("who").agg(c="count(*)", texts="list(text)")
+marked = (
+    things.session(starts="kind in ('s', 'se')", ends="kind in ('e', 'se')", timeout="8 seconds")
+    .by("who")
+    .agg(c="count(*)")
+)
+totals = things.by("who").agg(c="count(*)", total="sum(n)", least="min(f)")
+once = things.dedupe(by=("who", "n", "text"), within="30 seconds")
+items = things.explode("items", "item").where("item is not null")
+risky = things.where("cast(text as bigint) > 0").tumble("30 seconds").agg(c="count(*)")
+
+app.table("tumbled", tumbled)
+app.table("tumbled_last", tumbled, key="who")
+app.table("tumbled_final", tumbled, emit="final")
+app.topic("tumbled_changes", tumbled)
+app.topic("tumbled_closed", tumbled, emit="final")
+app.lake("tumbled_lake", tumbled, emit="final")
+app.table("slid", slid)
+app.topic("slid_changes", slid)
+app.table("ranked", ranked)
+app.table("large", large)
+app.index("gaps", gaps)
+app.topic("gap_changes", gaps)
+app.wide_table("marked", marked, partition_by="who", cluster_by="session_start_time")
+app.table("marked_last", marked, key="who")
+app.lake("marked_lake", marked, emit="final")
+app.ranking("totals", totals, score="c")
+app.topic("total_changes", totals)
+app.table("newest", things, key="who")
+app.table("risky", risky)
+app.table("deduped", once.tumble("20 seconds").by("who").agg(c="count(*)"))
+app.lake("once_lake", once, partition_by="kind")
+app.topic("once", once)
+app.lake("items_lake", items.select("who", "item", "at"))
+app.topic("stamped", things.with_columns(processing_time="processing_time()"))
+app.lake("everything_lake", things)
+
+
+def write_lines(path: Path, chance: Random, count: int) -> Path:
+    """Records as lines: disorder, ties, duplicates, late and malformed ones."""
+    lines: list[str] = []
+    for number in range(count):
+        second = number / 10 + chance.choice([0, 0, 0, -2, -4, 1, -chance.randint(0, 40)])
+        event = {
+            "at": (START + timedelta(seconds=max(round(second * 2) / 2, 0))).isoformat() + "Z",
+            "who": chance.choice(["a", "b", "c", "d", "e", None]),
+            "kind": chance.choice(["s", "e", "x", "x", "x", "se"]),
+            "n": chance.choice([None, -2, 0, 1, 1, 2, 3]),
+            "f": chance.choice([None, 0.5, 1.0, -2.0]),
+            "text": chance.choice(["1", "1", "2", "-7", "seven"]),
+            "items": chance.choice([None, [], [1], [2, 0], [None, 1, 2]]),
+        }
+        lines.append(json.dumps(event) if chance.random() > 0.02 else '{"at": "never"')
+        if chance.random() < 0.02:
+            lines.append(chance.choice(lines))
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path

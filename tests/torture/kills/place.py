@@ -1,0 +1,234 @@
+"""A data directory under trial: what is run in it, killed in it, and what it ends with."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from headrace import App
+from headrace.apps.activity import app as activity
+from tests.torture.kills.child import Call
+from tests.torture.kills.everything import app as everything
+from tests.torture.kills.everything import write_lines
+
+_SECONDS_MAX = 120.0
+_COMMAND = re.compile(r"headrace (state \w+ APP[^\n,;]*)")
+KILLED = -9
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An app under trial: how the command line names it, and where its plan is."""
+
+    app: App
+    spec: str
+    place: str
+    topic: str
+
+
+SUBJECTS = (
+    Subject(activity, "activity", "headrace.apps.activity:app", "user_activity"),
+    Subject(
+        everything,
+        "tests.torture.kills.everything:app",
+        "tests.torture.kills.everything:app",
+        "things",
+    ),
+)
+
+
+@dataclass
+class Run:
+    """A command under way, or what became of it."""
+
+    process: BaseProcess
+    said: Path
+
+    def end(self, seconds: float = _SECONDS_MAX) -> int | None:
+        """Waits; its exit code, None while it runs."""
+        wait([self.process.sentinel], seconds)
+        return self.process.exitcode
+
+    def kill(self) -> bool:
+        """Kills it; whether it was still running."""
+        self.process.kill()
+        return self.end() == KILLED
+
+    @property
+    def text(self) -> str:
+        return self.said.read_text(encoding="utf-8", errors="replace")
+
+
+@dataclass
+class Place:
+    """`data` of a subject; `done` counts what was done to it."""
+
+    subject: Subject
+    data: Path
+    chance: Random
+    done: Counter[str] = field(default_factory=Counter)
+    settings: Mapping[str, object] = field(default_factory=dict)
+    after_kill: Callable[[], None] = lambda: None
+    before: Callable[[], None] | None = None
+    history: list[str] = field(default_factory=list)
+    _runs: int = 0
+
+    def start(
+        self,
+        *command: str,
+        at: str = "",
+        stops: bool = False,
+        data: Path | None = None,
+        **settings: object,
+    ) -> Run:
+        """Begins `headrace COMMAND SPEC … --data DATA`."""
+        self._runs += 1
+        said = self.data.with_name(f"said-{self._runs}")
+        words = [self.subject.spec if word == "APP" else word for word in command]
+        self.history.append(f"{' '.join(command)} {at} {settings}")
+        call = Call(
+            (*words, "--data", str(data or self.data)),
+            said,
+            {**self.settings, **settings},
+            at,
+            stops,
+            {self.subject.place: self.subject.app.plan},
+            before=self.before,
+        )
+        return Run(call.start(), said)
+
+    def run(self, *command: str, **settings: object) -> str:
+        """Runs a command to its end, which must be good; what it said."""
+        run = self.start(*command, **settings)
+        code = run.end()
+        assert code == 0, f"{command}: {code}\n{run.text}"
+        return run.text
+
+    def counted(self, run: Run, what: str) -> bool:
+        """Counts a run that was killed; checks one that ended by itself before."""
+        if run.process.exitcode == KILLED:
+            self.done["kills"] += 1
+            self.done[what] += 1
+            self.history.append("killed")
+            self.after_kill()
+            return True
+        assert run.process.exitcode == 0, f"{run.process.exitcode}: {run.text}"
+        return False
+
+    def kill_at(self, point: str, *command: str, **settings: object) -> bool:
+        """Runs until a named point (`NAME:n`), where the run is killed, or to its end."""
+        run = self.start(*command, at=point, **settings)
+        assert run.end() is not None, f"{command} hangs: {run.text}"
+        return self.counted(run, f"at {point.partition(':')[0]}")
+
+    def kill_after(self, seconds: float, *command: str, **settings: object) -> bool:
+        """Runs for so long, then kills; False where it ended before."""
+        run = self.start(*command, **settings)
+        run.end(seconds)
+        run.kill()
+        return self.counted(run, "at random times")
+
+    def finish(self) -> None:
+        """Runs until caught up; where it stops in words, what they name is done first."""
+        for _ in range(4):
+            run = self.start("run", "APP", "--until", "caught-up")
+            code = run.end()
+            if code == 0:
+                return
+            self.follow(run)
+        raise AssertionError(f"the words led nowhere: {run.text}")
+
+    def follow(self, run: Run) -> None:
+        """Does what the words of a run that stopped say."""
+        assert run.process.exitcode == 5, f"{run.process.exitcode}: {run.text}"
+        assert "Traceback" not in run.text, run.text
+        named = _COMMAND.search(run.text)
+        assert named, f"no command is named: {run.text}"
+        self.done["stops in words, followed"] += 1
+        self.run(*shlex.split(named[1]), "--yes")
+
+    def fill(self, count: int) -> None:
+        """Gives the source its records, killed on the way now and then, until all are there."""
+        (self.data / "topics").mkdir(parents=True, exist_ok=True)
+        if self.subject.app is activity:
+            options = ["--count", str(count), "--rate", str(count / 9000), "--late-every", "40"]
+            options += [
+                "--seed",
+                str(self.chance.getrandbits(20)),
+                "--start",
+                "2026-01-05T00:00:00",
+            ]
+            command = ["simulate", "APP", *options, "--malformed-every", "200"]
+        else:
+            lines = write_lines(self.data.with_name("lines.ndjson"), self.chance, count)
+            command = ["ingest", "APP", "things", str(lines)]
+        while self.chance.random() < 0.5:
+            if self.chance.random() < 0.5:
+                self.kill_at(
+                    f"{self.chance.choice(LOG_POINTS)}:{self.chance.randint(1, 4)}", *command
+                )
+            else:
+                self.kill_after(self.chance.uniform(0, 0.4), *command)
+        self.run(*command)
+
+    def copy(self, data: Path, parts: tuple[str, ...] = ("",)) -> Path:
+        """The files as they are, elsewhere; `parts` of them only."""
+        for part in parts:
+            if (self.data / part).exists():
+                shutil.copytree(self.data / part, data / part, dirs_exist_ok=True)
+        return data
+
+
+LOG_POINTS = (
+    "log.written",
+    "log.synced",
+    "log.published",
+    "log.segment.begun",
+    "log.made",
+    "log.renamed",
+)
+
+
+def stopped(run: Run) -> bool:
+    """Waits until a run has stopped itself; False where it ended."""
+    until = time.monotonic() + _SECONDS_MAX
+    while time.monotonic() < until:
+        if run.end(0.01) is not None:
+            return False
+        try:
+            state = Path(f"/proc/{run.process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except FileNotFoundError:
+            continue
+        if state == "T":
+            return True
+    raise AssertionError(f"hangs: {run.text}")
+
+
+def restored(aside: Path, target: Path) -> None:
+    """Puts an older copy in the place of what is there."""
+    shutil.rmtree(target)
+    shutil.copytree(aside, target)
+
+
+def age(data: Path, seconds: float) -> None:
+    """Lets time pass for a data directory's lakes: clean-up keeps what is younger."""
+    past = time.time() - seconds
+    for path in (data / "lakes").rglob("*"):
+        if path.is_file():
+            os.utime(path, (past, past))
+
+
+def told(done: Mapping[str, Any]) -> dict[str, int]:
+    """The counts of a trial, by what was done."""
+    return {name: int(number) for name, number in done.items()}

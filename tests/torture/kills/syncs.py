@@ -1,0 +1,41 @@
+"""Where a run's calls to the disk pass by, so that a trial can watch them or make them fail.
+
+Put in place before the package is imported, which binds some of them by name. A run that is only
+killed need not wait for the disk: the page cache outlives a process.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+Guard = Callable[[str, tuple[Any, ...]], None]
+"""Called with the name and the arguments of a call before it is made; may raise OSError."""
+
+SYNCS = ("fsync", "fdatasync")
+CHANGES = ("pwritev", "replace", "rename", "unlink", "mkdir", "ftruncate", "open")
+
+_guards: list[Guard] = []
+
+
+def install() -> None:
+    """Lets every call named above pass by the guards; syncs do nothing else."""
+    for name in SYNCS:
+        setattr(os, name, _passing(name, lambda *arguments: None))
+    for name in CHANGES:
+        setattr(os, name, _passing(name, getattr(os, name)))
+
+
+def guard(one: Guard) -> None:
+    """From here on `one` sees every call of this process."""
+    _guards.append(one)
+
+
+def _passing(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*arguments: Any, **options: Any) -> Any:
+        for one in _guards:
+            one(name, arguments)
+        return real(*arguments, **options)
+
+    return call
