@@ -132,8 +132,8 @@ MUTANTS = (
     Mutant(
         "the log is not synced",
         "storage/topics/writer.py",
-        "            sync_data(descriptor)\n            reach(\"log.synced\")\n",
-        "            reach(\"log.synced\")\n",
+        '            sync_data(descriptor)\n            reach("log.synced")\n',
+        '            reach("log.synced")\n',
     ),
     Mutant(
         "the lake's files are not synced",
