@@ -18,6 +18,8 @@ def filling_text(event: TableFilling) -> str:
     if event.reason == "lost":
         had = "nothing" if event.had_epoch is None else f"epoch {event.had_epoch} only"
         why = f"it had {had}"
+    elif event.reason == "moved":
+        why = "it stood elsewhere until now"
     return (
         f"table {event.destination}: {why}; it is filled again from {event.origin}, "
         f"as of epoch {event.epoch}"

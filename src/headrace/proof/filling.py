@@ -1,7 +1,7 @@
-"""Tables elsewhere given all their rows anew: what `verify` expects of them, as of the last epoch.
+"""Tables given all their rows anew: what `verify` expects of them, as of the last epoch.
 
-For a table that lost more than the outbox holds (restored, failed over, dropped) and for one whose
-view was built again.
+For a table elsewhere that lost more than the outbox holds (restored, failed over, dropped), for one
+whose view was built again, and for one that moves into the state or out of it.
 """
 
 from __future__ import annotations
@@ -49,6 +49,6 @@ def _fill(runner: JobRunner, fix: Fixed, table: Unfilled, events: Events) -> Non
     def rows() -> pa.RecordBatchReader:
         return cursor.sql(f"select {columns} from _proof_filling").to_arrow_reader(_BATCH_ROWS)
 
-    fill(runner.engine, table, rows, events.origin, runner.clock.now_us())
+    fill(runner.engine, table, rows, events.origin, runner.tell, runner.clock.now_us())
     runner.filled(table)
     cursor.execute("drop table _proof_filling")

@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from headrace.engines.embedded.claims import fill_fact
 from headrace.engines.embedded.definitions import note_views
 from headrace.engines.embedded.engine import account, land
+from headrace.engines.embedded.places import fill_fact
 from headrace.engines.embedded.runner import JobRunner
 from headrace.engines.embedded.sources import empty_events
 from headrace.engines.embedded.views.batch import Batch

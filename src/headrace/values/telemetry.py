@@ -136,10 +136,11 @@ class SourceBack(Event):
 
 @dataclass(frozen=True)
 class TableFilling(Event):
-    """A table elsewhere is given all its rows anew, as of `epoch`.
+    """A table is given all its rows anew, as of `epoch`.
 
     `had_epoch` is what it had of this generation; `reason` "lost" (it was restored, failed over or
-    dropped) or "rebuilt" (its view was); `origin` says where the events come from.
+    dropped), "rebuilt" (its view was) or "moved" (from the state or into it); `origin` says where
+    the events come from.
     """
 
     level = "warning"
@@ -153,7 +154,7 @@ class TableFilling(Event):
 
 @dataclass(frozen=True)
 class TableFilled(Event):
-    """A table elsewhere has all its rows as of `epoch`."""
+    """A table has all its rows as of `epoch`."""
 
     destination: str
     epoch: int

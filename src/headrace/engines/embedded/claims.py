@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from headrace.engines.embedded.engine import JobEngine
+from headrace.engines.embedded.places import fill_fact, stands_here
 from headrace.plan.operators import TABLE_ROLES, Output, View, has_dedupe
 from headrace.storage.contract import Claim, Mark
 from headrace.values.errors import StateRefused
@@ -68,13 +69,17 @@ def refuse_unexplained(engine: JobEngine, output: Output, mark: Mark) -> None:
     )
 
 
+Reason = Literal["lost", "rebuilt", "moved"]
+_REASONS: dict[str, Reason] = {"rebuilt": "rebuilt", "moved": "moved"}
+
+
 @dataclass(frozen=True)
 class Lack:
     """What an output lacks is not kept any more: it had `had`, and was given more up to `given`."""
 
     had: Mark | None
     given: int
-    reason: Literal["lost", "rebuilt"]
+    reason: Reason
 
     def refused(self, output: Output) -> StateRefused:
         """The error where it cannot be given its rows anew."""
@@ -83,6 +88,13 @@ class Lack:
             what += f", from epoch {self.had.generation}.{self.had.epoch} on"
         if self.reason == "rebuilt":
             what = f"{output.role} {output.name} has the rows of a view that was built again"
+        if self.reason == "moved":
+            return StateRefused(
+                f"{output.role} {output.name} stood elsewhere until now, and what it held there "
+                "cannot be computed again: neither a lake nor the log has all events",
+                remedy="Leave it there, with the setting `tables` as it was, or begin a new "
+                "generation: headrace state reset APP",
+            )
         return StateRefused(
             f"{what}; that is no longer kept, and cannot be computed again",
             remedy="Restore it, or begin a new generation: headrace state reset APP",
@@ -97,10 +109,11 @@ def lack_of(engine: JobEngine, output: Output, mark: Mark | None) -> Lack | None
     noted, counters = ledger.mark(name), store.counters
     begun = store.fact(fill_fact(name))
     if begun is not None:
-        return Lack(mark, ledger.epoch, "rebuilt" if begun == "rebuilt" else "lost")
+        return Lack(mark, ledger.epoch, _REASONS.get(begun, "lost"))
+    if noted is None and output.role in TABLE_ROLES and stands_here(store, name):
+        return Lack(mark, ledger.epoch, "moved")
     if mark is None:
-        # A mark comes with the first rows: without any there is none to lose. A table that was
-        # in the state itself has rows and nothing noted.
+        # A mark comes with the first rows: without any there is none to lose.
         given = counters.value(("destination", name, "landed"))
         known = noted is not None or output.role in TABLE_ROLES
         return Lack(None, noted or ledger.epoch, "lost") if given and known else None
@@ -110,11 +123,6 @@ def lack_of(engine: JobEngine, output: Output, mark: Mark | None) -> Lack | None
     marked = counters.value(("mark", name, "marked")) or 0
     has = mark.epoch if mark.generation == ledger.generation else 0
     return Lack(mark, marked, "lost") if noted is not None and has < marked else None
-
-
-def fill_fact(output: str) -> str:
-    """The name under which the state keeps why `output` is to be given all its rows anew."""
-    return f"fill {output}"
 
 
 def first_epoch(engine: JobEngine) -> int:

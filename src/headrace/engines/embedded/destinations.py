@@ -18,6 +18,7 @@ from headrace.engines.embedded.delivery import Delivery, Pace
 from headrace.engines.embedded.engine import JobEngine
 from headrace.engines.embedded.filling import Unfilled
 from headrace.engines.embedded.outgoing import StreamRows
+from headrace.engines.embedded.places import leave, stands_here
 from headrace.engines.embedded.recall import recall
 from headrace.engines.embedded.targets import destination_of
 from headrace.plan.operators import TABLE_ROLES, Output
@@ -47,7 +48,8 @@ def open_deliveries(
     """
     deliveries, unfilled = [], []
     with ExitStack() as opened:
-        outputs = [o for o in engine.job.outputs if o.name not in engine.inside]
+        here = engine.inside | engine.arriving
+        outputs = [o for o in engine.job.outputs if o.name not in here]
         destinations = {o.name: destination_of(engine, systems, o) for o in outputs}
         for destination in destinations.values():
             opened.callback(destination.close)
@@ -66,7 +68,13 @@ def open_deliveries(
             _begin(engine, output, delivery, made, mark)
             deliveries.append(delivery)
         opened.pop_all()
-    return Opened(incarnation, deliveries, unfilled)
+    return Opened(incarnation, deliveries, [*unfilled, *_arriving(engine)])
+
+
+def _arriving(engine: JobEngine) -> list[Unfilled]:
+    """The tables that move into the state."""
+    lack = Lack(None, engine.ledger.epoch, "moved")
+    return [Unfilled(o, None, lack) for o in engine.job.outputs if o.name in engine.arriving]
 
 
 def _unfilled(output: Output, delivery: Delivery, lack: Lack) -> Unfilled:
@@ -117,6 +125,9 @@ def _begin(
     marked = mark.epoch if mark is not None and same else 0
     if mark is not None and not same and output.role in TABLE_ROLES:
         delivery.replaces = made.no_changes()
+    if output.role in TABLE_ROLES and stands_here(engine.store, output.name):
+        with engine.store.transaction():
+            leave(engine.store, output.name)
     noted = engine.ledger.mark(delivery.name)
     if same and noted is not None:
         delivery.look_for_refused(Mark(engine.job.id, engine.ledger.generation, noted).number)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from headrace.engines.embedded.definitions import note_views, refuse, views_to_rebuild
 from headrace.engines.embedded.ledger import Ledger
+from headrace.engines.embedded.places import arriving
 from headrace.engines.embedded.sources import Position, SourceEpoch, SourceReader, empty_events
 from headrace.engines.embedded.tables import EmbeddedTable
 from headrace.engines.embedded.views.batch import Batch, Outcome
@@ -68,9 +69,12 @@ class JobEngine:
         """`elsewhere` are the roles that other systems play."""
         self.job, self.store = job, store
         roles = set(TABLE_ROLES) - set(elsewhere)
-        # The outputs that are changed in the state's own transaction.
-        self.inside = frozenset(o.name for o in job.outputs if o.role in roles)
         self.ledger = Ledger(store, job)
+        here = frozenset(o.name for o in job.outputs if o.role in roles)
+        # Tables that are to be filled before they are changed in the state's own transaction.
+        self.arriving = arriving(store, self.ledger, here)
+        # The outputs that are.
+        self.inside = here - self.arriving
         self.readers = {
             s.topic: SourceReader(
                 s,
@@ -126,6 +130,12 @@ class JobEngine:
         for stream in self.job.streams:
             relation = empty_events(self.job.source(stream.topic))
             self.streams[stream.name].create(connection, relation)
+
+    def arrived(self, table: EmbeddedTable) -> None:
+        """A table of `arriving` has its rows: from now on it is changed here."""
+        self.arriving -= {table.output.name}
+        self.inside |= {table.output.name}
+        self.tables[table.view.name].append(table)
 
     def close(self) -> None:
         """Ends the threads that decode."""

@@ -151,6 +151,19 @@ class Ledger:
                 "delete from meta.outbox where output = ? and epoch <= ?", [output, epoch]
             )
 
+    def delivers(self, output: str) -> bool:
+        """Whether `output` is given its rows elsewhere, as far as the state knows."""
+        marked = self.store.counters.value(("mark", output, "epoch"))
+        return marked is not None or bool(self._outbox.get(output))
+
+    def left(self, output: str) -> None:
+        """Forgets that `output` was given its rows elsewhere; inside a transaction."""
+        connection = self.store.connection
+        self.store.counters.forget(connection, "mark", output)
+        connection.execute("delete from meta.outbox where output = ?", [output])
+        connection.execute("delete from meta.refused_rows where destination = ?", [output])
+        self._outbox.pop(output, None)
+
     def noted(self) -> int | None:
         """The least epoch that is noted of any destination; None while none is."""
         marks = [self.mark(o.name) for o in self.job.outputs]

@@ -145,9 +145,10 @@ class JobRunner:
         self.tell(JobStarted(self.job.id, ledger.generation, ledger.epoch, opened.incarnation))
 
     def filled(self, table: Unfilled) -> None:
-        """A table of `unfilled` has its rows: it delivers on from there like any other."""
+        """A table of `unfilled` has its rows: it goes on from there like any other."""
         self.unfilled.remove(table)
-        self.deliveries.append(table.delivery)
+        if table.delivery is not None:
+            self.deliveries.append(table.delivery)
 
     def close(self) -> None:
         """Stops deliveries, notes their marks, closes the state. What waits is not lost."""
@@ -158,7 +159,8 @@ class JobRunner:
         self.store.close()
 
     def _end_deliveries(self) -> None:
-        stop_all([*self.deliveries, *(table.delivery for table in self.unfilled)])
+        waiting = [table.delivery for table in self.unfilled if table.delivery is not None]
+        stop_all([*self.deliveries, *waiting])
         if self.deliveries:
             with self.store.transaction() as connection:
                 self.note(connection)

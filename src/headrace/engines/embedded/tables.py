@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import duckdb
+import pyarrow as pa
 
 from headrace.engines.kernel.partial import matches
 from headrace.plan.operators import Column, Output, View
@@ -33,6 +34,17 @@ class EmbeddedTable:
                 f"the view {', '.join(name for name, _ in wanted)}",
                 remedy="Rebuild it: headrace run APP --rebuild",
             )
+
+    def replace(self, connection: duckdb.DuckDBPyConnection, rows: pa.RecordBatchReader) -> int:
+        """Makes `rows` (the view's columns, one per key) all that the table has; their number."""
+        connection.execute(f"drop table if exists {self.name}")
+        self.create(connection)
+        connection.register("_filling", rows)
+        connection.execute(
+            f"insert into {self.name} select {', '.join(self.columns)} from _filling"
+        )
+        connection.unregister("_filling")
+        return int(connection.execute(f"select count(*) from {self.name}").fetchall()[0][0])
 
     def apply(
         self, connection: duckdb.DuckDBPyConnection, changes: str, upserts: int | None = None
