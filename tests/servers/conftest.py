@@ -18,10 +18,10 @@ class Undisturbed:
     results: dict[str, list[str]]
     topic: list[list[Any]]
 
-    def check(self, place: Place, kafka: Kafka) -> None:
+    def check(self, place: Place, kafka: Kafka, data: str = "d") -> None:
         """Proves what a disturbed job left: as here, part by part, and by `headrace verify`."""
-        place.verified()
-        found = results(place)
+        place.verified(data=data)
+        found = results(place, data)
         for part, rows in self.results.items():
             assert found[part] == rows, part
         assert committed(kafka, TOPIC) == self.topic

@@ -50,6 +50,10 @@ class Live:
         self._reader.join()
 
     @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    @property
     def running(self) -> bool:
         return self._child.poll() is None
 
