@@ -9,6 +9,7 @@ import pytest
 
 import headrace as hr
 from headrace.ops.jobs.ask import ask
+from headrace.ops.jobs.states import reset
 
 from .test_definitions import UserActivity, fill, holds, rows, settings
 
@@ -86,3 +87,15 @@ def test_rows_without_a_key_are_told_again_under_the_same_key(
         app, tmp_path, "select distinct key, \"partition\" from topic.pages where key[1] = '{'"
     )
     assert [row["key"] for row in told] == ['{"page":null}']
+
+
+def test_a_new_generation_corrects_what_the_last_delivered(tmp_path: Path) -> None:
+    app = make()
+    fill(tmp_path, 5_000)
+    app.run(until="caught-up", data=tmp_path)
+    assert reset("f", settings(tmp_path)) == 2
+    app.run(until="caught-up", data=tmp_path)
+    assert holds(app, tmp_path)
+    assert late_of(app, tmp_path, "final_counts") > 0
+    assert ask(app.plan.jobs[0], settings(tmp_path), "recompute", {}).header["corrections"] > 0
+    assert holds(app, tmp_path)

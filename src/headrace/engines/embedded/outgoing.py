@@ -51,7 +51,9 @@ class StreamRows:
         """Rows for a lake: the stream's columns, then where each record stands and who is late."""
         if isinstance(self.input, View):
             rows = committed.changes.get(self.output.name)
-            return None if rows is None else self._final(self._beyond_mark(rows), committed)
+            return (
+                None if rows is None else self._final(self._beyond_mark(rows, committed), committed)
+            )
         part = committed.sources.get(self.source.topic)
         if part is None:
             return None
@@ -77,7 +79,11 @@ class StreamRows:
         """Rows for a topic: `key` and `value` as bytes."""
         if isinstance(self.input, View):
             rows = committed.changes.get(self.output.name)
-            return None if rows is None else self._changes(self._beyond_mark(rows), committed)
+            return (
+                None
+                if rows is None
+                else self._changes(self._beyond_mark(rows, committed), committed)
+            )
         part = committed.sources.get(self.source.topic)
         if part is None:
             return None
@@ -123,9 +129,12 @@ class StreamRows:
         self.connection.unregister(self._rows)
         return made
 
-    def _beyond_mark(self, rows: pa.Table) -> pa.Table:
-        """Final rows of windows that close after what an earlier generation delivered."""
-        if self.after is None or self.output.emit != "final":
+    def _beyond_mark(self, rows: pa.Table, committed: Committed) -> pa.Table:
+        """Final rows of windows that close after what an earlier generation delivered.
+
+        Corrections are of windows that were delivered: all of them.
+        """
+        if self.after is None or self.output.emit != "final" or committed.kind == "correction":
             return rows
         closed = self.after.watermarks_us.get(self.source.topic)
         ends = "window_end" if "window_end" in rows.column_names else "session_end_time"

@@ -81,12 +81,17 @@ class StateStore:
             raise DiskRefused(f"{self.path}: {error.strerror}") from error
         except duckdb.Error as error:
             raise cannot_open(self.path, error) from error
-        configure(connection)
-        with disk_errors(self.path):
-            connection.execute(TABLES)
-        self._check_format(connection)
-        with disk_errors(self.path):
-            connection.execute(VIEWS)
+        try:
+            configure(connection)
+            with disk_errors(self.path):
+                connection.execute(TABLES)
+            self._check_format(connection)
+            with disk_errors(self.path):
+                connection.execute(VIEWS)
+        except BaseException:
+            # Left open, the file would be this process's for as long as the error is kept.
+            connection.close()
+            raise
         return connection
 
     def _check_format(self, connection: duckdb.DuckDBPyConnection) -> None:

@@ -70,7 +70,7 @@ def read_about(directory: Path, name: str) -> About:
         raise TopicRefused(f"Cannot read {path}: {os.strerror(error.errno or 0)}") from error
     if content["format"] != _FORMAT:
         raise TopicRefused(
-            f'Topic "{name}" has log format {content["format"]}, this version reads {_FORMAT}',
+            f"{path} has log format {content['format']}, this version reads {_FORMAT}",
             remedy="Use the version of Headrace that wrote it.",
         )
     return about
