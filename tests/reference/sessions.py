@@ -53,11 +53,11 @@ class Session:
 
 def sessions_of(
     window: SessionGap | SessionMarks, key: tuple[Any, ...], rows: list[Row], functions: Functions
-) -> tuple[list[Session], list[Row], int]:
+) -> tuple[list[Session], list[Row], list[Row]]:
     """(sessions, rows in none, ends in none) of one key's rows."""
     ordered = sorted(rows, key=lambda r: r.place)
     if isinstance(window, SessionGap):
-        return _by_gap(window, key, ordered), [], 0
+        return _by_gap(window, key, ordered), [], []
     return _by_marks(window, key, ordered, functions)
 
 
@@ -73,10 +73,10 @@ def _by_gap(window: SessionGap, key: tuple[Any, ...], rows: list[Row]) -> list[S
 
 def _by_marks(
     window: SessionMarks, key: tuple[Any, ...], rows: list[Row], functions: Functions
-) -> tuple[list[Session], list[Row], int]:
+) -> tuple[list[Session], list[Row], list[Row]]:
     sessions: list[Session] = []
     outside: list[Row] = []
-    orphans = 0
+    orphans: list[Row] = []
     is_open = False
     for row in rows:
         time = row.event.time_us or 0
@@ -97,7 +97,7 @@ def _by_marks(
             sessions[-1].rows.append(row)
         else:
             outside.append(row)
-            orphans += ends
+            orphans += [row] if ends else []
         if ends and is_open:
             sessions[-1].ended_us, is_open = time, False
     return sessions, outside, orphans

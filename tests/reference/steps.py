@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from headrace.plan.operators import Dedupe, Explode, Filter, Project, Step
+from headrace.plan.operators import Dedupe, Explode, Expression, Filter, Project, Step
 from tests.reference.events import Event, Functions, Run, Values
 
 
@@ -13,7 +13,8 @@ from tests.reference.events import Event, Functions, Run, Values
 class Row:
     """A row on its way. `seen_us` is what its record saw, `closed_us` what closed its slices.
 
-    `verdict` is None as long as it goes on; `reason` names the filter that dropped it.
+    `verdict` is None as long as it goes on; `reason` names the filter that dropped it, or is the
+    text of the expression that failed.
     """
 
     event: Event
@@ -51,6 +52,11 @@ def walk(steps: tuple[Step, ...], run: Run, functions: Functions) -> list[Row]:
     return dropped + rows
 
 
+def failed(row: Row, expression: Expression) -> Row:
+    """The row, on which the expression could not be computed."""
+    return replace(row, verdict="failed", reason=expression.text)
+
+
 def value(functions: Functions, sql: str, values: Values) -> tuple[bool, Any]:
     """(whether the expression worked, its value)."""
     function = functions[sql]
@@ -85,17 +91,18 @@ def _apply(
         case Filter(condition, reason):
             worked, passed = value(functions, condition.sql, row.values)
             if not worked:
-                return [replace(row, verdict="failed")]
+                return [failed(row, condition)]
             return [row if passed else replace(row, verdict="filtered", reason=reason)]
         case Project(columns):
             made = {c.name: value(functions, c.expression.sql, row.values) for c in columns}
-            if not all(worked for worked, _ in made.values()):
-                return [replace(row, verdict="failed")]
+            for column in columns:
+                if not made[column.name][0]:
+                    return [failed(row, column.expression)]
             return [replace(row, values={name: v for name, (_, v) in made.items()})]
         case Explode(values, name):
             worked, items = value(functions, values.sql, row.values)
             if not worked:
-                return [replace(row, verdict="failed")]
+                return [failed(row, values)]
             if not items:
                 return [replace(row, verdict="filtered")]
             return [
@@ -104,8 +111,9 @@ def _apply(
             ]
         case Dedupe(by, within_us):
             compared = [value(functions, e.sql, row.values) for e in by]
-            if not all(worked for worked, _ in compared):
-                return [replace(row, verdict="failed")]
+            for expression, (worked, _) in zip(by, compared, strict=True):
+                if not worked:
+                    return [failed(row, expression)]
             identity = (row.event.generation, row.event.partition, *(v for _, v in compared))
             before = memory.setdefault(identity, [])
             duplicate = any(_near(time, row.seen_us, within_us) for time in before)

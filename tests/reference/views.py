@@ -10,6 +10,7 @@ from math import gcd
 from typing import Any
 
 from headrace.plan.operators import (
+    Expression,
     SessionGap,
     SessionMarks,
     Slide,
@@ -21,19 +22,26 @@ from headrace.plan.operators import (
 from tests.reference.aggregates import aggregate
 from tests.reference.events import Functions, Run, Values, moment
 from tests.reference.sessions import Session, replaced, sessions_of
-from tests.reference.steps import Row, value, walk
+from tests.reference.steps import Row, failed, value, walk
 
 RANKS = ("applied", "late", "failed", "duplicate", "filtered")
 
 
 @dataclass
 class Counts:
-    """How many records and rows got each verdict; `orphan_ends` of both."""
+    """How many records and rows got each verdict.
+
+    `orphan_ends` are records with a row that is an end in no session, `orphan_rows` such rows;
+    `reasons` rows by the reason of the filter that dropped them; `failures` (partition, offset,
+    text of the expression) of what failed.
+    """
 
     records: Counter[str]
     rows: Counter[str]
     orphan_ends: int
+    orphan_rows: int
     reasons: Counter[str]
+    failures: set[tuple[int, int, str]]
 
 
 def expected(view: View, run: Run, functions: Functions, final: bool = False) -> list[Values]:
@@ -49,9 +57,15 @@ def expected(view: View, run: Run, functions: Functions, final: bool = False) ->
     return [{n: r[n] for n in names} for r, closed in made if closed or not final]
 
 
+def stream_rows(stream: Stream, run: Run, functions: Functions) -> list[Values]:
+    """The rows of a stream, as dicts by column name."""
+    rows = [r for r in walk(stream.steps, run, functions) if r.verdict is None]
+    return [{c.name: r.values[c.name] for c in stream.columns} for r in rows]
+
+
 def counts(reader: View | Stream, run: Run, functions: Functions) -> Counts:
     """What became of every record and row (recomputes count nothing)."""
-    orphans = 0
+    orphans: list[Row] = []
     if isinstance(reader, View):
         dropped, alive = _survivors(reader, run, functions)
         inside, outside, orphans = _in_sessions(reader, alive, functions)
@@ -62,8 +76,19 @@ def counts(reader: View | Stream, run: Run, functions: Functions) -> Counts:
     for row in rows:
         verdicts[row.event.record].add(row.verdict or "applied")
     records = Counter(min(v, key=RANKS.index) for v in verdicts.values())
-    reasons = Counter(r.reason for r in rows if r.reason is not None)
-    return Counts(records, Counter(r.verdict or "applied" for r in rows), orphans, reasons)
+    reasons = Counter(r.reason for r in rows if r.verdict == "filtered" and r.reason is not None)
+    return Counts(
+        records,
+        Counter(r.verdict or "applied" for r in rows),
+        len({r.event.record for r in orphans}),
+        len(orphans),
+        reasons,
+        {
+            (r.event.partition, r.event.offset, r.reason or "")
+            for r in rows
+            if r.verdict == "failed"
+        },
+    )
 
 
 def slice_us(time_us: int, size_us: int, offset_us: int) -> int:
@@ -77,8 +102,8 @@ def _survivors(view: View, run: Run, functions: Functions) -> tuple[list[Row], l
     for row in walk(view.steps, run, functions):
         if row.verdict is not None:
             dropped.append(row)
-        elif not _works(view, row, functions):
-            dropped.append(replace(row, verdict="failed"))
+        elif (failing := _failing(view, row, functions)) is not None:
+            dropped.append(failed(row, failing))
         else:
             alive.append(replace(row, verdict="late") if _late(view, row) else row)
     return dropped, alive
@@ -86,13 +111,13 @@ def _survivors(view: View, run: Run, functions: Functions) -> tuple[list[Row], l
 
 def _in_sessions(
     view: View, alive: list[Row], functions: Functions
-) -> tuple[list[Row], list[Row], int]:
+) -> tuple[list[Row], list[Row], list[Row]]:
     """(rows that are late or in a session, rows in none, ends in none), for any kind of view."""
     if not isinstance(view.window, SessionMarks):
-        return alive, [], 0
+        return alive, [], []
     inside = [r for r in alive if r.verdict == "late"]
     outside: list[Row] = []
-    orphans = 0
+    orphans: list[Row] = []
     on_time = [r for r in alive if r.verdict is None]
     for key, group in _by_key(view, on_time, functions).items():
         sessions, none, ends = sessions_of(view.window, key, group, functions)
@@ -102,14 +127,14 @@ def _in_sessions(
     return inside, outside, orphans
 
 
-def _works(view: View, row: Row, functions: Functions) -> bool:
-    """Whether keys, arguments, filters and marks can be computed."""
+def _failing(view: View, row: Row, functions: Functions) -> Expression | None:
+    """The first of keys, arguments, filters and marks that cannot be computed."""
     needed = [k.expression for k in view.keys]
     for call in view.aggregates:
         needed += [*call.arguments, *([call.filter] if call.filter else [])]
     if isinstance(view.window, SessionMarks):
         needed += [view.window.starts, *([view.window.ends] if view.window.ends else [])]
-    return all(value(functions, e.sql, row.values)[0] for e in needed)
+    return next((e for e in needed if not value(functions, e.sql, row.values)[0]), None)
 
 
 def _late(view: View, row: Row) -> bool:

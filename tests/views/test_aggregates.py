@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import date
 from typing import Any
 
 import pytest
@@ -104,6 +105,18 @@ def _without_synonyms() -> dict[str, tuple[str, Any, Any]]:
 
 def _near(value: Any) -> Any:
     return pytest.approx(value, rel=1e-12) if isinstance(value, float) else value
+
+
+def test_approximate_quantiles_of_negative_values_are_not_above_them() -> None:
+    app, source = things(lateness="1 minute")
+    view = source.by("who").agg(
+        high="approx_quantile(n, 0.9)",
+        most="approx_quantile(f, 1.0)",
+        date="approx_quantile(cast('1960-01-01' as date), 0.9)",
+    )
+    app.table("out", view)
+    events = [thing(i, n=-2, f=-0.5) for i in range(5)]
+    check(app, events, {"out": ("who high most date", [("a", -2, -0.5, date(1960, 1, 1))])})
 
 
 def test_expressions_over_aggregates() -> None:

@@ -36,6 +36,8 @@ from headrace.plan.serial import to_data
 from headrace.values.schema import ListType, StructType, Type, quote, sql_type
 
 _ELEMENT = "[]"
+# Aggregates whose state has taken another form since it first was kept, with the form's number.
+_STATE_FORMS = {"approx_quantile": 2}
 
 
 def with_view_fingerprint(source: Source, view: View) -> View:
@@ -51,6 +53,7 @@ def with_view_fingerprint(source: Source, view: View) -> View:
         uses.parts,
         _types(source, uses.paths),
         _bare(to_data(replace(view, name="", steps=(), columns=(), fingerprint=""))),
+        *({c.id: _STATE_FORMS[c.function]} for c in view.aggregates if c.function in _STATE_FORMS),
     ]
     return replace(view, fingerprint=_digest(parts))
 

@@ -1,144 +1,146 @@
-"""Random logs, what a test does with them, and the record of a run for the reference."""
+"""Random logs: bytes for the partitions of topics, and what happens between them."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from random import Random
 from typing import Any
 
-from hypothesis import strategies as st
+from headrace.plan.operators import Plan, Source
+from headrace.values.schema import DecimalType, Field, ListType, LiteralType, StructType, Type
 
-from headrace.testing import Driver
-from tests.reference import Event, Run, microseconds
-from tests.views.cases import START, at
+START = datetime(2026, 1, 1)
+ACTIONS = ("epoch", "restart", "wait")
 
-START_US = microseconds(START)
-FIELDS = ("who", "kind", "n", "f", "text", "items")
-MALFORMED = [b"{", b"[]", b'{"at": "2026-01-01", "kind": "x"}', None, b"\xff{}"]
-
-_VALUES = st.fixed_dictionaries(
-    {
-        "who": st.sampled_from(["a", "b", None]),
-        "kind": st.sampled_from(["s", "e", "x", "x", "x", "se"]),
-        "n": st.one_of(st.none(), st.integers(-2, 3)),
-        "f": st.one_of(st.none(), st.sampled_from([0.5, 1.0, -2.0])),
-        "text": st.sampled_from(["1", "2", "-7", "seven"]),
-        "items": st.one_of(
-            st.none(), st.lists(st.one_of(st.none(), st.integers(0, 2)), max_size=3)
-        ),
-    }
-)
-_TIMES = st.one_of(st.integers(0, 12), st.integers(0, 60)).map(float)
+NO_EVENTS = [
+    b"{",
+    b"[]",
+    b"",
+    b"7",
+    b'"text"',
+    b"\xff{}",
+    b'{"who": "a", "who": "a"}',
+    b'{"moment": "2026-01-01T00:00:00Z",}',
+    b'{"moment": "2026-01-01"}',
+    None,
+]
+ODD_TOKENS = [
+    *("null", "true", "1.0", "1e2", "1.7", "-0", "-0.0", '"1"', '"2026-02-30"', "{}", "[]"),
+    *("9223372036854775808", "1e400", "NaN", '"\\u0000"', '"caf\\u00e9"', '"banned"', '"new"'),
+    *('"2026-01-09T00:00:00Z"', '"2026-01-01t00:00:07.1234567+02:00"', '"2026-01-01T24:00:00Z"'),
+    *("12345678901.25", '"10.50"', "0.001", '[{"name": "p"}]', '{"name": "p", "name": "q"}'),
+    *("[1, 2, 3, 4, 5]", '[1, "2"]', "1767225600007", '{"ms": 1767225600123}', '{"ms": 1e3}'),
+]
 
 
 @dataclass(frozen=True)
 class Record:
-    """A record on its way to a partition: an event, or bytes that are none.
+    """A record on its way to a partition, and what is done after it: nothing, or an action.
 
-    `then` is what happens after it: nothing, an epoch, or an epoch, a stop and a start.
+    An epoch is read; or one is, and the job stops and starts; or eleven minutes pass before one.
     """
 
+    topic: str
     partition: int
     value: bytes | None
-    event: dict[str, Any] | None
-    then: str
+    then: str = ""
 
 
-def _record(partition: int, second: float, values: dict[str, Any], bad: int, then: str) -> Record:
-    if bad < len(MALFORMED):
-        return Record(partition, MALFORMED[bad], None, then)
-    event = {"at": at(second), **values}
-    text = {"at": at(second).isoformat() + "Z", **values}
-    return Record(partition, json.dumps(text).encode(), event, then)
+def random_log(plan: Plan, chance: Random, size: int) -> list[Record]:
+    """About `size` records for every topic that the plan reads, mixed, some of them twice."""
+    made: list[Record] = []
+    for source in {s.topic: s for job in plan.jobs for s in job.sources}.values():
+        partitions = [p for p in range(source.partitions) if chance.random() < 0.85] or [0]
+        disorder = chance.choice([1, 5, 30])
+        for number in range(size):
+            value = value_of(source, number * 60 / size + chance.uniform(0, disorder), chance)
+            made.append(Record(source.topic, chance.choice(partitions), value))
+    if len({r.topic for r in made}) > 1:
+        chance.shuffle(made)
+    for _ in range(chance.randint(0, 3)):
+        made.insert(chance.randint(0, len(made)), chance.choice(made))
+    return [_then(record, chance, size) for record in made]
 
 
-_RECORD = st.builds(
-    _record,
-    st.integers(0, 2),
-    _TIMES,
-    _VALUES,
-    st.integers(0, 60),
-    st.sampled_from(["", "", "", "epoch", "epoch", "restart"]),
-)
+def _then(record: Record, chance: Random, size: int) -> Record:
+    """Half a dozen epochs in all, whatever the size."""
+    then = chance.choice([*("epoch",) * 4, "restart", "wait"]) if chance.random() * size < 5 else ""
+    return Record(record.topic, record.partition, record.value, then)
 
 
-@st.composite
-def logs(draw: st.DrawFn) -> list[Record]:
-    """Up to 24 records, some of them twice."""
-    size = draw(st.integers(1, 21))
-    made = draw(st.lists(_RECORD, min_size=size, max_size=size))
-    again = draw(st.lists(st.integers(0, size - 1), max_size=3))
-    return made + [made[i] for i in again]
+def value_of(source: Source, second: float, chance: Random) -> bytes | None:
+    """A record about so many seconds after the start; one in twenty is none that is accepted."""
+    if chance.random() < 0.03:
+        return chance.choice(NO_EVENTS)
+    moment = START + timedelta(seconds=chance.choice([int(second), int(second), round(second, 6)]))
+    tokens = {f.name: _token(f, f.name, moment, source, chance) for f in source.schema.fields}
+    if chance.random() < 0.06:
+        tokens[chance.choice(list(tokens))] = chance.choice(ODD_TOKENS)
+    if chance.random() < 0.04:
+        del tokens[chance.choice(list(tokens))]
+    pairs = [f"{json.dumps(name)}: {token}" for name, token in tokens.items() if token is not None]
+    if chance.random() < 0.05:
+        pairs.append('"unknown": [1, {"x": null}]')
+    if chance.random() < 0.02:
+        pairs.append(chance.choice(pairs or ['"x": 1']))
+    if chance.random() < 0.1:
+        chance.shuffle(pairs)
+    return ("{" + chance.choice([", ", ",", " ,\n"]).join(pairs) + "}").encode()
 
 
-def scattered(seed: int) -> list[Record]:
-    """A log with more variety than a strategy's, which likes to repeat itself."""
-    random = Random(seed)
-    made = []
-    for _ in range(random.randint(10, 30)):
-        values = {
-            "who": random.choice(["a", "b", None]),
-            "kind": random.choice(["s", "e", "x", "x", "x", "se"]),
-            "n": random.choice([None, -2, 0, 1, 1, 2, 3]),
-            "f": random.choice([None, 0.5, 1.0, -2.0]),
-            "text": random.choice(["1", "1", "2", "-7", "seven"]),
-            "items": random.choice([None, [], [1], [2, 0], [None, 1, 2]]),
+def _token(field: Field, path: str, moment: datetime, source: Source, chance: Random) -> str | None:
+    """The text of a field, None where it is left out."""
+    if path == source.time:
+        return _time(moment, source.time_unit, chance)
+    if field.nullable and chance.random() < 0.2:
+        return chance.choice(["null", None])
+    if isinstance(field.type, StructType):
+        inner = {
+            f.name: _token(f, f"{path}.{f.name}", moment, source, chance) for f in field.type.fields
         }
-        second = random.choice([random.randint(0, 12), random.randint(0, 60)])
-        then = random.choice(["", "", "", "epoch", "epoch", "restart"])
-        bad = random.randint(0, 60)
-        made.append(_record(random.randint(0, 2), float(second), values, bad, then))
-    return made + random.choices(made, k=random.randint(0, 3))
+        return "{" + ", ".join(f'"{n}": {t}' for n, t in inner.items() if t is not None) + "}"
+    if isinstance(field.type, ListType):
+        item = Field(field.name, field.type.item, field.type.nullable)
+        items = [
+            _token(item, f"{path}[]", moment, source, chance)
+            for _ in range(chance.choice([0, 1, 1, 2, 3]))
+        ]
+        return "[" + ", ".join(t or "null" for t in items) + "]"
+    return json.dumps(_plain(field, field.type, moment, chance), default=str)
 
 
-def play(t: Driver, records: list[Record], epochs: bool) -> None:
-    """Sends the records; with `epochs` also does what comes after each."""
-    for record in records:
-        t.send("things", [record.value], partition=record.partition)
-        if epochs and record.then:
-            t.epoch()
-        if epochs and record.then == "restart":
-            t.restart()
+def _time(moment: datetime, unit: str | None, chance: Random) -> str:
+    if unit is not None:
+        return str((moment - datetime(1970, 1, 1)) // timedelta(milliseconds=1))
+    if chance.random() < 0.8:
+        return f'"{moment.isoformat()}Z"'
+    hours = chance.choice([-5, 0, 2])
+    text = (moment + timedelta(hours=hours)).isoformat(chance.choice("Tt "))
+    return f'"{text}{hours:+03}:00"' if hours else f'"{text}"'
 
 
-def run_of(t: Driver, records: list[Record], lateness_us: int) -> Run:
-    """What was run, from the epochs that the job wrote down; the watermarks are worked out here."""
-    ranges = t.runners["random"].store.rows(
-        'select epoch, "partition", start_offset, end_offset, exempt from meta.ranges '
-        'order by epoch, "partition"'
-    )
-    log: list[list[Record]] = [[r for r in records if r.partition == p] for p in range(3)]
-    events: list[Event] = []
-    starts_us: dict[int, int | None] = {}
-    greatest: dict[int, int] = {}
-    watermark_us: int | None = None
-    for epoch in sorted({e for e, *_ in ranges}):
-        starts_us[epoch] = watermark_us
-        exempt = set()
-        for number, partition, start, end, out in ranges:
-            if number != epoch:
-                continue
-            if out:
-                exempt.add(partition)
-                assert partition not in greatest, "only partitions without events are exempt"
-            for offset in range(start, end):
-                event = log[partition][offset].event
-                if event is None:
-                    continue
-                time_us = microseconds(event["at"])
-                events.append(Event(event, partition, offset, time_us, epoch))
-                greatest[partition] = max(greatest.get(partition, time_us), time_us)
-        counted = [p for p in range(3) if p not in exempt]
-        if counted and all(p in greatest for p in counted):
-            reached = min(greatest[p] for p in counted) - lateness_us
-            watermark_us = reached if watermark_us is None else max(watermark_us, reached)
-    assert sum(r.event is not None for r in records) == len(events)
-    last = max(starts_us, default=0)
-    return Run(events, lateness_us, starts_us, last, watermark_us)
+def _plain(field: Field, type_: Type, moment: datetime, chance: Random) -> Any:
+    if isinstance(type_, LiteralType):
+        return chance.choice([*type_.values, *("x",) * 3])
+    if isinstance(type_, DecimalType):
+        return chance.choice(_DECIMALS)
+    name = getattr(type_, "name", "")
+    if name == "datetime":
+        return (moment - timedelta(seconds=chance.randint(0, 3))).isoformat() + "Z"
+    if name == "str" and field.name != "text":
+        return chance.choice(["a", "b", "p", "ü"])
+    return chance.choice(_VALUES[name])
 
 
-def watermark_of(run: Run) -> datetime | None:
-    """The source's watermark as `Driver.watermark` gives it."""
-    return None if run.watermark_us is None else at((run.watermark_us - START_US) / 1e6)
+_DECIMALS = [float(d) for d in (Decimal("0.25"), Decimal("-3"), Decimal("10.5"), Decimal("999.75"))]
+_VALUES: dict[str, Sequence[Any]] = {
+    "int": [-2, 0, 1, 1, 2, 3],
+    "float": [0.5, 1.0, -2.0, 0.1, 1e6, -1e6],
+    "bool": [True, False],
+    "date": [date(2026, 1, 1), date(2024, 2, 29), date(1969, 12, 31)],
+    "str": ["1", "1", "2", "-7", "seven"],
+}

@@ -55,13 +55,13 @@ def judge(source: Source, value: bytes | None, arrival: datetime) -> dict[str, A
     unit = {source.time: source.time_unit} if source.time_unit else {}
     event = {f.name: _top(f, record, unit.get(f.name)) for f in source.schema.fields}
     if source.time is not None:
-        time = _time(source.time, event, source.time_unit)
+        time = time_at(source.time, event, source.time_unit)
         if time is None or time > arrival + timedelta(microseconds=source.ahead_us_max):
             raise Refused.at(source.time)
     return event
 
 
-def _time(path: str, event: dict[str, Any], unit: str | None) -> datetime | None:
+def time_at(path: str, event: dict[str, Any], unit: str | None) -> datetime | None:
     """The event time that stands at a path such as `info.created`; None where it is none."""
     found: Any = event
     for name in path.split("."):

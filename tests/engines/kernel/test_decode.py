@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -135,6 +136,17 @@ def same(a: Any, b: Any) -> bool:
     if isinstance(a, float) and isinstance(b, float):
         return a == b and math.copysign(1, a) == math.copysign(1, b)
     return type(a) is type(b) and bool(a == b)
+
+
+@pytest.mark.parametrize("between", ["\n", "\r\n\t", " \n  "])
+def test_blanks_may_stand_between_all_signs(between: str) -> None:
+    flat = {"at": "2026-01-01T00:00:00Z", "who": "a", "whole": 1, "number": 0.5, "yes": True}
+    wide = {"text": "a", "items": [1, 2], "inner": {"x": 1}, "at": "2025-12-31T00:00:00Z"}
+    for source, event in ((FLAT, flat | {"one": "a"}), (WIDE, wide), (TICKS, {"at": 5})):
+        text = json.dumps(event, separators=(f"{between},{between}", ": "), indent=1)
+        spread = re.sub(r'": ', f'"{between}:{between}', text).replace("\n", between).encode()
+        assert by_hand(source, [spread]) != [None]
+        check(source, [spread, spread])
 
 
 TOKENS: dict[str, tuple[list[str], list[str]]] = {

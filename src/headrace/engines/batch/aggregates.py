@@ -48,4 +48,8 @@ def _value(call: AggregateCall, x: Sequence[str], place: str, condition: str) ->
         case "list":
             return f"list({x[0]} order by {place}){condition}"
     distinct = "distinct " if call.distinct else ""
-    return f"{call.function}({distinct}{', '.join([*x, *call.constants])}){condition}"
+    value = f"{call.function}({distinct}{', '.join([*x, *call.constants])}){condition}"
+    if call.function == "approx_quantile":
+        # Threads merge their parts, and DuckDB then takes the greatest of negative values for 0.
+        return f"least({value}, max({x[0]}){condition})"
+    return value

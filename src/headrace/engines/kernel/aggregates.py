@@ -91,7 +91,12 @@ def _state(call: AggregateCall) -> tuple[list[StateColumn], str]:
     if function in _EXPORTED:
         constants = "".join(f", {c}" for c in call.constants)
         partial = f"{function}({x}{constants}) export_state"
-        return [StateColumn(a, partial, "combine_aggr({c})")], f"finalize({a})"
+        state = StateColumn(a, partial, "combine_aggr({c})")
+        if function != "approx_quantile":
+            return [state], f"finalize({a})"
+        # DuckDB takes the greatest of values that are all negative for 0 once states are merged.
+        greatest = StateColumn(f"{a}_m", f"max({x})", "max({c})")
+        return [state, greatest], f"least(finalize({a}), {a}_m)"
     return _ordered(function, a, x, y, call)
 
 
