@@ -56,6 +56,13 @@ def test_a_wrong_command_line_ends_with_2(capsys) -> None:
     assert call(["settings", "--sjon"]) == 2
 
 
+def test_a_call_is_told_nothing_by_the_one_before(capsys) -> None:
+    assert call(["settings", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)
+    assert call(["setings"]) == 2
+    assert "Did you mean 'settings'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "error",
     [

@@ -13,6 +13,7 @@ import typer
 
 from headrace.cli.failures import INTERRUPTED_EXIT_CODE, report, report_usage
 from headrace.cli.groups import AllCommands
+from headrace.cli.session import session
 
 cli = typer.Typer(
     name="headrace",
@@ -56,6 +57,7 @@ def main() -> None:
 
 def call(arguments: list[str]) -> int:
     """Runs one command line; returns the exit code."""
+    session.begin()
     try:
         code = cli(arguments or ["--help"], prog_name="headrace", standalone_mode=False)
         sys.stdout.flush()

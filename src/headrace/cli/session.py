@@ -16,6 +16,10 @@ class Session:
     as_json: bool = False
     debug: bool = False
 
+    def begin(self) -> None:
+        """Forgets what an earlier call was told."""
+        self.as_json = self.debug = False
+
     def show(self, document: Mapping[str, Any] | Sequence[Any], text: str) -> None:
         """Prints a command's result: `document` with --json, else `text`."""
         print(json_text(document) if self.as_json else text)
