@@ -26,7 +26,7 @@ def check_all(t: Driver, sent: Sent) -> int:
             read = read_of(t, job, source, sent)
             _check_source(t, job, source.topic, read)
             for reader in job.readers_of(source.topic):
-                _check_counts(t, job, reader, read)
+                check_counts(t, job, reader, read)
             for output in job.outputs:
                 if job.input_of(output).topic == source.topic:
                     rows += check_output(t, job, output, read)
@@ -87,7 +87,7 @@ def _check_source(t: Driver, job: Job, topic: str, read: Read) -> None:
     )
 
 
-def _check_counts(t: Driver, job: Job, reader: View | Stream, read: Read) -> None:
+def check_counts(t: Driver, job: Job, reader: View | Stream, read: Read) -> None:
     wanted = reference.counts(reader, read.run, MEANING)
     found = _counters(t, job, "view", reader.name)
     assert {k: n for k, n in found.items() if k in VERDICTS} == _some(wanted.records), (

@@ -245,20 +245,34 @@ def _numbers(columns: Columns) -> list[str]:
     return [text for text in texts if columns.issuperset(VALUES[text].split())]
 
 
-def app_of(seed: int, views: int, *, fixed: bool = False, partitions: int = 3) -> hr.App:
+def app_of(
+    seed: int,
+    views: int,
+    *,
+    fixed: bool = False,
+    partitions: int = 3,
+    lateness: str | None = None,
+    alone: bool = False,
+) -> hr.App:
     """An app with `views` random views, each in tables of all kinds, and streams of all kinds.
 
-    The same seed gives the same app. `fixed` is the app after a fix of its event classes.
+    The same seed gives the same app. `fixed` is the app after a fix of its event classes;
+    `lateness` is that of all sources, else each has one of its own; `alone` asks for one job that
+    reads one topic.
     """
     chance = Random(seed)
     app = hr.App("random")
-    source, columns = _source(app, "things", chance, fixed, partitions)
+
+    def source_of(job: Any, topic: str, chance: Random, partitions: int) -> tuple[Stream, Columns]:
+        return _source(job, topic, chance, fixed, {"partitions": partitions}, lateness)
+
+    source, columns = source_of(app, "things", chance, partitions)
     jobs: list[tuple[hr.App | Any, Stream, Columns]] = [(app, source, columns)]
-    if chance.random() < 0.3:
-        jobs.append((app, *_source(app, "others", chance, fixed, chance.randint(1, 3))))
-    if chance.random() < 0.2:
+    if chance.random() < 0.3 and not alone:
+        jobs.append((app, *source_of(app, "others", chance, chance.randint(1, 3))))
+    if chance.random() < 0.2 and not alone:
         other = app.job("other")
-        jobs.append((other, *_source(other, "things", Random(seed), fixed, partitions)))
+        jobs.append((other, *source_of(other, "things", Random(seed), partitions)))
     windows = chance.sample(list(WINDOWS), min(views, len(WINDOWS)))
     for number in range(views):
         job, stream, columns = jobs[number % len(jobs)]
@@ -270,21 +284,19 @@ def app_of(seed: int, views: int, *, fixed: bool = False, partitions: int = 3) -
 
 
 def _source(
-    job: Any, topic: str, chance: Random, fixed: bool, partitions: int
+    job: Any,
+    topic: str,
+    chance: Random,
+    fixed: bool,
+    options: dict[str, Any],
+    lateness: str | None,
 ) -> tuple[Stream, Columns]:
     shape = SHAPES[chance.choice(["plain", "nested", "nested", "inside"])]
     event = shape.fixed if fixed and shape.fixed is not None else shape.event
-    options = dict(shape.options)
-    stream = job.source(
-        event,
-        topic=topic,
-        key="who",
-        lateness=f"{chance.choice([0, 0, 5, 20])} seconds",
-        idle_timeout=chance.choice([None, None, "10 minutes"]),
-        partitions=partitions,
-        **options,
-    )
-    return stream, shape.columns
+    waits = f"{chance.choice([0, 0, 5, 20])} seconds"
+    idle_timeout = chance.choice([None, None, "10 minutes"])
+    options |= {"lateness": lateness or waits, "idle_timeout": idle_timeout, "key": "who"}
+    return job.source(event, topic=topic, **options, **dict(shape.options)), shape.columns
 
 
 def _outputs(job: Any, number: int, made: Made, chance: Random) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -122,8 +122,14 @@ def recomputes_of(t: Driver, job: Job, view: str) -> list[Recompute]:
 def _event(
     source: Source, sent: Sent, place: Place, epoch: int, replay: int | None
 ) -> Event | str | None:
-    """The event at a place, or the field for which it is refused."""
     value, arrival = sent.records[source.topic][place]
+    return event_of(source, value, arrival, Event({}, *place, None, epoch, replay))
+
+
+def event_of(
+    source: Source, value: bytes | None, arrival: datetime, where: Event
+) -> Event | str | None:
+    """`where`, an event without values and time, with both; or the field that is refused."""
     try:
         values: dict[str, Any] = judge(source, value, arrival)
     except Refused as refused:
@@ -132,5 +138,4 @@ def _event(
         if Expressions()[check.condition.sql](values) is False:
             return None
     time = time_at(source.time, values, source.time_unit) if source.time else None
-    time_us = None if time is None else microseconds(time)
-    return Event(values, *place, time_us, epoch, replay)
+    return replace(where, values=values, time_us=None if time is None else microseconds(time))

@@ -13,15 +13,16 @@ import headrace.testing
 from headrace.engines.embedded.seeking import start_of
 from headrace.ops.jobs.rebuilding import rebuild_job
 from headrace.ops.jobs.seeking import seeking
-from headrace.plan.operators import View
+from headrace.plan.operators import Source
 from headrace.storage.topics.log import LocalTopic
 from headrace.testing import Driver
-from tests.engines.batch.logs import comparable
-from tests.engines.embedded.definitions import app_of, varied
-from tests.engines.embedded.logs import Record, play, scattered, watermark_of
-from tests.engines.embedded.test_reference import _check_counts, _wanted
-from tests.reference import Event, Run, microseconds
-from tests.views.cases import at
+from headrace.values.clock import instant
+from tests.engines.embedded.checking import check_counts, check_output
+from tests.engines.embedded.definitions import app_of
+from tests.engines.embedded.logs import Record, random_log
+from tests.engines.embedded.playing import Read, Sent, event_of
+from tests.engines.embedded.trials import NOON
+from tests.reference import Event, Run
 
 PARTITIONS = range(3)
 CHECKS = settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
@@ -48,18 +49,19 @@ class Played:
 def test_rows_after_a_seek_are_what_plain_loops_say(
     seed: int, moves: list[str], lateness: int
 ) -> None:
-    app, random = app_of(varied(seed), lateness), Random(seed)
-    with headrace.testing.run(app, start=at(86_400)) as t:
+    app, random = app_of(seed, 3, lateness=f"{lateness} seconds", alone=True), Random(seed)
+    with headrace.testing.run(app, start=NOON) as t:
         played = Played()
         for number, move in enumerate(["", *moves]):
             if move:
                 _move(t, played, move, random)
-            records = scattered(seed + number)
+            records = random_log(t.plan, Random(seed + number), 10)
             played.sent(records)
-            play(t, records, epochs=True)
-            t.rows("everything")
-        run = _run_of(t, played, lateness * 1_000_000)
-        assert t.watermark("things") == watermark_of(run)
+            Sent().play(t, records)
+            t.rows("everything0")
+        run = _run_of(t, played, t.plan.jobs[0].source("things"))
+        at_us = run.watermark_us
+        assert t.watermark("things") == (None if at_us is None else instant(at_us))
         _check(t, run)
         t.verify()
         views = [v.name for v in t.plan.jobs[0].views]
@@ -72,19 +74,16 @@ def test_rows_after_a_seek_are_what_plain_loops_say(
 
 
 def _check(t: Driver, run: Run) -> None:
-    job = t.plan.jobs[0]
+    job, read = t.plan.jobs[0], Read(run, {}, len(run.events))
     for output in job.outputs:
-        view = job.input_of(output)
-        if isinstance(view, View):
-            wanted = comparable(_wanted(view, output, run))
-            assert comparable(t.rows(output.name)) == wanted, output
+        check_output(t, job, output, read)
     for view in job.views:
-        _check_counts(t, view, run)
+        check_counts(t, job, view, read)
 
 
 def _move(t: Driver, played: Played, move: str, random: Random) -> None:
     """Makes the topic again, or appends what will be skipped, and reads on behind it."""
-    skipped = scattered(random.randint(0, 1 << 40))
+    skipped = random_log(t.plan, random, 10)
     place = "latest"
     if move == "again":
         t.close()
@@ -93,7 +92,7 @@ def _move(t: Driver, played: Played, move: str, random: Random) -> None:
         played.logs.append([[] for _ in PARTITIONS])
         place = random.choice(["earliest", "latest", "1970-01-01T00:00:00Z"])
     played.sent(skipped)
-    play(t, skipped, epochs=False)
+    Sent().play(t, skipped, actions=False)
     if move == "offsets":
         p = random.choice(PARTITIONS)
         place = f"{p}:{len(played.logs[-1][p])}"
@@ -112,7 +111,7 @@ def _make_topic(t: Driver) -> None:
     )
 
 
-def _run_of(t: Driver, played: Played, lateness_us: int) -> Run:
+def _run_of(t: Driver, played: Played, source: Source) -> Run:
     """What was run, from the offsets that each epoch read; everything else is worked out here."""
     rows = t.runners["random"].store.rows(
         'select epoch, "partition", start_offset, end_offset from meta.ranges '
@@ -137,17 +136,18 @@ def _run_of(t: Driver, played: Played, lateness_us: int) -> Run:
             if number != epoch:
                 continue
             for offset in range(start, end):
-                event = played.logs[generation][partition][offset].event
-                if event is None:
+                value = played.logs[generation][partition][offset].value
+                place = Event({}, partition, offset, None, epoch, None, f"g{generation}")
+                event = event_of(source, value, NOON, place)
+                if not isinstance(event, Event):
                     continue
-                time_us = microseconds(event["at"])
-                name = f"g{generation}"
-                events.append(Event(event, partition, offset, time_us, epoch, None, name))
+                events.append(event)
+                time_us = event.time_us or 0
                 greatest[partition] = max(greatest.get(partition, time_us), time_us)
             out = exempt[f"({epoch}, {partition})"]
             held_back |= not out and partition not in greatest
         counted = [p for p in PARTITIONS if not exempt[f"({epoch}, {p})"]]
         if counted and not held_back:
-            reached = min(greatest[p] for p in counted) - lateness_us
+            reached = min(greatest[p] for p in counted) - source.lateness_us
             watermark_us = reached if watermark_us is None else max(watermark_us, reached)
-    return Run(events, lateness_us, starts_us, max(starts_us, default=0), watermark_us)
+    return Run(events, source.lateness_us, starts_us, max(starts_us, default=0), watermark_us)
