@@ -23,7 +23,6 @@ _ESCAPES = "like_escape not_like_escape ilike_escape not_ilike_escape"
 _STEERING: Mapping[str, tuple[int, ...]] = {
     **dict.fromkeys((*_PARTS.split(), "time_bucket"), (0,)),
     **dict.fromkeys(_ESCAPES.split(), (1, 2)),
-    "array_length": (1,),
     "to_base": (1, 2),
 }
 """Positions of arguments that have to be constant."""
@@ -56,6 +55,8 @@ def check_call(text: Text, node: Tree, name: str, arguments: list[Tree]) -> None
             raise _must_be_constant(text, arguments[place]["expression"], name)
     if name == "timezone" and len(arguments) == 2 and not is_constant(arguments[0]["expression"]):
         raise _must_be_constant(text, arguments[0]["expression"], name)
+    if name == "array_length" and len(arguments) == 2 and not _is_one(arguments[1]["expression"]):
+        raise text.refused("a list has one dimension", arguments[1]["expression"])
     for place in _SIZES.get(name, ()):
         if place < len(arguments) and _is_large(arguments[place]["expression"]):
             raise text.refused(
@@ -133,7 +134,7 @@ def _try(text: Text, node: Tree, types: Mapping[int, Any]) -> None:
     try:
         # Not the value itself: not all of DuckDB's have a place in Python.
         tried = f"try({sql})" if node["class"] == "FUNCTION" else sql
-        one_value(f"select ({tried}) is null")
+        one_value(f"select hash({tried})")
     except duckdb.Error as error:
         # What else a cast of a plain value does wrong, another value may do right.
         if node["class"] == "FUNCTION" or "nimplemented" in str(error):
@@ -202,6 +203,10 @@ def _bounded(size: Tree) -> Tree:
         key: size[key] for key in ("query_location", "query_location_length") if key in size
     }
     return {**_cast(size, "SMALLINT"), **place}
+
+
+def _is_one(node: Tree) -> bool:
+    return bool(node["class"] == "CONSTANT" and node["literal"].get("text") == "1")
 
 
 def _is_large(size: Tree) -> bool:

@@ -7,6 +7,7 @@ is refused when the app is loaded and not at the first event.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -22,10 +23,9 @@ lower upper lcase ucase length len strlen char_length character_length octet_len
 trim ltrim rtrim concat concat_ws || contains starts_with ends_with prefix suffix replace
 reverse strip_accents ascii unicode ord instr position strpos split string_split str_split
 split_part md5 sha1 sha256 ~~ !~~ ~~* !~~* nullif if typeof struct_pack struct_extract
-list_value list_pack list_contains list_has list_position array_length list_distinct list_sort
-list_concat isnan isinf isfinite year month day hour minute second dayofweek isodow dayofyear
-dayofmonth weekday week weekofyear quarter dayname monthname epoch to_json
-constant_or_null list_extract list_element
+list_value list_pack isnan isinf isfinite year month day hour minute second dayofweek isodow
+dayofyear dayofmonth weekday week weekofyear quarter dayname monthname epoch to_json
+constant_or_null
 """
 _SAFE = frozenset(_SAFE_TEXT.split())
 _FLOATING = "+ - * abs floor ceil ceiling round trunc sign sqrt cbrt exp pow power ** ln log10 log2"
@@ -37,6 +37,15 @@ regexp_full_match regexp_replace regexp_extract round strftime
 _SAFE_WITH_CONSTANTS = frozenset(_STEERED.split())
 """Cannot raise when every argument but the value itself is a constant that worked once."""
 
+_LISTS_TEXT = """
+list_contains list_has list_position array_length list_distinct list_sort list_concat list_extract
+list_element
+"""
+_SAFE_ON_LISTS = frozenset(_LISTS_TEXT.split())
+"""Cannot raise on lists: a text in the place of one, or of an element, is cast to it."""
+
+_SIZE_MAX = 2**31 - 1
+_DECIMAL = re.compile(r"DECIMAL\((\d+),\s*(\d+)\)")
 _ALIKE = frozenset(("coalesce", "greatest", "least", "nullif", "list_value"))
 _NUMBERS = frozenset((*INTEGERS, *FLOATS))
 
@@ -105,9 +114,11 @@ class Judge:
         if name in _SAFE_WITH_CONSTANTS:
             # The value itself is the first argument, or the second after a part's name.
             others = arguments[:1] if name.startswith("date") else arguments[1:]
-            return not all(is_constant(a) for a in others) or (
+            return not all(self._is_moderate(a) for a in others) or (
                 name == "round" and str(self._type(arguments[0])) not in FLOATS
             )
+        if name in _SAFE_ON_LISTS:
+            return self._list_function_fails(name, arguments)
         if name == "if":
             judged = [self._not_boolean(arguments[0]), self._unlike(node, arguments[1:])]
             return any(judged)
@@ -115,10 +126,36 @@ class Judge:
             return self._unlike(node, arguments)
         return name not in _SAFE
 
+    def _list_function_fails(self, name: str, arguments: list[Tree]) -> bool:
+        types = [self._type(a) for a in arguments]
+        if not types or types[0].id != "list":
+            return True
+        kinds = {str(types[0])}
+        if name == "list_concat":
+            kinds.update(str(t) for t in types[1:])
+            return len(kinds) > 1
+        if name in ("list_contains", "list_has", "list_position"):
+            element, wanted = str(types[0].children[0][1]), str(types[-1])
+            return element != wanted and not {element, wanted} <= set(INTEGERS)
+        return any(
+            not is_constant(a) and str(t) not in INTEGERS
+            for a, t in list(zip(arguments, types, strict=True))[1:]
+        )
+
+    def _is_moderate(self, node: Tree) -> bool:
+        """Whether `node` is constant and no number beyond 32 bits, which some positions refuse."""
+        if not is_constant(node):
+            return False
+        if str(self._type(node)) not in INTEGERS:
+            return True
+        number = one_value(f"select cast({render(node)} as hugeint)")
+        return number is None or abs(number) <= _SIZE_MAX
+
     def _division_fails(self, name: str, node: Tree, arguments: list[Tree]) -> bool:
         type_ = str(self._type(node))
         if type_ in FLOATS:
-            return False
+            # A text is cast to a number first.
+            return any(_digits(t) is None and t not in FLOATS for t in self._types_of(arguments))
         # The least integer divided by -1 is one too many.
         return not (
             type_ in INTEGERS
@@ -181,7 +218,7 @@ class Judge:
             return
         try:
             # Not the value itself: not all of DuckDB's have a place in Python.
-            one_value(f"select ({render(node)}) is null")
+            one_value(f"select hash({render(node)})")
         except duckdb.Error as error:
             raise self.text.refused(words(error), node) from error
 
@@ -191,6 +228,9 @@ class Judge:
         except duckdb.Error as error:
             what = f"{self.text.part(node)} is not a value of type {type_}"
             raise self.text.refused(what, node) from error
+
+    def _types_of(self, nodes: Iterable[Tree]) -> list[str]:
+        return [str(self._type(n)) for n in nodes if self._typed(n)]
 
     def _typed(self, node: Tree) -> bool:
         return id(node) in self.types
@@ -244,7 +284,8 @@ def _digits(type_: str) -> tuple[int, int] | None:
     """Digits before and behind the point of an integer or decimal type."""
     if type_ in INTEGERS:
         return INTEGERS[type_], 0
-    if not type_.startswith("DECIMAL"):
+    found = _DECIMAL.fullmatch(type_)
+    if found is None:
         return None
-    precision, scale = type_.removeprefix("DECIMAL(").rstrip(")").split(",")
-    return int(precision) - int(scale), int(scale)
+    precision, scale = int(found[1]), int(found[2])
+    return precision - scale, scale

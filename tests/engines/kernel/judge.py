@@ -72,6 +72,11 @@ def time_at(path: str, event: dict[str, Any], unit: str | None) -> datetime | No
         return None
 
 
+def _encoded(found: Any) -> bytes:
+    """UnicodeEncodeError for half a surrogate pair: no text holds it, wherever it stands."""
+    return json.dumps(found, ensure_ascii=False).encode()
+
+
 def _top(field: Field, record: dict[str, Any], unit: str | None) -> Any:
     try:
         return _field(field, record, unit)
@@ -82,11 +87,10 @@ def _top(field: Field, record: dict[str, Any], unit: str | None) -> Any:
 def _parsed(value: bytes) -> Any:
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         # Everywhere: an inner object with a key twice is no value that anybody declared.
-        return (
-            {"\0twice": True} | dict(pairs)
-            if len({k for k, _ in pairs}) < len(pairs)
-            else dict(pairs)
-        )
+        if len({k for k, _ in pairs}) == len(pairs):
+            return dict(pairs)
+        _encoded(pairs)
+        return {"\0twice": True} | dict(pairs)
 
     def refuse(name: str) -> Any:
         raise Refused
@@ -102,8 +106,7 @@ def _parsed(value: bytes) -> Any:
             parse_int=_Number,
             parse_float=_Number,
         )
-        # Half a surrogate pair is no character: no text holds it, wherever it stands.
-        json.dumps(found, ensure_ascii=False).encode()
+        _encoded(found)
     except (ValueError, RecursionError):
         raise Refused from None
     finally:
