@@ -153,5 +153,5 @@ def test_an_older_copy_of_a_stream_is_brought_up_to_date_across_joined_epochs() 
 def test_an_older_copy_of_a_views_topic_is_refused() -> None:
     with headrace.testing.run(make(True), start=START) as t:
         restored(t, "topics/closed")
-        with pytest.raises(StateRefused, match="it was given more up to epoch"):
+        with pytest.raises(StateRefused, match="has lost what it was given"):
             t.open()

@@ -108,13 +108,18 @@ class JobEngine:
         Returns the views that must be built again; raises StateRefused where there are any,
         unless the caller is `rebuilding` them. Topics are as they are unless `checked`.
         """
-        for topic, reader in self.readers.items() if checked else ():
-            reader.check(self.ledger.identity(topic))
+        for topic, reader in self.readers.items():
+            if not reader.opened_before:
+                reader.begin()
+            if checked:
+                reader.check(self.ledger.identity(topic))
         stale = views_to_rebuild(self.store, self.job)
         if stale and not rebuilding:
             raise refuse(self.store, self.job, stale)
         with self.store.transaction() as connection:
-            self.ledger.begin({t: r.topic.identity for t, r in self.readers.items()})
+            self.ledger.begin(
+                {t: (r.topic.identity, r.position.offsets) for t, r in self.readers.items()}
+            )
             if not stale:
                 self.create(connection)
                 note_views(self.store, self.job, self.ledger.epoch)

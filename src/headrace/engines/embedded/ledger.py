@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -55,11 +56,13 @@ class Ledger:
         found = self.identities(topic)
         return found[-1] if found else None
 
-    def begin(self, identities: dict[str, str]) -> None:
-        """Notes which topics are read, once."""
-        for topic, identity in identities.items():
+    def begin(self, firsts: Mapping[str, tuple[str, list[int]]]) -> None:
+        """Notes (identity, first offsets) of the topics that are read, once."""
+        for topic, (identity, offsets) in firsts.items():
             if self.identity(topic) is None:
                 self.go_on(topic, identity)
+                # An epoch says so as well, but until the first one retention may go on.
+                self.store.set_fact(_first_fact(topic), json.dumps(offsets))
         if self.store.fact("generation") is None:
             self.store.set_fact("generation", str(self.generation))
 
@@ -71,7 +74,7 @@ class Ledger:
         )
 
     def position(self, source: Source, upto: int | None = None) -> Position | None:
-        """How far a source was read, at the end of the epoch `upto` or now; None if never."""
+        """How far a source is read, at the end of the epoch `upto` or now; None if never opened."""
         rows = self.store.rows(
             "select s.end_offsets, s.greatest_after_us, s.after_us from "
             "(select epoch, unnest(sources) as s from meta.epochs) where s.topic = ? "
@@ -79,7 +82,8 @@ class Ledger:
             [source.topic, self.epoch if upto is None else upto],
         )
         if not rows:
-            return None
+            first = self.store.fact(_first_fact(source.topic))
+            return None if first is None else Position(json.loads(first))
         offsets, greatest, after = rows[0]
         known = {p: us for p, us in enumerate(greatest) if us is not None}
         return Position(list(offsets), known, NEVER_US if after is None else after)
@@ -257,6 +261,11 @@ def begin_at(
         "insert into meta.epochs values (?, ?, ?, 'seek', make_timestamp(?), 0, false, null, ?)",
         [generation, epoch, epoch, time_us, sources],
     )
+
+
+def _first_fact(topic: str) -> str:
+    """The name under which the state keeps where its first read of `topic` begins."""
+    return f"first {topic}"
 
 
 def _waiting(store: StateStore, sql: str) -> dict[str, set[int]]:

@@ -74,6 +74,7 @@ class SourceReader:
     ) -> None:
         """`number` counts the generations of the topic that were read before this one."""
         self.source, self.topic, self.number = source, topic, number
+        self.opened_before = position is not None
         self.position = position or Position([0] * topic.partitions)
         self.columns = tuple(f.name for f in source.schema.fields)
         # When each partition last gave a record, by the clock: 0 until the first look.
@@ -88,6 +89,11 @@ class SourceReader:
         self._pool.shutdown(cancel_futures=True)
         self._decoding.close()
 
+    def begin(self) -> None:
+        """Reads from where the topic begins now: nothing of it was read before."""
+        self.position.offsets = self.topic.begin_offsets()
+        self._ends = self.topic.end_offsets()
+
     def check(self, identity: str | None) -> None:
         """TopicRefused when the topic is not the one read before, or lost what was not read."""
         if identity is not None and identity != self.topic.identity:
@@ -98,9 +104,6 @@ class SourceReader:
             )
         begin = self.topic.begin_offsets()
         end = self._ends = self.topic.end_offsets()
-        if identity is None:
-            self.position.offsets = begin
-            return
         for p, at in enumerate(self.position.offsets):
             if at < begin[p] or at > end[p]:
                 name = self.topic.name
