@@ -89,6 +89,9 @@ def _present(runner: JobRunner, fix: Fixed, output: Output) -> Correction:
 
 def _keys(output: Output, view: View) -> str:
     """A relation of the keys of the rows that `output` refused, with the view's types."""
+    if not output.key:
+        said = f"select 1 from meta.refused_rows where destination = {literal(output.name)}"
+        return f"(select true where exists ({said}))"
     types = {c.name: c.type for c in view.columns if c.name in output.key}
     columns = ", ".join(f"{sql} as {quote(c)}" for c, sql in columns_of("j", types).items())
     return (

@@ -56,7 +56,7 @@ def kept_by_key(view: View, output: Output, rows: str) -> str:
     """
     if set(output.key) == set(view.key_columns):
         return rows
-    keys = ", ".join(quote(k) for k in output.key)
+    keys = ", ".join(quote(k) for k in output.key) or "0"
     order = ", ".join(f"{quote(c)} desc nulls last" for c in output.order)
     return (
         f"select * exclude (_nth) from (select *, row_number() over (partition by {keys}"

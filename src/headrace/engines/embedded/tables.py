@@ -76,7 +76,7 @@ class EmbeddedTable:
         rows = f"select {columns} from {changes} where _op = 'u'"
         newer = ""
         if self.order:
-            by = ", ".join(self.key)
+            by = ", ".join(self.key) or "0"
             order = ", ".join(f"{c} desc nulls last" for c in self.order)
             rows += f" qualify row_number() over (partition by {by} order by {order}) = 1"
             newer = f"and {_not_older(self.order)} "

@@ -30,6 +30,10 @@ join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
 where i.indrelid = %(table)s and i.indisunique and i.indisvalid and i.indimmediate
     and i.indpred is null and i.indexprs is null and k.nth <= i.indnkeyatts
 group by i.indexrelid
+union all
+select array[]::text[], true from pg_index i
+where i.indrelid = %(table)s and i.indisunique and i.indisvalid and i.indimmediate
+    and i.indpred is null and i.indnatts = 1 and pg_get_expr(i.indexprs, i.indrelid) = 'true'
 """
 _OUTLINE = """
 select string_agg(format('%%s %%s %%s %%s %%s %%s%%s', attnum, attname, atttypid, atttypmod,

@@ -78,7 +78,8 @@ class Changes:
             f"s.{quote(n)} is null" if n in nulls else f"t.{quote(n)} = {self._value(n)}"
             for n in self._shape.target.key
         ]
-        missing = f"not exists (select from {STAGING} s where {' and '.join(same)})"
+        staged = f"from {STAGING} s where {' and '.join(same) or 'true'}"
+        missing = f"not exists (select {staged})"
         return f"delete from {self.table} t where {' and '.join([*theirs, missing])}"
 
     def null_sets_sql(self) -> str:
@@ -94,14 +95,13 @@ class Changes:
         shape, target = self._shape, self._shape.target
         names = ", ".join(quote(name) for name in shape.names)
         values = ", ".join(self._value(name) for name in shape.names)
-        key = ", ".join(quote(name) for name in target.key)
         relation = f"from {source.relation} " if source.relation else ""
         by = ", ".join(f"s.{quote(name)}" for name in target.key)
-        ordered = f" order by {by}" if source.relation else ""
+        ordered = f" order by {by}" if source.relation and by else ""
         rows = f"select {values} {relation}where {source.where(f's.{OP}')}{ordered}"
         return (
             f"insert into {self.table} as t ({names}) {rows} "
-            f"on conflict ({key}) do {self._update(whatever_is_there)}"
+            f"on conflict ({shape.conflict}) do {self._update(whatever_is_there)}"
         )
 
     def _update(self, whatever_is_there: bool) -> str:

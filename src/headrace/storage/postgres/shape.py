@@ -33,7 +33,10 @@ class FoundColumn:
 
 @dataclass(frozen=True)
 class FoundIndex:
-    """A unique index that can find a conflicting row: valid, not deferred, of plain columns."""
+    """A unique index that can find a conflicting row: valid, not deferred, of plain columns.
+
+    Without columns it is of the value true: the table has one row.
+    """
 
     columns: frozenset[str]
     nulls_equal: bool
@@ -82,6 +85,11 @@ class Shape:
         known = {*_NEVER_NULL, *self.target.required}
         return [name for name in self.target.key if name not in known]
 
+    @property
+    def conflict(self) -> str:
+        """What a unique index is of; without a key there is one row, and all rows are equal."""
+        return ", ".join(quote(name) for name in self.target.key) or "(true)"
+
     def create_sql(self, schema: str, version: int) -> list[str]:
         """The statements that make the table; `version` is server_version_num."""
         target, place = self.target, f"{quote(schema)}.{quote(self.target.name)}"
@@ -92,15 +100,14 @@ class Shape:
             f"    {quote(name)} {kind.column}{' not null' if name in required else ''}"
             for name, kind in self.kind.items()
         ]
-        key = ", ".join(quote(name) for name in target.key)
-        if not nullable:
-            lines.append(f"    primary key ({key})")
+        if target.key and not nullable:
+            lines.append(f"    primary key ({self.conflict})")
         body = ",\n".join(lines)
         made = [f"create table {place} (\n{body}\n) with (fillfactor = {_FILL_PERCENT})"]
-        if nullable:
+        if nullable or not target.key:
             made.append(self.index_sql(schema, version))
-        each = ", ".join(target.key)
-        about = f"Headrace: {target.name} of the job {target.job}, one row for each {each}"
+        each = f" for each {', '.join(target.key)}" if target.key else ""
+        about = f"Headrace: {target.name} of the job {target.job}, one row{each}"
         made.append(f"comment on table {place} is {literal(about)}")
         made += [
             f"comment on column {place}.{quote(name)} is {literal(_about(type_))}"
@@ -109,11 +116,10 @@ class Shape:
         return made
 
     def index_sql(self, schema: str, version: int) -> str:
-        """The statement that makes the unique index of a key that may hold nulls."""
-        key = ", ".join(quote(name) for name in self.target.key)
+        """The statement that makes the unique index where it is no primary key."""
         place = f"{quote(schema)}.{quote(self.target.name)}"
         equal = " nulls not distinct" if version >= _NULLS_VERSION and self.nullable_key else ""
-        return f"create unique index on {place} ({key}){equal}"
+        return f"create unique index on {place} ({self.conflict}){equal}"
 
     def problems(self, found: Found, schema: str, version: int) -> list[Problem]:
         """Everything about the table that is there for which rows could not land."""
@@ -185,6 +191,7 @@ class Shape:
             ]
         listed = ", ".join(self.target.key)
         what = "takes two nulls for different" if indexes else "is missing"
+        listed = listed or self.conflict
         return [
             Problem(
                 f"its unique index on ({listed}) {what}: rows could not be found again",

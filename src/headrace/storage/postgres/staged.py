@@ -69,11 +69,11 @@ def stage(rows: pa.Table, target: Target, connection: duckdb.DuckDBPyConnection)
 
 def _greatest(rows: pa.Table, target: Target, connection: duckdb.DuckDBPyConnection) -> pa.Table:
     """All deletes, and per key the upsert that is highest in the order; null is the lowest."""
-    by = ", ".join(quote(name) for name in target.key)
+    by = ", ".join(["_op", *(quote(name) for name in target.key)])
     order = ", ".join(f"{quote(name)} desc nulls last" for name in target.order)
     numbered = rows.append_column("_position", pa.array(np.arange(rows.num_rows)))
     relation = connection.from_arrow(numbered.select(["_op", "_position", *_used(target)]))
-    place = f"row_number() over (partition by _op, {by} order by {order})"
+    place = f"row_number() over (partition by {by} order by {order})"
     ranked = relation.project(f"_position, _op = 'd' or {place} = 1 as kept")
     kept = ranked.filter("kept").order("_position").to_arrow_table()
     return rows if len(kept) == rows.num_rows else rows.take(kept.column("_position"))
