@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+WHAT_ANSWERS = "See what answers, and what does not: headrace doctor APP"
+"""A system that does not answer, or not as it should."""
+
 
 def go_on_with(topic: str) -> str:
     """A topic made again: keep the state and read the new one, or begin anew."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from headrace.engines.embedded.answering import Answering
 from headrace.engines.embedded.query import query
 from headrace.engines.embedded.runner import JobRunner
 from headrace.ops.jobs import letters, states
@@ -15,17 +16,48 @@ from headrace.plan.operators import Job
 from headrace.proof.filling import fill_tables
 from headrace.proof.recompute import recompute
 from headrace.proof.verify import verify
+from headrace.values.errors import Unreachable
 from headrace.values.settings import Settings
 from headrace.values.telemetry import Listener, log_event
+
+# What is answered from the state, whether topics and destinations answer or not.
+_FROM_THE_STATE = (
+    "query",
+    "status",
+    "state-list",
+    "state-inspect",
+    "letters-list",
+    "letters-show",
+)
 
 
 @contextmanager
 def opened(
     job: Job, settings: Settings, listener: Listener = log_event
 ) -> Iterator[Mapping[str, Handler]]:
-    """Opens a job that nobody runs; gives its handlers."""
-    with JobRunner(job, settings, tell=listener, fill=fill_tables) as runner:
-        yield handlers(runner)
+    """Opens a job that nobody runs; gives its handlers.
+
+    While a system does not answer, those that need none do; the others raise Unreachable.
+    """
+    with ExitStack() as stack:
+        runner = JobRunner(job, settings, tell=listener, fill=fill_tables)
+        try:
+            stack.enter_context(runner)
+            answers = handlers(runner)
+        except Unreachable as error:
+            answering = stack.enter_context(Answering(job, settings, error, listener))
+            answers = {
+                name: handler if name in _FROM_THE_STATE else _unreachable(error)
+                for name, handler in handlers(answering).items()
+            }
+        yield answers
+
+
+def _unreachable(error: Unreachable) -> Handler:
+    def answer(request: Mapping[str, Any], tell: Progress) -> Reply:
+        raise error
+
+    return answer
 
 
 def handlers(runner: JobRunner) -> Mapping[str, Handler]:

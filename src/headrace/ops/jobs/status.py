@@ -83,4 +83,7 @@ def _delivery(runner: JobRunner, output: str) -> dict[str, Any]:
         if delivery.name == output:
             behind = runner.engine.ledger.epoch - delivery.delivered_epoch
             return {"epochs_behind": int(behind), "down": delivery.down}
-    return {"epochs_behind": 0, "down": None}
+    # Open to be asked only: what is known is what was noted last.
+    ledger = runner.engine.ledger
+    noted = ledger.mark(output)
+    return {"epochs_behind": 0 if noted is None else ledger.epoch - noted, "down": None}

@@ -22,6 +22,7 @@ from headrace.storage.kafka.transactions import Interrupted, Sending, Transactio
 from headrace.storage.topics.producers import ProducerState
 from headrace.storage.topics.rows import Column, Rows, rows_of
 from headrace.storage.topics.writer import Appended
+from headrace.storage.ways import WHAT_ANSWERS
 from headrace.values.errors import Unreachable
 from headrace.values.points import reach
 
@@ -81,7 +82,8 @@ class Appender:
                     words = str(error)
                     pause(attempt)
         raise Unreachable(
-            f'Appending to topic "{self._about.name}" was interrupted {_TRIES} times: {words}'
+            f'Appending to topic "{self._about.name}" was interrupted {_TRIES} times: {words}',
+            remedy=WHAT_ANSWERS,
         )
 
     def close(self) -> None:

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from headrace.storage.kafka.address import Address
 from headrace.storage.kafka.library import library
 from headrace.storage.kafka.problems import (
-    WHAT_ANSWERS,
     is_missing,
     is_passing,
     is_present,
     meaning,
     missing,
 )
+from headrace.storage.ways import WHAT_ANSWERS
 from headrace.values.errors import TopicRefused, Unreachable, UsageError
 
 if TYPE_CHECKING:

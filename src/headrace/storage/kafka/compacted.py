@@ -11,6 +11,7 @@ import time
 from headrace.storage.kafka.cluster import Cluster
 from headrace.storage.kafka.cursor import Cursor, OffsetGone, TopicGone
 from headrace.storage.kafka.topic_settings import change
+from headrace.storage.ways import WHAT_ANSWERS
 from headrace.values.errors import HeadraceError, StateRefused, TopicRefused, Unreachable
 
 # Old values go soon: a newcomer reads all of what is there.
@@ -95,7 +96,9 @@ class Compacted:
                 cursor.go_to(self._begin())
                 continue
             except TopicGone as gone:
-                raise Unreachable(f'Topic "{self.name}" has no leader just now') from gone
+                raise Unreachable(
+                    f'Topic "{self.name}" has no leader just now', remedy=WHAT_ANSWERS
+                ) from gone
             if came:
                 last = time.monotonic()
             elif time.monotonic() - last > self._cluster.answer_seconds:
@@ -115,7 +118,8 @@ class Compacted:
             if time.monotonic() > deadline:
                 raise Unreachable(
                     f'A transaction in topic "{self.name}" has been open for '
-                    f"{_SETTLING_SECONDS_MAX:g} s; the broker ends it in time"
+                    f"{_SETTLING_SECONDS_MAX:g} s; the broker ends it in time",
+                    remedy=WHAT_ANSWERS,
                 )
             time.sleep(_PAUSE_SECONDS)
         return end

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headrace.storage.kafka.library import library
-from headrace.storage.ways import go_on_behind, go_on_with, restore_or_reset
+from headrace.storage.ways import WHAT_ANSWERS, go_on_behind, go_on_with, restore_or_reset
 from headrace.values.errors import HeadraceError, TopicRefused, Unreachable, UsageError
 
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ _PASSING = (
     "UNKNOWN_LEADER_EPOCH",
     "OFFSET_NOT_AVAILABLE",
 )
-WHAT_ANSWERS = "See what answers, and what does not: headrace doctor APP"
 _CALL = ("_INVALID_ARG", "INVALID_CONFIG", "INVALID_REQUEST", "UNSUPPORTED_VERSION")
 _REPORTS = ("POLICY_VIOLATION", "INVALID_REPLICATION_FACTOR", "INVALID_PARTITIONS")
 

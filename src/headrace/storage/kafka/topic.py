@@ -25,6 +25,7 @@ from headrace.storage.kafka.problems import made_again, missing, out_of_range
 from headrace.storage.topics.producers import ProducerState
 from headrace.storage.topics.rows import Column
 from headrace.storage.topics.writer import Appended
+from headrace.storage.ways import WHAT_ANSWERS
 from headrace.values.errors import HeadraceError, TopicRefused, Unreachable, UsageError
 
 # Ends as old as this are good enough: a job asks for them in every epoch.
@@ -239,7 +240,8 @@ class KafkaTopic:
             self._drop(cursor)
             self._look()
             raise Unreachable(
-                f'Topic "{self.name}" at {self._cluster.address.shown} has no leader just now'
+                f'Topic "{self.name}" at {self._cluster.address.shown} has no leader just now',
+                remedy=WHAT_ANSWERS,
             ) from gone
         except HeadraceError:
             self._drop(cursor)

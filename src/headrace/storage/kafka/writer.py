@@ -25,6 +25,7 @@ from headrace.storage.kafka.sizes import batch_settings, refusals_of, row_bytes_
 from headrace.storage.kafka.transactions import Interrupted, Sending, Transactions, pause
 from headrace.storage.partitions import other_partitions
 from headrace.storage.topics.rows import rows_of
+from headrace.storage.ways import WHAT_ANSWERS
 from headrace.values.errors import StateRefused, Unreachable
 from headrace.values.points import reach
 
@@ -168,7 +169,9 @@ class KafkaWriter:
             except Interrupted as error:
                 words = str(error)
                 pause(attempt_number)
-        raise Unreachable(f"{self._doing} was interrupted {_TRIES} times: {words}")
+        raise Unreachable(
+            f"{self._doing} was interrupted {_TRIES} times: {words}", remedy=WHAT_ANSWERS
+        )
 
     def _send_mark(self, sending: Sending, mark: Mark | None) -> None:
         entry = Entry(self._owner, self._topic, mark)

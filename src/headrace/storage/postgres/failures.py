@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from headrace.storage.postgres.address import Address
+from headrace.storage.ways import WHAT_ANSWERS
 from headrace.values.errors import HeadraceError, StateRefused, Unreachable
 
 # SQLSTATE classes and codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -99,7 +100,7 @@ def translated(error: Any, address: Address, doing: str, *, opening: bool) -> He
             "show default_transaction_read_only;",
         )
     if code[:2] in _MAY_PASS_CLASSES or code in _MAY_PASS:
-        return Unreachable(what)
+        return Unreachable(what, remedy=WHAT_ANSWERS)
     return StateRefused(what)
 
 
@@ -113,7 +114,7 @@ def _without_code(words: str, address: Address, opening: bool) -> HeadraceError:
         )
     return Unreachable(
         f"PostgreSQL at {address.shown} does not answer: {words}",
-        remedy="See what answers, and what does not: headrace doctor APP",
+        remedy=WHAT_ANSWERS,
     )
 
 
