@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -26,8 +27,8 @@ from headrace.ops.owner import (
     reach_or_acquire,
     wire,
 )
-from headrace.ops.owner.lock import announced
-from headrace.values.errors import DefinitionError, UsageError
+from headrace.ops.owner.lock import Holder, announced, try_lock
+from headrace.values.errors import DefinitionError, DiskRefused, UsageError
 from tests.ops.owner.worker import HANDLERS, open_job
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -274,3 +275,19 @@ def test_many_at_once_are_all_answered(start, job: Path) -> None:
     processes = [start("slow", "1") for _ in range(8)]
     said = [stop(p) for p in processes]
     assert all(s[-1].startswith("answered by") for s in said)
+
+
+def test_a_lock_that_cannot_be_written_is_said_in_words(
+    job: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = try_lock(job)
+    assert lock is not None
+
+    def broken(descriptor: int, length: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "ftruncate", broken)
+    with pytest.raises(DiskRefused, match=r"lock cannot be written: Input/output error"):
+        lock.announce(Holder(1, "run", "headrace run", 0, ""))
+    lock.release()
+    assert try_lock(job) is not None

@@ -274,3 +274,10 @@ def test_the_head_comes_back_as_it_was_written(topic: LocalTopic) -> None:
     assert head is not None
     publish_head(topic.path, head)
     assert read_head(topic.path, 1) == head and read_head(topic.path, 2) is None
+
+
+def test_a_lost_description_is_no_missing_topic(topic: LocalTopic) -> None:
+    about = topic.path / "topic.json"
+    about.unlink()
+    with pytest.raises(TopicRefused, match=f"{about} is missing.*\n.*from a backup"):
+        reopened(topic)

@@ -15,7 +15,7 @@ from random import Random
 
 from tests.torture.course import Part
 from tests.torture.kills.left import check_same, left
-from tests.torture.kills.place import SUBJECTS, Place, age, restored, stopped, told
+from tests.torture.kills.place import SUBJECTS, Place, age, begun, restored, stopped, told
 from tests.torture.kills.points import embedded
 
 _RUN = ("run", "APP", "--until", "caught-up")
@@ -93,7 +93,8 @@ class Ordeal:
             if (place.data / part).exists():
                 (beside / part).symlink_to(place.data / part)
         successor = place.start(*_RUN, data=beside, **self.settings())
-        successor.end(self.chance.choice([0.5, 1.0, 60]))
+        begun(successor)
+        successor.end(self.chance.choice([0, 0.3, 60]))
         assert zombie.process.pid is not None
         os.kill(zombie.process.pid, signal.SIGCONT)
         code = zombie.end()

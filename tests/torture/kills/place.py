@@ -67,6 +67,8 @@ class Run:
 
     @property
     def text(self) -> str:
+        if not self.said.exists():
+            return ""
         return self.said.read_text(encoding="utf-8", errors="replace")
 
 
@@ -213,6 +215,15 @@ def stopped(run: Run) -> bool:
         if state == "T":
             return True
     raise AssertionError(f"hangs: {run.text}")
+
+
+def begun(run: Run) -> None:
+    """Waits until a run has taken the job, or has ended."""
+    until = time.monotonic() + _SECONDS_MAX
+    while "job_started" not in run.text:
+        assert time.monotonic() < until, f"hangs: {run.text}"
+        if run.end(0.01) is not None:
+            return
 
 
 def restored(aside: Path, target: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -56,16 +57,22 @@ class Lock:
         self._descriptor: int | None = descriptor
 
     def announce(self, holder: Holder) -> None:
-        """Writes into the file who holds it and where it answers."""
+        """Writes into the file who holds it and where it answers; raises DiskRefused."""
         assert self._descriptor is not None
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, json.dumps(holder.to_json()).encode(), 0)
+        try:
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, json.dumps(holder.to_json()).encode(), 0)
+        except OSError as error:
+            raise _refused(self.job_directory / FILE_NAME, error) from error
 
     def release(self) -> None:
-        if self._descriptor is not None:
+        """Lets others have it; what the file still says is a hint at most."""
+        if self._descriptor is None:
+            return
+        with suppress(OSError):
             os.ftruncate(self._descriptor, 0)
-            os.close(self._descriptor)
-            self._descriptor = None
+        os.close(self._descriptor)
+        self._descriptor = None
 
 
 def try_lock(job_directory: Path) -> Lock | None:
@@ -78,16 +85,20 @@ def try_lock(job_directory: Path) -> Lock | None:
         job_directory.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise DiskRefused(
-            f"{path} cannot be written: {error.strerror}",
-            remedy="Make the data directory writable, or choose another with --data DIR.",
-        ) from error
+        raise _refused(path, error) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
         return None
     return Lock(job_directory, descriptor)
+
+
+def _refused(path: Path, error: OSError) -> DiskRefused:
+    return DiskRefused(
+        f"{path} cannot be written: {error.strerror}",
+        remedy="Make the data directory writable, or choose another with --data DIR.",
+    )
 
 
 def announced(job_directory: Path) -> Holder | None:

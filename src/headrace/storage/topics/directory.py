@@ -57,6 +57,11 @@ def read_about(directory: Path, name: str) -> About:
         content = json.loads(path.read_bytes())
         about = About(content["name"], content["identity"], content["partitions"])
     except FileNotFoundError:
+        if any(path.parent.glob("*.segment")):
+            raise TopicRefused(
+                f"{path} is missing, though the topic's records are beside it",
+                remedy="Restore the topic's directory from a backup.",
+            ) from None
         raise TopicRefused(
             f'There is no topic "{name}" in {directory}',
             remedy=did_you_mean(name, topic_names(directory)) or "There are no topics here yet.",
