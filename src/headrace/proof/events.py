@@ -74,8 +74,25 @@ def _events(runner: JobRunner, fix: Fixed, source: Source) -> tuple[str, str, bo
                 f"_topic_generation, _partition, _offset, _replay, _epoch, _arrival_time, "
                 f"({time_sql(source)}) as _time from {held} where _epoch <= {fix.epoch}"
             )
-            return name, f"lake {output.name}", True
+            if output.name not in fix.behind:
+                return name, f"lake {output.name}", True
+            return _with_log(runner, fix, source, name, output.name)
     return _from_log(runner, fix, source, name)
+
+
+def _with_log(
+    runner: JobRunner, fix: Fixed, source: Source, name: str, lake: str
+) -> tuple[str, str, bool]:
+    """The events of a lake that is behind, and from the log what it may lack."""
+    after = fix.behind[lake]
+    rest = quote(f"_proof_rest_{source.topic}")
+    _, _, whole = _from_log(runner, fix, source, rest, after)
+    both = quote(f"_proof_both_{source.topic}")
+    fix.cursor.execute(
+        f"create or replace temp view {both} as select * from {name} where _epoch <= {after} "
+        f"union all by name select * from {rest} where _epoch > {after}"
+    )
+    return both, f"lake {lake} and the log", whole
 
 
 def _columns(source: Source) -> str:
@@ -111,8 +128,10 @@ def read_again(source: Source, lake: str) -> str:
     )
 
 
-def _from_log(runner: JobRunner, fix: Fixed, source: Source, name: str) -> tuple[str, str, bool]:
-    """Decodes the log again, piece by piece, into a temporary table."""
+def _from_log(
+    runner: JobRunner, fix: Fixed, source: Source, name: str, after: int = -1
+) -> tuple[str, str, bool]:
+    """Decodes what epochs beyond `after` read again, piece by piece, into a temporary table."""
     reader = runner.engine.readers[source.topic]
     topic = reader.topic
     typed = ", ".join(f"{quote(f.name)} {sql_type(f.type)}" for f in source.schema.fields)
@@ -122,7 +141,9 @@ def _from_log(runner: JobRunner, fix: Fixed, source: Source, name: str) -> tuple
         "_arrival_time timestamp, _time timestamp)"
     )
     begin, stop = topic.begin_offsets(), fix.offsets[source.topic]
-    at = list(begin)
+    reads = _first_reads(fix, source, after)
+    first = {p: start for identity, p, start in reads if identity == topic.identity}
+    at = [max(b, first.get(p, stop[p])) for p, b in enumerate(begin)]
     readings = Readings(fix.cursor, topic, runner.engine.ledger.time_us)
     while any(a < s for a, s in zip(at, stop, strict=True)):
         share = max(1, _CHUNK_RECORDS // len(at))
@@ -130,15 +151,19 @@ def _from_log(runner: JobRunner, fix: Fixed, source: Source, name: str) -> tuple
         _insert(fix, reader, readings.arrived(read_all(topic, at, upto)), name)
         at = upto
     _insert_replayed(fix, reader, name)
-    return name, *_reach(fix, source, topic.identity, begin)
+    return name, *_reach(reads, topic.identity, begin)
 
 
-def _reach(fix: Fixed, source: Source, identity: str, begin: list[int]) -> tuple[str, bool]:
-    """How far the log reaches back, in words, and whether that is to all that was read of it."""
-    rows = fix.cursor.execute(
-        'select identity, "partition", min(start_offset) from meta.reads '
-        f"where topic = {literal(source.topic)} and end_offset > start_offset group by 1, 2"
+def _first_reads(fix: Fixed, source: Source, after: int) -> list[tuple[str, int, int]]:
+    """(identity, partition, offset) of what epochs beyond `after` read first."""
+    return fix.cursor.execute(
+        'select identity, "partition", min(start_offset) from meta.reads where epoch > '
+        f"{after} and topic = {literal(source.topic)} and end_offset > start_offset group by 1, 2"
     ).fetchall()
+
+
+def _reach(rows: list[tuple[str, int, int]], identity: str, begin: list[int]) -> tuple[str, bool]:
+    """How far the log reaches back, in words, and whether that is to all that was read of it."""
     if any(i != identity for i, *_ in rows):
         return "the log, which holds only the present generation of the topic", False
     whole = all(begin[p] <= first for _, p, first in rows)

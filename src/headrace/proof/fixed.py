@@ -23,8 +23,9 @@ _PATIENCE_SECONDS = 60.0
 class Fixed:
     """Epoch `epoch` of `generation`; `cursor` sees the state as it was then, whatever goes on.
 
-    `undelivered` names destinations that did not take it, `lakes` the versions of lakes and
-    `topics` the end offsets of local topics then; `snapshots` show what other systems held.
+    `undelivered` names destinations that did not take it, `behind` the epochs that lakes are
+    known to have where that is an earlier one; `lakes` are the versions of lakes and `topics` the
+    end offsets of local topics then; `snapshots` show what other systems held.
     """
 
     generation: int
@@ -36,6 +37,7 @@ class Fixed:
     lakes: dict[str, int | None] = field(default_factory=dict)
     topics: dict[str, list[int]] = field(default_factory=dict)
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
+    behind: dict[str, int] = field(default_factory=dict)
 
     def as_of(self, view: str, topic: str, extra: Region | None = None) -> AsOf:
         """What the batch must compute for a view: this epoch, with what was recomputed."""

@@ -58,6 +58,7 @@ def rebuild(runner: JobRunner, views: tuple[View, ...], progress: Progress | Non
         {t: list(r.position.offsets) for t, r in runner.engine.readers.items()},
         (),
         runner.lake_versions(),
+        behind=_lakes_behind(runner),
     )
     # Pieces are read back in the transaction that inserts them, see `load_topic`: one thread
     # inserts a piece row by row, and what it put there is read.
@@ -75,6 +76,18 @@ def rebuild(runner: JobRunner, views: tuple[View, ...], progress: Progress | Non
     store.connection.execute(f"set threads = {threads}")
     cursor.close()
     return time.monotonic() - begun
+
+
+def _lakes_behind(runner: JobRunner) -> dict[str, int]:
+    """The lakes that may lack what was committed last, with the epochs that they have for sure.
+
+    Nothing is delivered while views are built: a process that was killed may have left them so.
+    """
+    ledger = runner.engine.ledger
+    marks = {o.name: ledger.mark(o.name) for o in runner.job.outputs if o.role == "lake"}
+    return {
+        name: -1 if mark is None else mark for name, mark in marks.items() if mark != ledger.epoch
+    }
 
 
 def _to_be_filled(runner: JobRunner, views: tuple[View, ...]) -> None:

@@ -106,7 +106,7 @@ def check_counts(t: Driver, job: Job, reader: View | Stream, read: Read) -> None
         for row in t.query("select * from dead_letters where view is not null", job=job.id)
         if row["view"] == reader.name
     }
-    assert failures == wanted.failures, reader.name
+    assert failures == wanted.failures, f"{reader.name}: {failures} not {wanted.failures}"
 
 
 def _counters(t: Driver, job: Job, kind: str, name: str) -> dict[str, int]:
