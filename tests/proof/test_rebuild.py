@@ -45,3 +45,19 @@ def test_a_lake_that_is_behind_takes_no_event_from_a_rebuilt_view(
         assert len(t.rows("everything")) == 5
         assert t.counts("totals") == {"accepted": 5, "applied": 5}
         t.verify()
+
+
+def test_a_view_that_is_built_again_keeps_its_dead_letters() -> None:
+    app, source = things(lateness="1 minute")
+    app.lake("everything", source)
+    app.table("sums", source.agg(s="sum(cast(text as bigint))"))
+    with headrace.testing.run(app) as t:
+        for text in ("1", "one", "2", "two"):
+            t.send("things", [thing(0, text=text)])
+            t.epoch()
+        before = t.dead_letters()
+        t.close()
+        rebuild_job(t.plan.jobs[0], t._settings, views=["sums"])
+        t.open()
+        assert len(before) == 2 and t.dead_letters() == before
+        t.verify()

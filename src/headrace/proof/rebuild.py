@@ -25,6 +25,7 @@ from headrace.engines.kernel.watermark import NEVER_US, seen_us
 from headrace.plan.operators import TABLE_ROLES, Source, View
 from headrace.proof.events import events_of
 from headrace.proof.fixed import Fixed
+from headrace.proof.rebuilt_letters import failed_again
 from headrace.values.errors import StateRefused
 from headrace.values.schema import literal, quote
 
@@ -147,6 +148,10 @@ def _replay(
             outcome = runner.engine.views[view.name].apply(connection, batch)
             land(connection, runner.job, runner.engine.tables, view, outcome, None, counts)
             account(view, outcome, len(events), counts)
+            if outcome.failed is not None:
+                topic = runner.engine.readers[source.topic].topic
+                letters = failed_again(topic, events, view.name, outcome.failed)
+                runner.engine.ledger.insert_letters(letters)
         connection.unregister("_rebuilding")
         runner.store.count(counts)
 

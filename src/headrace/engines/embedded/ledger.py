@@ -183,7 +183,7 @@ class Ledger:
     def dead_letters(self, part: SourceEpoch, epoch: int) -> None:
         """Keeps the records that were refused, with their bytes and why."""
         if len(part.dead):
-            self._insert(refused(part, epoch))
+            self.insert_letters(refused(part, epoch))
 
     def replayed(self, part: SourceEpoch, number: int, epoch: int) -> None:
         """Notes which dead letters a replay accepted; they stay listed, with its number."""
@@ -202,9 +202,10 @@ class Ledger:
 
     def failed_rows(self, part: SourceEpoch, view: str, rows: pa.Table, epoch: int) -> None:
         """Keeps the records (`_row`, `_reason`) on which an expression of `view` failed."""
-        self._insert(failed(part, epoch, view, rows))
+        self.insert_letters(failed(part, epoch, view, rows))
 
-    def _insert(self, letters: pa.Table) -> None:
+    def insert_letters(self, letters: pa.Table) -> None:
+        """Keeps rows of `meta.dead_letters`."""
         connection = self.store.connection
         connection.register("_letters", letters)
         connection.execute("insert into meta.dead_letters select * from _letters")

@@ -35,23 +35,38 @@ def _letters(
 ) -> pa.Table:
     count = len(rows)
     records = part.records.take(rows.column("_row").cast(pa.int64()))
+    own = {
+        "topic_generation": pa.repeat(pa.scalar(part.identity), count),
+        "epoch": pa.repeat(pa.scalar(epoch, pa.int64()), count),
+        "field": field,
+    }
+    for name, column in own.items():
+        records = records.append_column(name, column)
+    return letters_of(records, part.source.topic, view, rows.column("_reason"))
+
+
+def letters_of(
+    records: pa.Table, topic: str, view: str | None, reason: pa.Array | pa.ChunkedArray
+) -> pa.Table:
+    """Dead letters of records, which have their `field`, `epoch` and `topic_generation`."""
+    count = len(records)
     value, why, size, digest = _cut(
-        one_array(records.column("value")), one_array(rows.column("_reason").cast(pa.string()))
+        one_array(records.column("value")), one_array(reason.cast(pa.string()))
     )
     return pa.table(
         {
-            "topic": pa.repeat(pa.scalar(part.source.topic), count),
-            "topic_generation": pa.repeat(pa.scalar(part.identity), count),
+            "topic": pa.repeat(pa.scalar(topic), count),
+            "topic_generation": records.column("topic_generation"),
             "partition": records.column("partition"),
             "offset": records.column("offset"),
             "view": pa.repeat(pa.scalar(view, pa.string()), count),
-            "field": field,
+            "field": records.column("field"),
             "reason": why,
             "value": value,
             "value_bytes": size,
             "value_digest": digest,
             "arrival_time": records.column("arrival_time"),
-            "epoch": pa.repeat(pa.scalar(epoch, pa.int64()), count),
+            "epoch": records.column("epoch"),
             "replayed": pa.nulls(count, pa.int64()),
         }
     )

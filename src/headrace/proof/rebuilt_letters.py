@@ -1,0 +1,53 @@
+"""Dead letters of views that are built again: their records as events, the bytes from the log."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.engines.embedded.letters import letters_of
+from headrace.engines.embedded.recall import read_all
+from headrace.engines.kernel.generations import PARTITIONS_MAX
+from headrace.storage.contract import Topic
+
+_PLACE = ["topic_generation", "partition", "offset"]
+
+
+def failed_again(topic: Topic, events: pa.Table, view: str, rows: pa.Table) -> pa.Table:
+    """The events of `rows` (`_row`, `_reason`), on which `view` failed, as dead letters.
+
+    Where the log no longer holds a record its value is null.
+    """
+    failing = events.take(rows.column("_row").cast(pa.int64()))
+    partition = np.asarray(failing.column("_partition")) % PARTITIONS_MAX
+    places = pa.table(
+        {
+            "topic_generation": failing.column("_topic_generation").cast(pa.string()),
+            "partition": pa.array(partition, pa.int32()),
+            "offset": failing.column("_offset"),
+            "arrival_time": failing.column("_arrival_time"),
+            "epoch": failing.column("_epoch"),
+            "field": pa.nulls(len(failing), pa.string()),
+            "_reason": rows.column("_reason").cast(pa.string()),
+            "_nth": pa.array(np.arange(len(failing))),
+        }
+    )
+    found = places.join(_values(topic, places), _PLACE, join_type="left outer").sort_by("_nth")
+    return letters_of(found, topic.name, view, found.column("_reason"))
+
+
+def _values(topic: Topic, places: pa.Table) -> pa.Table:
+    """The values of the records from the first to the last of `places` in each partition."""
+    mine = places.filter(pc.equal(places.column("topic_generation"), topic.identity))
+    begin, end = topic.begin_offsets(), topic.end_offsets()
+    start, stop = list(begin), list(begin)
+    for p in range(len(begin)):
+        offsets = mine.filter(pc.equal(mine.column("partition"), p)).column("offset")
+        if len(offsets):
+            start[p] = max(begin[p], pc.min(offsets).as_py())
+            stop[p] = min(end[p], max(start[p], pc.max(offsets).as_py() + 1))
+    records = read_all(topic, start, stop).select(["partition", "offset", "value"])
+    return records.append_column(
+        "topic_generation", pa.repeat(pa.scalar(topic.identity), len(records))
+    )
