@@ -40,11 +40,15 @@ def test_what_an_earlier_version_wrote(kept: Path, tmp_path: Path) -> None:
         found = served(data)
     except StateRefused as refused:
         assert kept.name != f"format-{FORMAT}.tar.xz"
-        assert str(data / STATE) in refused.what and refused.remedy
-        return
-    assert json.loads(json.dumps(found, default=str)) == json.loads(
-        (data / "served.json").read_text()
-    )
+        assert refused.remedy
+        if "headrace state rebuild APP" not in refused.remedy:
+            assert str(data / STATE) in refused.what
+            return
+        # The state of a view has another form: it is built again from all events.
+        assert call(["state", "rebuild", APP, "--data", str(data)]) == 0
+    else:
+        kept_rows = json.loads((data / "served.json").read_text())
+        assert json.loads(json.dumps(found, default=str)) == kept_rows
     assert all(proof.holds for proof in app.verify(data=data))
     for step in range(2):
         give(data, orders(seed=3 + step, count=200, after=timedelta(minutes=30 + 20 * step)))

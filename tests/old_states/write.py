@@ -1,7 +1,7 @@
 """Writes the data directory that is kept: `python -m tests.old_states.write`.
 
-To be run once for every format of the state, when nothing of that format will change any more. What
-was written by earlier versions stays as it is.
+To be run for every format of the state, and when the state of a view takes another form. What was
+written before stays, under a name of its own: `format-N.tar.xz` is what the present version writes.
 """
 
 from __future__ import annotations
