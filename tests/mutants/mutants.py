@@ -101,8 +101,8 @@ MUTANTS = (
     Mutant(
         "dead letters are counted, not kept",
         "engines/embedded/ledger.py",
-        "if len(part.dead):\n            self._insert(refused(part, epoch))",
-        "if len(part.dead) > 1 << 30:\n            self._insert(refused(part, epoch))",
+        "if len(part.dead):\n            self.insert_letters(refused(part, epoch))",
+        "if len(part.dead) > 1 << 30:\n            self.insert_letters(refused(part, epoch))",
     ),
     Mutant(
         "dead letters are kept, not counted",
