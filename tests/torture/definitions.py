@@ -10,7 +10,7 @@ from random import Random
 from tests.engines.embedded.trials import live
 from tests.torture.course import Part
 
-_APPS, _VIEWS = 3, 6
+_APPS, _VIEWS = 2, 6
 
 
 def trial(seed: int, directory: Path) -> Mapping[str, int]:
@@ -26,4 +26,6 @@ DEFINITIONS = Part(
     "Whatever is defined, live results equal plain loops over the sorted events, row by row and "
     "sum by sum; so they do after stops, after a replay of dead letters, and recomputed.",
     trial,
+    share=2.0,
+    goals={"definitions": 1_000},
 )

@@ -9,5 +9,7 @@ from tests.torture.kills.cutting import POWER
 from tests.torture.kills.failing import DISKS
 from tests.torture.kills.killing import KILLS
 from tests.torture.texts import TEXTS
+from tests.torture.times import TIMES
+from tests.torture.ways import WAYS_OF_READING
 
-PARTS: tuple[Part, ...] = (DEFINITIONS, INPUT, TEXTS, KILLS, POWER, DISKS)
+PARTS: tuple[Part, ...] = (DEFINITIONS, WAYS_OF_READING, TIMES, INPUT, TEXTS, KILLS, POWER, DISKS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -253,18 +253,22 @@ def app_of(
     partitions: int = 3,
     lateness: str | None = None,
     alone: bool = False,
+    ahead: str = "1 day",
+    kinds: Sequence[str] = (),
 ) -> hr.App:
     """An app with `views` random views, each in tables of all kinds, and streams of all kinds.
 
     The same seed gives the same app. `fixed` is the app after a fix of its event classes;
     `lateness` is that of all sources, else each has one of its own; `alone` asks for one job that
-    reads one topic.
+    reads one topic, `kinds` for views with these windows.
     """
     chance = Random(seed)
     app = hr.App("random")
 
     def source_of(job: Any, topic: str, chance: Random, partitions: int) -> tuple[Stream, Columns]:
-        return _source(job, topic, chance, fixed, {"partitions": partitions}, lateness)
+        return _source(
+            job, topic, chance, fixed, {"partitions": partitions, "ahead": ahead}, lateness
+        )
 
     source, columns = source_of(app, "things", chance, partitions)
     jobs: list[tuple[hr.App | Any, Stream, Columns]] = [(app, source, columns)]
@@ -273,7 +277,8 @@ def app_of(
     if chance.random() < 0.2 and not alone:
         other = app.job("other")
         jobs.append((other, *source_of(other, "things", Random(seed), partitions)))
-    windows = chance.sample(list(WINDOWS), min(views, len(WINDOWS)))
+    known = list(kinds or WINDOWS)
+    windows = chance.sample(known, min(views, len(known)))
     for number in range(views):
         job, stream, columns = jobs[number % len(jobs)]
         made = make(stream, columns, windows[number % len(windows)], chance)

@@ -50,14 +50,21 @@ class Record:
     then: str = ""
 
 
-def random_log(plan: Plan, chance: Random, size: int) -> list[Record]:
-    """About `size` records for every topic that the plan reads, mixed, some of them twice."""
+def random_log(
+    plan: Plan, chance: Random, size: int, moments: Sequence[datetime] = ()
+) -> list[Record]:
+    """About `size` records for every topic that the plan reads, mixed, some of them twice.
+
+    Their times are within a minute or two of `START`, or those of `moments`.
+    """
     made: list[Record] = []
     for source in {s.topic: s for job in plan.jobs for s in job.sources}.values():
         partitions = [p for p in range(source.partitions) if chance.random() < 0.85] or [0]
         disorder = chance.choice([1, 5, 30])
         for number in range(size):
-            value = value_of(source, number * 60 / size + chance.uniform(0, disorder), chance)
+            second = number * 60 / size + chance.uniform(0, disorder)
+            moment = START + timedelta(seconds=chance.choice([int(second), round(second, 6)]))
+            value = value_at(source, chance.choice(moments) if moments else moment, chance)
             made.append(Record(source.topic, chance.choice(partitions), value))
     if len({r.topic for r in made}) > 1:
         chance.shuffle(made)
@@ -72,11 +79,10 @@ def _then(record: Record, chance: Random, size: int) -> Record:
     return Record(record.topic, record.partition, record.value, then)
 
 
-def value_of(source: Source, second: float, chance: Random) -> bytes | None:
-    """A record about so many seconds after the start; one in twenty is none that is accepted."""
+def value_at(source: Source, moment: datetime, chance: Random) -> bytes | None:
+    """A record of that time; one in twenty is none that is accepted."""
     if chance.random() < 0.03:
         return chance.choice(NO_EVENTS)
-    moment = START + timedelta(seconds=chance.choice([int(second), int(second), round(second, 6)]))
     tokens = {f.name: _token(f, f.name, moment, source, chance) for f in source.schema.fields}
     if chance.random() < 0.06:
         tokens[chance.choice(list(tokens))] = chance.choice(ODD_TOKENS)
@@ -118,9 +124,10 @@ def _time(moment: datetime, unit: str | None, chance: Random) -> str:
         return str((moment - datetime(1970, 1, 1)) // timedelta(milliseconds=1))
     if chance.random() < 0.8:
         return f'"{moment.isoformat()}Z"'
-    hours = chance.choice([-5, 0, 2])
-    text = (moment + timedelta(hours=hours)).isoformat(chance.choice("Tt "))
-    return f'"{text}{hours:+03}:00"' if hours else f'"{text}"'
+    minutes = chance.choice([-300, 0, 330]) if 1 < moment.year < 9999 else 0
+    text = (moment + timedelta(minutes=minutes)).isoformat(sep=chance.choice("Tt "))
+    sign, (hours, rest) = "-" if minutes < 0 else "+", divmod(abs(minutes), 60)
+    return f'"{text}{sign}{hours:02}:{rest:02}"' if minutes else f'"{text}"'
 
 
 def _plain(field: Field, type_: Type, moment: datetime, chance: Random) -> Any:
@@ -130,7 +137,7 @@ def _plain(field: Field, type_: Type, moment: datetime, chance: Random) -> Any:
         return chance.choice(_DECIMALS)
     name = getattr(type_, "name", "")
     if name == "datetime":
-        return (moment - timedelta(seconds=chance.randint(0, 3))).isoformat() + "Z"
+        return moment.replace(microsecond=chance.choice([0, 1, 999_999])).isoformat() + "Z"
     if name == "str" and field.name != "text":
         return chance.choice(["a", "b", "p", "ü"])
     return chance.choice(_VALUES[name])
