@@ -81,6 +81,7 @@ class SourceReader:
         self._read_us = [0] * len(self.position.offsets)
         self._ends = list(self.position.offsets)
         self._decoding = decoding(threads)
+        self._nothing: Decoded | None = None
         self._ahead: tuple[list[int], list[int] | None, Future[_Part]] | None = None
         self._pool = ThreadPoolExecutor(1, f"decode-{source.topic}")
 
@@ -221,7 +222,12 @@ class SourceReader:
 
     def _decoded(self, fetched: Fetched, now_us: int) -> _Part:
         records = arrived(self.topic, fetched.records, now_us)
-        found = decode(self._decoding, self.source, records)
+        # Where time alone may move a watermark, an idle job looks again and again: once is enough.
+        found = None if len(records) else self._nothing
+        if found is None:
+            found = decode(self._decoding, self.source, records)
+        if not len(records):
+            self._nothing = found
         return _Part(records, fetched.next_offsets, found.events, found.dead, found.keys)
 
     def judged(self, records: pa.Table) -> Decoded:
