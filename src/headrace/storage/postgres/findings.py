@@ -13,6 +13,7 @@ from headrace.storage.postgres.failures import translated
 from headrace.storage.postgres.marks import CREATE
 from headrace.storage.postgres.session import connect
 from headrace.storage.postgres.shape import Shape
+from headrace.storage.ways import WHAT_ANSWERS
 from headrace.values.errors import HeadraceError, Unreachable
 from headrace.values.schema import literal, quote
 
@@ -51,9 +52,9 @@ def _failed(error: Exception, address: Address) -> Finding:
             return Finding("error", _SYSTEM, f"{type(error).__name__}: {address.clean(str(error))}")
         error = translated(error, address, "answer", opening=True)
     silent = isinstance(error, Unreachable)
-    return Finding(
-        "error", _SYSTEM, error.what, error.remedy or _reach(address), unreachable=silent
-    )
+    # Whoever reads this has asked doctor already.
+    remedy = None if error.remedy == WHAT_ANSWERS else error.remedy
+    return Finding("error", _SYSTEM, error.what, remedy or _reach(address), unreachable=silent)
 
 
 def _reach(address: Address) -> str:
