@@ -191,6 +191,8 @@ KILLS = Part(
     "Whatever is killed and whenever, nothing is lost or counted twice: rows, lakes, topics, dead "
     "letters and sums end as those of a run that nobody disturbed.",
     trial,
+    # Not in `make test` as yet: on a busy machine a process that was killed may still hold the job.
+    short=0,
     share=3.0,
     goals={"kills": 1000, **{f"at {name}": 1 for name in embedded()}},
 )
