@@ -15,11 +15,16 @@ from tests.servers.place import SECONDS_MAX, Place
 Line = dict[str, Any]
 
 
-def until(holds: Callable[[], bool], what: str, seconds_max: float = SECONDS_MAX) -> None:
-    """Waits for `holds`; AssertionError, with `what` was awaited, when it does not come."""
+def until(
+    holds: Callable[[], bool],
+    what: str,
+    seconds_max: float = SECONDS_MAX,
+    instead: Callable[[], object] = lambda: "",
+) -> None:
+    """Waits for `holds`; AssertionError, with what was awaited and came `instead`, without it."""
     deadline = time.monotonic() + seconds_max
     while not holds():
-        assert time.monotonic() < deadline, f"{what}: not within {seconds_max:g} s"
+        assert time.monotonic() < deadline, f"{what}: not within {seconds_max:g} s; {instead()}"
         time.sleep(0.05)
 
 
@@ -70,7 +75,7 @@ class Live:
             assert found or self.running, f"the job ended: {self.words}"
             return found
 
-        until(heard, f"{event} {fields}, after {self.lines[-3:]}")
+        until(heard, f"{event} {fields}", instead=lambda: self.lines[-8:])
         return self.said(event, **fields)[times - 1]
 
     def send(self, number: signal.Signals) -> None:

@@ -287,6 +287,21 @@ def test_a_missing_topic_is_named_with_its_remedy(topics: Topics, system: KafkaS
     assert levels[system.address] == "ok"
 
 
+def test_a_client_that_gives_nothing_more_is_replaced(
+    kafka: Kafka, topics: Topics, system: KafkaSystem
+) -> None:
+    """The client may never read on after a moment without leaders (librdkafka, issue 5430)."""
+    name = topics.create("stuck", 1)
+    produce(kafka, name, numbered(0, 10))
+    topic = system.topic(name, 1)
+    topic.fetch([0], [10], records_max=100)
+    topic._cursors[0]._consumer.unassign()
+    produce(kafka, name, numbered(10, 10))
+    with pytest.raises(Unreachable):
+        topic.fetch([10], [20], records_max=100)
+    assert listed(topic.fetch([10], [20], records_max=100).records) == committed(kafka, name)[10:]
+
+
 def test_where_nobody_answers_it_says_so() -> None:
     system = KafkaSystem("kafka://ann:geheim@127.0.0.1:1", answer_seconds=1)
     begun = time.monotonic()

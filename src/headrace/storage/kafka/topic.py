@@ -224,6 +224,8 @@ class KafkaTopic:
                 last = looked = now
                 cursor.hold_back(stop)
             elif now - last > self._cluster.answer_seconds:
+                # The client may have lost sight of a leader for good: the next read has a new one.
+                self._drop(cursor)
                 raise self._cluster.silent(f'reading topic "{self.name}"')
             elif now - looked > _LOOK_SECONDS:
                 # A topic that is gone is silent too.
