@@ -24,7 +24,7 @@ from tests.torture.kills.everything import write_lines
 
 _SECONDS_MAX = 120.0
 _COMMAND = re.compile(r"headrace (state \w+ APP[^\n,;]*)")
-KILLED = -9
+KILLED, REFUSED = -9, 5
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class Place:
 
     def follow(self, run: Run) -> None:
         """Does what the words of a run that stopped say."""
-        assert run.process.exitcode == 5, f"{run.process.exitcode}: {run.text}"
+        assert run.process.exitcode == REFUSED, f"{run.process.exitcode}: {run.text}"
         assert "Traceback" not in run.text, run.text
         named = _COMMAND.search(run.text)
         assert named, f"no command is named: {run.text}"
