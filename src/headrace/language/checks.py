@@ -8,7 +8,7 @@ from typing import Any
 from headrace.language.location import caller
 from headrace.language.names import column_name, is_path
 from headrace.language.steps import Pairs
-from headrace.values.durations import duration_us
+from headrace.values.durations import DURATION_US_MAX, duration_us
 from headrace.values.errors import DefinitionError
 
 Duration = str | timedelta
@@ -23,8 +23,8 @@ def expression(text: Any, what: str) -> str:
     return text
 
 
-def duration(value: Any, what: str, *, zero: bool = False) -> int:
-    """Microseconds of a duration that is not negative, and not zero unless `zero`."""
+def duration(value: Any, what: str, *, zero: bool = False, most_us: int = DURATION_US_MAX) -> int:
+    """Microseconds of a duration up to `most_us`, not negative, and not zero unless `zero`."""
     if not isinstance(value, str | timedelta):
         raise DefinitionError(
             f"{what} is a duration, not {value!r}",
@@ -40,6 +40,9 @@ def duration(value: Any, what: str, *, zero: bool = False) -> int:
     if us < 0 or (us == 0 and not zero):
         least = "must not be negative" if zero else "must be longer than nothing"
         raise DefinitionError(f"{what} {least}: {value!r}", where=caller())
+    if us > most_us:
+        days = most_us // duration_us("1 day")
+        raise DefinitionError(f"{what} is at most {days} days, not {value!r}", where=caller())
     return us
 
 

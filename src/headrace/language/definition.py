@@ -13,9 +13,12 @@ from headrace.language.names import Names, app_name, is_path, names, table_name,
 from headrace.language.steps import Emit, Role, SourceSpec
 from headrace.language.streams import Grouped, Stream
 from headrace.language.views import View
+from headrace.values.durations import duration_us
 from headrace.values.errors import DefinitionError, did_you_mean
 
 _PARTITIONS_MAX = 1024
+# All years with four digits: no event is too far ahead.
+_AHEAD_US_MAX = duration_us("3652058 days")
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ class JobDefinition:
             lateness_us=duration(lateness, "lateness", zero=True),
             partitions=whole(known["partitions"], "partitions", most=_PARTITIONS_MAX),
             idle_timeout_us=None if idle is None else duration(idle, "idle_timeout"),
-            ahead_us=duration(known["ahead"], "ahead", zero=True),
+            ahead_us=duration(known["ahead"], "ahead", zero=True, most_us=_AHEAD_US_MAX),
             value_bytes_max=whole(known["value_bytes_max"], "value_bytes_max"),
             where=caller(),
         )

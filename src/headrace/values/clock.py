@@ -47,6 +47,13 @@ def instant_us(moment: datetime) -> int:
     return (moment - EPOCH) // timedelta(microseconds=1)
 
 
+FIRST_EVENT_US = instant_us(datetime(101, 1, 1))
+"""The first event time that is accepted: the longest window over it begins in the year 1."""
+
+LAST_EVENT_US = instant_us(datetime(9900, 1, 1)) - 1
+"""The last event time that is accepted: the longest window over it ends in the year 9999."""
+
+
 def instant(us: int) -> datetime:
     """The naive UTC datetime of `us` microseconds."""
     return EPOCH + timedelta(microseconds=us)

@@ -28,6 +28,9 @@ _UNITS_US = {
     "week": 604_800_000_000,
     "w": 604_800_000_000,
 }
+DURATION_US_MAX = 36_500 * _UNITS_US["day"]
+"""No window, lateness or gap is longer: the years on either side of event times hold it."""
+
 _PART = re.compile(r"\s*(\d+)\s*([a-z]+)\s*")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -254,13 +254,12 @@ def app_of(
     lateness: str | None = None,
     alone: bool = False,
     ahead: str = "1 day",
-    kinds: Sequence[str] = (),
 ) -> hr.App:
     """An app with `views` random views, each in tables of all kinds, and streams of all kinds.
 
     The same seed gives the same app. `fixed` is the app after a fix of its event classes;
     `lateness` is that of all sources, else each has one of its own; `alone` asks for one job that
-    reads one topic, `kinds` for views with these windows.
+    reads one topic.
     """
     chance = Random(seed)
     app = hr.App("random")
@@ -277,8 +276,7 @@ def app_of(
     if chance.random() < 0.2 and not alone:
         other = app.job("other")
         jobs.append((other, *source_of(other, "things", Random(seed), partitions)))
-    known = list(kinds or WINDOWS)
-    windows = chance.sample(known, min(views, len(known)))
+    windows = chance.sample(list(WINDOWS), min(views, len(WINDOWS)))
     for number in range(views):
         job, stream, columns = jobs[number % len(jobs)]
         made = make(stream, columns, windows[number % len(windows)], chance)

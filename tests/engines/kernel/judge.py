@@ -56,7 +56,8 @@ def judge(source: Source, value: bytes | None, arrival: datetime) -> dict[str, A
     event = {f.name: _top(f, record, unit.get(f.name)) for f in source.schema.fields}
     if source.time is not None:
         time = time_at(source.time, event, source.time_unit)
-        if time is None or time - arrival > timedelta(microseconds=source.ahead_us_max):
+        ahead = timedelta(microseconds=source.ahead_us_max)
+        if time is None or not 101 <= time.year <= 9899 or time - arrival > ahead:
             raise Refused.at(source.time)
     return event
 

@@ -18,12 +18,12 @@ from headrace.engines.kernel.decode_plain import plain_events
 from headrace.engines.kernel.decode_strict import strict_sql
 from headrace.plan.operators import Source
 from headrace.plan.times import time_sql
+from headrace.values.clock import FIRST_EVENT_US, LAST_EVENT_US
 
 TOO_FAR_AHEAD = "lies too far ahead of the arrival"
 """Why a record is refused whose time lies more than the bound ahead of its arrival."""
 
-# The calendar's first and last microsecond, as in RFC 3339: of years with four digits.
-_FIRST_US, _LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999
+_OUTSIDE = "lies outside of the years 101 to 9899"
 
 # What DuckDB's parser lets pass, and may as well stand in a text: a comma before the end, and the
 # words for no number, in capitals or not.
@@ -241,10 +241,10 @@ def _bounded(
         arrival = events.column("_arrival_time").cast(pa.int64()).to_numpy()
         unread = np.flatnonzero(time.is_null().to_numpy())
         micros = pc.fill_null(time.cast(pa.int64()), 0).to_numpy()
-        ahead = np.flatnonzero((micros > arrival + source.ahead_us_max) & (micros <= _LAST_US))
-        outside = np.flatnonzero((micros < _FIRST_US) | (micros > _LAST_US))
+        ahead = np.flatnonzero((micros > arrival + source.ahead_us_max) & (micros <= LAST_EVENT_US))
+        outside = np.flatnonzero((micros < FIRST_EVENT_US) | (micros > LAST_EVENT_US))
         refused += [(int(i), source.time, "cannot be read as a time") for i in unread]
-        refused += [(int(i), source.time, "lies outside of the years 1 to 9999") for i in outside]
+        refused += [(int(i), source.time, _OUTSIDE) for i in outside]
         refused += [(int(i), source.time, TOO_FAR_AHEAD) for i in ahead]
     if source.checks and len(events):
         refused += _unchecked(connection, source, events, {i for i, *_ in refused})

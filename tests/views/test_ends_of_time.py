@@ -1,0 +1,75 @@
+"""Events at the ends of the calendar: every window over an accepted one has times of its own."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+import headrace as hr
+import headrace.testing
+from headrace.values.errors import DefinitionError
+from tests.views.cases import Thing, things
+
+_ACCEPTED = [
+    "0101-01-01T00:00:00Z",
+    "0101-01-01T00:00:00.000001Z",
+    "9899-12-31T23:59:59.999999Z",
+]
+_REFUSED = [
+    "0001-01-01T00:00:00Z",
+    "0100-12-31T23:59:59.999999Z",
+    "9900-01-01T00:00:00Z",
+    "9999-12-31T23:59:59.999999Z",
+]
+
+
+@pytest.mark.parametrize("longest", [timedelta(seconds=1), timedelta(days=36_500)])
+def test_windows_stay_within_the_calendar(longest: timedelta) -> None:
+    app, source = things(lateness=longest, ahead="3000000 days")
+    views = {
+        "aligned": source.tumble(longest),
+        "moved": source.tumble(longest, offset="300 milliseconds"),
+        "sliding": source.slide(longest, every=longest / 4, offset="1 millisecond"),
+        "gaps": source.session(gap=longest),
+        "marks": source.session(starts="true", timeout=longest),
+    }
+    for name, grouped in views.items():
+        view = grouped.by("who").agg(n="count(*)")
+        app.table(name, view)
+        app.topic(f"{name}_changes", view)
+    with headrace.testing.run(app, start=datetime(2026, 1, 1)) as t:
+        t.send("things", [_thing(time) for time in (*_ACCEPTED, *_REFUSED)], partition=0)
+        assert t.counts("things") == {"read": 7, "accepted": 3, "dead_lettered": 4}
+        letters = [(row["offset"], row["field"], row["reason"]) for row in t.dead_letters()]
+        why = "lies outside of the years 101 to 9899"
+        assert letters == [(offset, "at", why) for offset in range(3, 7)]
+        for name in views:
+            assert t.rows(name), name
+            for row in t.rows(f"{name}_changes"):
+                _check_times(row["value"])
+        assert t.query("select * from epochs")
+        t.verify()
+        t.recompute()
+        t.verify()
+
+
+def test_longer_ones_are_refused_when_the_app_is_loaded() -> None:
+    app, source = things()
+    with pytest.raises(DefinitionError, match="at most 36500 days"):
+        source.tumble("36501 days")
+    with pytest.raises(DefinitionError, match="at most 36500 days"):
+        app.source(Thing, topic="others", time="at", lateness="36501 days")
+    with pytest.raises(DefinitionError, match="at most 3652058 days"):
+        hr.App("b").source(Thing, topic="others", time="at", ahead="3652059 days")
+
+
+def _thing(time: str) -> dict[str, Any]:
+    return {"at": time, "who": "a", "kind": "x", "n": 1, "f": 1.0, "text": "1"}
+
+
+def _check_times(row: dict[str, Any]) -> None:
+    for name, value in row.items():
+        if name.endswith(("_start", "_end", "_time")) and value is not None:
+            assert datetime.fromisoformat(value), f"{name}: {value}"
