@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from headrace.cli.session import session
+from headrace.cli.stages import stages_text
 from headrace.cli.tables import down_lines, plural, text_table
 from headrace.cli.telling import filling_text
 from headrace.ops.jobs.running import RunningApp
@@ -34,7 +35,9 @@ _HEAD = ("view", "events/s", "applied", "late", "lag", "dead", "watermark")
 class Watch:
     """Follows running jobs; a context manager around all of the run."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, stages: bool = False) -> None:
+        """`stages`: the summary says where the time went."""
+        self._stages = stages
         self._on_terminal = sys.stderr.isatty() and not session.debug and not session.as_json
         self._display: Live | None = None
         self._looked_at: float | None = None
@@ -100,9 +103,13 @@ class Watch:
 
     def summary(self, found: list[dict[str, Any]]) -> str:
         """What the run did, for a person, when it is over."""
-        return "\n\n".join(
-            _table(job, {}) + "\n" + _done(job, self._stopped.get(job["job"])) for job in found
-        )
+        said = []
+        for job in found:
+            stopped = self._stopped.get(job["job"])
+            said.append(_table(job, {}) + "\n" + _done(job, stopped))
+            if self._stages and stopped is not None:
+                said.append(stages_text(job["stages"], stopped))
+        return "\n\n".join(said)
 
     def _rates(self, found: list[dict[str, Any]], seconds: float) -> dict[tuple[str, str], float]:
         rates = {}

@@ -64,6 +64,10 @@ def command(
         bool,
         typer.Option("--rebuild", help="First build again the views that the app has changed."),
     ] = False,
+    profile_stages: Annotated[
+        bool,
+        typer.Option("--profile-stages", help="Say at the end where the time went, by stage."),
+    ] = False,
     create_topics: CreateTopics = False,
     job: JobName = None,
     profile: Profile = None,
@@ -87,19 +91,25 @@ def command(
     if rebuild:
         for one in jobs_of(loaded.plan, job):
             session.note(rebuilt_text(rebuilt(one, settings)))
-    found, watch, seconds = _live(loaded, settings, until, job, simulate)
+    watch = Watch(stages=profile_stages)
+    found, seconds = _live(loaded, settings, until, job, simulate, watch)
     session.show({"seconds": seconds, "jobs": found}, watch.summary(found))
 
 
 def _live(
-    app: App, settings: Settings, until: Until | None, job: str | None, rate: float | None
-) -> tuple[list[dict[str, Any]], Watch, float]:
-    """Runs until it is over; gives the last status of each job, who watched it, the seconds."""
+    app: App,
+    settings: Settings,
+    until: Until | None,
+    job: str | None,
+    rate: float | None,
+    watch: Watch,
+) -> tuple[list[dict[str, Any]], float]:
+    """Runs until it is over; gives the last status of each job, and the seconds."""
     begun = time.monotonic()
     feed = nullcontext() if rate is None else feeding(app, settings, rate)
     with (
         stop_on_signals() as stop,
-        Watch() as watch,
+        watch,
         start_app(
             app.plan,
             settings,
@@ -114,7 +124,7 @@ def _live(
             while not running.wait(0.1):
                 watch.look(running)
         found = running.status()
-    return found, watch, time.monotonic() - begun
+    return found, time.monotonic() - begun
 
 
 def _waiting(holder: Holder) -> None:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -18,6 +19,7 @@ from headrace.engines.embedded.engine import Committed
 from headrace.engines.embedded.outage import Outage
 from headrace.storage.contract import Destination, Mark, Refusal
 from headrace.values.errors import DestinationBehind, HeadraceError
+from headrace.values.stages import Stages
 from headrace.values.telemetry import (
     DestinationBack,
     DestinationDelivered,
@@ -52,6 +54,7 @@ class Delivery:
     tell: Callable[[Event], None]
     pace: Pace = field(default_factory=Pace)
     joined: Callable[[list[pa.Table]], pa.Table] = pa.concat_tables
+    stages: Stages = field(default_factory=Stages)
 
     def __post_init__(self) -> None:
         self._queue: deque[Committed] = deque()
@@ -190,7 +193,8 @@ class Delivery:
 
     def _deliver(self, batch: list[Committed]) -> None:
         begun = time.monotonic()
-        tables = [t for t in map(self.rows_of, batch) if t is not None and len(t)]
+        with self._spent("make rows"):
+            tables = [t for t in map(self.rows_of, batch) if t is not None and len(t)]
         if not tables and self.replaces is not None:
             tables = [self.replaces]
         last, sent, landed = batch[-1], 0, 0
@@ -203,7 +207,8 @@ class Delivery:
                 {t: p.offsets for t, p in last.positions.items()},
                 {t: p.watermark_us for t, p in last.positions.items()},
             )
-            rows = self.joined(tables)
+            with self._spent("make rows"):
+                rows = self.joined(tables)
             taken = self._until_taken(rows, mark)
             if taken is None:
                 return
@@ -221,6 +226,9 @@ class Delivery:
             self._changed.notify_all()
         seconds = time.monotonic() - begun
         self.tell(DestinationDelivered(self.job, self.name, last.epoch, landed, seconds))
+
+    def _spent(self, stage: str) -> AbstractContextManager[None]:
+        return self.stages.spent(f"deliver {self.name}", stage)
 
     def _until_taken(self, rows: pa.Table, mark: Mark) -> int | None:
         """Delivers, again and again while the destination is down; None if stopped."""
@@ -245,7 +253,8 @@ class Delivery:
     def _handed_over(self, rows: pa.Table, mark: Mark) -> int:
         self._handed_at = time.monotonic()
         try:
-            landed = self.destination.deliver(rows, mark)
+            with self._spent("deliver"):
+                landed = self.destination.deliver(rows, mark)
             if landed < len(rows):
                 self.look_for_refused(mark.number - 1)
         finally:

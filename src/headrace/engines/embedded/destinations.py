@@ -107,13 +107,14 @@ def _delivery(
     lake_interval_seconds: float,
     tell: Callable[[Event], None],
 ) -> Delivery:
-    job, name = engine.job.id, output.name
+    job, name, stages = engine.job.id, output.name, engine.stages
     if output.role == "lake":
         pace = Pace(lake_interval_seconds, 1_000_000)
-        return Delivery(job, name, destination, made.lake, tell, pace)
+        return Delivery(job, name, destination, made.lake, tell, pace, stages=stages)
     if output.role == "topic":
-        return Delivery(job, name, destination, made.topic, tell)
-    return Delivery(job, name, destination, made.table, tell, joined=made.newest)
+        return Delivery(job, name, destination, made.topic, tell, stages=stages)
+    joined = made.newest
+    return Delivery(job, name, destination, made.table, tell, joined=joined, stages=stages)
 
 
 def _begin(

@@ -29,6 +29,7 @@ from headrace.engines.kernel.generations import kernel_partition
 from headrace.plan.operators import TABLE_ROLES, Explode, Job, Output, Stream, View, has_dedupe
 from headrace.storage.contract import Topic
 from headrace.storage.state.store import StateStore, one_row
+from headrace.values.stages import Stages
 
 
 @dataclass
@@ -68,6 +69,7 @@ class JobEngine:
     ) -> None:
         """`elsewhere` are the roles that other systems play."""
         self.job, self.store = job, store
+        self.stages = Stages()
         roles = set(TABLE_ROLES) - set(elsewhere)
         self.ledger = Ledger(store, job)
         here = frozenset(o.name for o in job.outputs if o.role in roles)
@@ -82,6 +84,7 @@ class JobEngine:
                 self.ledger.position(s),
                 threads,
                 max(0, len(self.ledger.identities(s.topic)) - 1),
+                stages=self.stages,
             )
             for s in job.sources
         }
@@ -187,7 +190,8 @@ class JobEngine:
         emit = show or time.monotonic() - self._shown_at >= 1.0
         committed = Committed(self.ledger.generation, self.ledger.epoch + 1, now_us, read)
         committed.positions = {t: part.after for t, part in read.items()}
-        with self.store.transaction() as connection:
+        # What is left of it is the transaction itself.
+        with self.stages.spent("job", "commit"), self.store.transaction() as connection:
             self._apply(connection, committed, emit)
             if alongside is not None:
                 alongside(connection)
@@ -234,9 +238,11 @@ class JobEngine:
                 ("source", topic, "accepted", len(part.events)),
                 ("source", topic, "dead_lettered", len(part.dead)),
             ]
-            self.ledger.dead_letters(part, committed.epoch)
+            with self.stages.spent("job", "ledger"):
+                self.ledger.dead_letters(part, committed.epoch)
             self._read_by_all(connection, committed, part, emit, counts)
-        self.ledger.write(committed, emit, counts)
+        with self.stages.spent("job", "ledger"):
+            self.ledger.write(committed, emit, counts)
 
     def _read_by_all(
         self,
@@ -247,10 +253,11 @@ class JobEngine:
         counts: list[tuple[str, str, str, int]],
     ) -> None:
         for reader in self.job.readers_of(part.source.topic):
-            if isinstance(reader, View):
-                outcome = self._view(connection, committed, part, reader, emit, counts)
-            else:
-                outcome = self._stream(connection, committed, part, reader)
+            with self.stages.spent("job", reader.name):
+                if isinstance(reader, View):
+                    outcome = self._view(connection, committed, part, reader, emit, counts)
+                else:
+                    outcome = self._stream(connection, committed, part, reader)
             self._account(committed, part, reader, outcome, counts)
 
     def _view(
@@ -265,7 +272,8 @@ class JobEngine:
         batch = batch_of(part, self.readers[part.source.topic].columns, emit)
         outcome = self.views[view.name].apply(connection, batch)
         outcome.failed_results = failed_results(connection, view, outcome)
-        land(connection, self.job, self.tables, view, outcome, committed, counts)
+        with self.stages.spent("job", f"{view.name}: outputs"):
+            land(connection, self.job, self.tables, view, outcome, committed, counts)
         return outcome
 
     def _stream(

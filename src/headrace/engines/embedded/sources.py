@@ -18,6 +18,7 @@ from headrace.storage.contract import LATEST_US, Fetched, Topic
 from headrace.storage.ways import go_on_behind, go_on_with, restore_or_reset
 from headrace.values.errors import TopicRefused
 from headrace.values.schema import quote, sql_type
+from headrace.values.stages import Stages
 
 # Less than this is read when its turn comes: the next epoch is no larger for being early.
 _AHEAD_RECORDS = 20_000
@@ -71,8 +72,10 @@ class SourceReader:
         position: Position | None,
         threads: int | None = None,
         number: int = 0,
+        stages: Stages | None = None,
     ) -> None:
         """`number` counts the generations of the topic that were read before this one."""
+        self._stages = stages or Stages()
         self.source, self.topic, self.number = source, topic, number
         self.opened_before = position is not None
         self.position = position or Position([0] * topic.partitions)
@@ -166,7 +169,8 @@ class SourceReader:
             if before.offsets[p] >= ends[p] and self._holds_nobody(p, now_us)
         )
         # Not past `ends`: who is exempt was decided by them.
-        part = self._taken(before.offsets, stop, ends, records_max, now_us)
+        with self._stages.spent("job", "wait for records"):
+            part = self._taken(before.offsets, stop, ends, records_max, now_us)
         offsets = part.next_offsets
         for p, (old, new) in enumerate(zip(before.offsets, offsets, strict=True)):
             if new > old:
@@ -174,7 +178,8 @@ class SourceReader:
         if sum(ends) - sum(offsets) > _AHEAD_RECORDS:
             future = self._pool.submit(self._part, offsets, stop, records_max)
             self._ahead = (offsets, stop, future)
-        return placed_in_time(connection, self, part, before, exempt, now_us)
+        with self._stages.spent("job", "place in time"):
+            return placed_in_time(connection, self, part, before, exempt, now_us)
 
     def _holds_nobody(self, partition: int, now_us: int) -> bool:
         """Whether a partition with nothing unread stays out: no event yet, or idle."""
@@ -218,14 +223,17 @@ class SourceReader:
     def _part(
         self, start: list[int], stop: list[int] | None, records_max: int, now_us: int = LATEST_US
     ) -> _Part:
-        return self._decoded(self.topic.fetch(start, stop, records_max=records_max), now_us)
+        with self._stages.spent(f"read {self.topic.name}", "fetch"):
+            fetched = self.topic.fetch(start, stop, records_max=records_max)
+        return self._decoded(fetched, now_us)
 
     def _decoded(self, fetched: Fetched, now_us: int) -> _Part:
         records = arrived(self.topic, fetched.records, now_us)
         # Where time alone may move a watermark, an idle job looks again and again: once is enough.
         found = None if len(records) else self._nothing
         if found is None:
-            found = decode(self._decoding, self.source, records)
+            with self._stages.spent(f"read {self.topic.name}", "decode"):
+                found = decode(self._decoding, self.source, records)
         if not len(records):
             self._nothing = found
         return _Part(records, fetched.next_offsets, found.events, found.dead, found.keys)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from headrace.engines.embedded.runner import JobRunner
@@ -14,7 +15,7 @@ _DESTINATION = ("sent", "landed", "refused")
 
 
 def status(runner: JobRunner) -> dict[str, Any]:
-    """JSON-able: epoch, sources with lag and watermark, views with their sums, destinations."""
+    """JSON-able: epoch, sources with lag and watermark, views, destinations, their sums, stages."""
     return runner.call(lambda: _status(runner))
 
 
@@ -52,6 +53,7 @@ def _status(runner: JobRunner) -> dict[str, Any]:
             }
             for o in runner.job.outputs
         ],
+        "stages": [asdict(spent) for spent in runner.engine.stages.times()],
     }
 
 
