@@ -42,7 +42,8 @@ format: $(READY) ## put the code into its format
 bench: $(READY) ## what is promised about speed and memory, measured
 	$(BIN)/python -m benchmarks
 
-# A failure prints the SEED, PART and TRIAL that repeat it. MINUTES is for all parts together.
+# A failure prints the SEED, PART and TRIAL that repeat it. MINUTES is for all parts together; the
+# soak takes SOAK_MINUTES (20) of them and a little more for its proof.
 torture: SEED ?= 1
 torture: MINUTES ?= 80
 torture: $(READY) ## every promise of docs/reliability.md, tried at length

@@ -1,6 +1,7 @@
 """`make torture SEED=1`: every promise of docs/reliability.md tried at length.
 
-`--part NAME` runs one part alone, `--trial N` one trial of it: what a failure prints.
+`--part NAME` runs one part alone, `--trial N` one trial of it: what a failure prints. How long the
+soak takes of all the minutes is said by the environment: SOAK_MINUTES=20.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from pathlib import Path
 from tests.torture.course import Course, Failed
 from tests.torture.parts import PARTS
 from tests.torture.report import write_report
+from tests.torture.soak.report import publish
+from tests.torture.soak.soaking import SOAK
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reliability.md"
@@ -36,16 +39,20 @@ def main(arguments: list[str]) -> int:
         print(json.dumps(dict(course.alone(parts[0], chosen.trial))))
         return 0
     begun = time.monotonic()
+    shared = chosen.minutes - sum(part.minutes for part in parts)
+    if shared < 0:
+        parser.error(f"the soak takes {SOAK.minutes:g} minutes of them: choose SOAK_MINUTES too")
     whole = sum(part.share for part in parts)
     results = []
     for part in parts:
-        minutes = chosen.minutes * part.share / whole
         try:
-            results.append(course.run(part, minutes * 60))
+            results.append(course.run(part, shared * part.share / max(whole, 1.0) * 60))
         except Failed as failure:
             print(failure, file=sys.stderr)
             return 1
         print(results[-1].line(), flush=True)
+    if SOAK in parts and not chosen.no_page:
+        publish(PAGE, results[parts.index(SOAK)])
     if chosen.part is None and not chosen.no_page:
         write_report(PAGE, chosen.seed, results, time.monotonic() - begun)
     return 0

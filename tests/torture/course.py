@@ -35,6 +35,8 @@ class Part:
 
     `share` is its part of the time, `short` how many trials `make test` runs, `goals` the least
     that the long form does of what trials count, `seconds_max` how long one trial may take.
+    A `long_trial` is the whole of the long form: one, with nothing beside it, for about `minutes`
+    of its own.
     """
 
     name: str
@@ -44,6 +46,8 @@ class Part:
     short: int = 1
     goals: Mapping[str, int] = field(default_factory=dict)
     seconds_max: float = 300.0
+    long_trial: Trial | None = None
+    minutes: float = 0.0
 
 
 @dataclass
@@ -79,20 +83,25 @@ class Course:
     def alone(self, part: Part, trial: int) -> Mapping[str, int]:
         """One trial in this process."""
         with tempfile.TemporaryDirectory(prefix=f"headrace-{part.name}-") as directory:
-            return part.trial(seed_of(self.seed, part.name, trial), Path(directory))
+            run = part.long_trial or part.trial
+            return run(seed_of(self.seed, part.name, trial), Path(directory))
 
     def run(self, part: Part, seconds: float) -> Result:
         """Trials for `seconds`, and on until the goals are reached (three times as long at most).
 
-        Raises Failed with the first trial that found something.
+        Of a part with a long trial that one alone. Raises Failed with the first trial that found
+        something.
         """
         result, begun, number = Result(part), time.monotonic(), 0
         running: list[_Running] = []
+        at_once = self.processes if part.long_trial is None else 1
         try:
             while True:
                 spent = time.monotonic() - begun
                 over = spent >= seconds and (result.reached or spent >= 3 * seconds)
-                while not over and len(running) < self.processes:
+                if part.long_trial is not None:
+                    over = number > 0
+                while not over and len(running) < at_once:
                     running.append(_Running(self.seed, part, number))
                     number += 1
                 for one in [r for r in running if r.ended()]:

@@ -8,8 +8,19 @@ from tests.torture.input import INPUT
 from tests.torture.kills.cutting import POWER
 from tests.torture.kills.failing import DISKS
 from tests.torture.kills.killing import KILLS
+from tests.torture.soak.soaking import SOAK
 from tests.torture.texts import TEXTS
 from tests.torture.times import TIMES
 from tests.torture.ways import WAYS_OF_READING
 
-PARTS: tuple[Part, ...] = (DEFINITIONS, WAYS_OF_READING, TIMES, INPUT, TEXTS, KILLS, POWER, DISKS)
+PARTS: tuple[Part, ...] = (
+    DEFINITIONS,
+    WAYS_OF_READING,
+    TIMES,
+    INPUT,
+    TEXTS,
+    KILLS,
+    POWER,
+    DISKS,
+    SOAK,
+)

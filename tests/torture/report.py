@@ -14,15 +14,22 @@ BEGIN, END = "<!-- figures: written by make torture -->", "<!-- end of figures -
 
 def write_report(page: Path, seed: int, results: Sequence[Result], seconds: float) -> None:
     """Replaces what stands between the marks of `page`."""
+    write_between(page, BEGIN, END, figures(seed, results, seconds))
+
+
+def write_between(page: Path, begin: str, end: str, lines: Sequence[str]) -> None:
+    """Puts `lines` in the place of what stands between two marks of `page`."""
     text = page.read_text(encoding="utf-8")
-    made = "\n".join([BEGIN, "", *figures(seed, results, seconds), "", END])
-    page.write_text(re.sub(f"{BEGIN}.*{END}", lambda _: made, text, flags=re.S), encoding="utf-8")
+    made = "\n".join([begin, "", *lines, "", end])
+    page.write_text(re.sub(f"{begin}.*{end}", lambda _: made, text, flags=re.S), encoding="utf-8")
 
 
 def figures(seed: int, results: Sequence[Result], seconds: float) -> list[str]:
     """The table as lines of Markdown."""
+    kills = sum(result.done["kills"] for result in results)
     lines = [
-        f"Seed {seed}, {seconds / 60:.0f} minutes on {os.cpu_count()} cores; nothing was found.",
+        f"Seed {seed}, {seconds / 60:.0f} minutes on {os.cpu_count()} cores, {kills:,} kills; "
+        "nothing was found.",
         "",
         "| part | trials | minutes | what was done |",
         "|---|---|---|---|",

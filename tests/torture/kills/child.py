@@ -22,6 +22,7 @@ from typing import Any, cast
 CONTEXT: ForkServerContext = get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.torture.kills.warm"])
 _QUICK = {"HEADRACE_THREADS": "1", "HEADRACE_EPOCH_RECORDS_MAX": "700", "OPENBLAS_NUM_THREADS": "1"}
+SEGMENT_BYTES = 150_000
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Call:
     at: str = ""
     stops: bool = False
     plans: Mapping[str, Any] = field(default_factory=dict)
-    segment_bytes: int = 150_000
+    segment_bytes: int = SEGMENT_BYTES
     before: Callable[[], None] | None = None
 
     def start(self) -> BaseProcess:

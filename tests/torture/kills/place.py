@@ -18,7 +18,7 @@ from typing import Any
 
 from headrace import App
 from headrace.apps.activity import app as activity
-from tests.torture.kills.child import Call
+from tests.torture.kills.child import SEGMENT_BYTES, Call
 from tests.torture.kills.everything import app as everything
 from tests.torture.kills.everything import write_lines
 
@@ -83,6 +83,7 @@ class Place:
     settings: Mapping[str, object] = field(default_factory=dict)
     after_kill: Callable[[], None] = lambda: None
     before: Callable[[], None] | None = None
+    segment_bytes: int = SEGMENT_BYTES
     history: list[str] = field(default_factory=list)
     _runs: int = 0
 
@@ -106,6 +107,7 @@ class Place:
             at,
             stops,
             {self.subject.place: self.subject.app.plan},
+            segment_bytes=self.segment_bytes,
             before=self.before,
         )
         return Run(call.start(), said)

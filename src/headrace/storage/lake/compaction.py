@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 FILES_MIN = 8
 _QUIET_FILES_MIN = 4
 _QUIET_MS = 3_600_000
-_SMALL_ROWS = 1 << 19
+SMALL_ROWS = 1 << 19
 _SMALL_BYTES = 64 << 20
 _WORK_ROWS_MAX = 1 << 20
 
@@ -85,7 +85,7 @@ def choose(files: list[DataFile], now_ms: int) -> list[list[DataFile]]:
     """Groups of files, each to become one, in all not much above a million rows."""
     partitions: dict[object, list[DataFile]] = defaultdict(list)
     for file in files:
-        if file.rows < _SMALL_ROWS and file.bytes < _SMALL_BYTES:
+        if file.rows < SMALL_ROWS and file.bytes < _SMALL_BYTES:
             partitions[file.partition].append(file)
     groups, rows = [], 0
     for small in partitions.values():
@@ -116,7 +116,7 @@ def _bounded(files: list[DataFile]) -> list[DataFile]:
     taken = []
     for file in files:
         rows, size = rows + file.rows, size + file.bytes
-        if rows > 2 * _SMALL_ROWS or size > 2 * _SMALL_BYTES:
+        if rows > 2 * SMALL_ROWS or size > 2 * _SMALL_BYTES:
             break
         taken.append(file)
     return taken

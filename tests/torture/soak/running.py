@@ -1,0 +1,170 @@
+"""A job that runs for long, is killed at random times and begun again, recomputed beside it."""
+
+from __future__ import annotations
+
+import posix
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from headrace.storage.topics.log import LocalTopic
+from tests.torture.kills import syncs
+from tests.torture.kills.place import Place, Run, Subject
+from tests.torture.soak.feeding import HASTE, START
+from tests.torture.soak.site import app
+from tests.torture.soak.watching import Watch
+
+SUBJECT = Subject(
+    app, "tests.torture.soak.site:app", "tests.torture.soak.site:app", "user_activity"
+)
+# A recompute reads all the events that there ever were. Small epochs keep the rate so low that it
+# comes through the lake of a soak in a minute, and make as many of them as an hour of large ones.
+EPOCH_RECORDS_MAX = 10_000
+_RECOMPUTED = timedelta(hours=2)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How long, how fast (records a second; None: half of what this machine can), how patient.
+
+    Processes live for `life_seconds` on average, one of them for a third of the whole: what a
+    process gathers shows in a long life only. `leasts` names the series that must
+    level off; `share` of what is there, but at least this, they may gain, see `leveling`.
+    """
+
+    seconds: float
+    rate: float | None
+    segment_bytes: int
+    retention_bytes: int
+    life_seconds: float
+    recompute_seconds: float
+    look_seconds: float
+    lake_interval_seconds: float
+    lake_grace_seconds: int
+    housekeeping_seconds: float
+    share: float
+    leasts: Mapping[str, float]
+
+    def settings(self) -> dict[str, object]:
+        return {
+            "threads": 2,
+            "epoch_records_max": EPOCH_RECORDS_MAX,
+            "retention_bytes": self.retention_bytes,
+            "lake_interval_seconds": self.lake_interval_seconds,
+        }
+
+    def place(self, data: Path, chance: Random) -> Place:
+        """An empty directory for the job, whose processes are as patient as said here."""
+        return Place(
+            SUBJECT,
+            data,
+            chance,
+            settings=self.settings(),
+            before=partial(_prepare, self.lake_grace_seconds, self.housekeeping_seconds),
+            segment_bytes=self.segment_bytes,
+        )
+
+
+@dataclass
+class Lives:
+    """The job's processes, one after another; the long life lies in the middle."""
+
+    place: Place
+    watch: Watch
+    sizes: Sizes
+    rate: float
+    number: int = 0
+    run: Run | None = None
+    long: int | None = None
+    _recompute: Run | None = None
+    _ends: float = 0.0
+    _recompute_at: float = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        return None if self.run is None else self.run.process.pid
+
+    def go_on(self) -> None:
+        """Begins, kills and recomputes what is due."""
+        now = self.watch.seconds
+        if self.run is None:
+            self._begin(now)
+        elif now >= self._ends:
+            self._kill()
+        else:
+            assert self.run.process.exitcode is None, f"it ended by itself: {self.run.text}"
+        if self._recompute is not None and self._recompute.process.exitcode is not None:
+            self._recomputed(self._recompute)
+        if self._recompute is None and now >= self._recompute_at:
+            begin = self._event_time() - _RECOMPUTED
+            command = ("recompute", "APP", "--from", begin.isoformat(timespec="seconds"))
+            self._recompute = self.place.start(*command)
+            self._recompute_at = now + self.sizes.recompute_seconds
+
+    def stop(self) -> None:
+        """Ends what runs, in good order."""
+        if self._recompute is not None:
+            assert self._recompute.end() is not None, "a recompute hangs"
+            self._recomputed(self._recompute)
+        if self.run is not None:
+            self.run.process.terminate()
+            code = self.run.end()
+            assert code == 0, f"{code}: {self.run.text}"
+            self.run = None
+
+    def leave(self) -> None:
+        """Ends what runs, whatever becomes of it."""
+        for run in (self.run, self._recompute):
+            if run is not None:
+                run.kill()
+
+    def _begin(self, now: float) -> None:
+        self.number += 1
+        life = self.place.chance.expovariate(1 / self.sizes.life_seconds)
+        if self.long is None and now >= self.sizes.seconds / 3:
+            self.long, life = self.number, self.sizes.seconds / 3
+        self._ends = now + life
+        self.run = self.place.start("run", "APP")
+
+    def _event_time(self) -> datetime:
+        """About where the feed is in its own time."""
+        topic = LocalTopic.open(self.place.data / "topics", SUBJECT.topic)
+        return START + timedelta(seconds=sum(topic.end_offsets()) / self.rate * HASTE)
+
+    def _kill(self) -> None:
+        assert self.run is not None
+        self.run.kill()
+        self.place.counted(self.run, "at random times")
+        self.watch.killed()
+        self.run = None
+
+    def _recomputed(self, run: Run) -> None:
+        """It may lose the job that it asked, or find nothing yet; it says so then."""
+        assert "Traceback" not in run.text, run.text
+        code = run.process.exitcode
+        self.place.done["recomputes" if code == 0 else "recomputes, cut short"] += 1
+        self.place.history.append(f"recompute: {code} {run.text[-300:]}")
+        self._recompute = None
+
+
+def _prepare(grace_seconds: int, housekeeping_seconds: float) -> None:
+    """In a process of the job: syncs reach the disk, and what happens now and then is more often.
+
+    A soak is shorter than the hour for which a lake keeps what it has replaced.
+    """
+    syncs.guard(_sync)
+    lake = import_module("headrace.storage.lake.lake").DeltaLake
+    lake.__init__.__kwdefaults__["grace_seconds"] = grace_seconds
+    vars(import_module("headrace.engines.embedded.runner")).update(
+        _HOUSEKEEPING_SECONDS=housekeeping_seconds
+    )
+
+
+def _sync(name: str, arguments: tuple[Any, ...]) -> None:
+    if name in syncs.SYNCS:
+        getattr(posix, name)(*arguments)

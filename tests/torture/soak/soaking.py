@@ -1,0 +1,233 @@
+"""A job that runs on and on, killed now and then, holds no more and no more files than before.
+
+Events come at half the rate at which this machine catches up; retention takes what was read, kills
+come at random times, recomputes run beside. Memory, threads, open files, the log, the state, and
+what the lake has beside its full files level off (see `leveling`), and in the end every record was
+counted once and every row is proved.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from random import Random
+
+from headrace.storage.topics.log import LocalTopic
+from tests.torture.course import Part
+from tests.torture.kills.child import CONTEXT
+from tests.torture.kills.place import Place, told
+from tests.torture.soak.drawing import Panel, Picture
+from tests.torture.soak.feeding import Feed
+from tests.torture.soak.leveling import Level, Points, level
+from tests.torture.soak.running import SUBJECT, Lives, Sizes
+from tests.torture.soak.watching import OF_PROCESS, Watch
+
+LEFT = Path(__file__).resolve().parents[3] / "build" / "soak.json"
+MINUTES = float(os.environ.get("SOAK_MINUTES", "20"))
+_MEASURED_RECORDS = 300_000
+_LATEST = 4
+# They grow with every event, as they should.
+_DRAWN_ONLY = ("lake MiB", "full lake files", "output topic MiB", "output topic files", "spill MiB")
+
+SHORT = Sizes(
+    seconds=12,
+    rate=8_000,
+    segment_bytes=300_000,
+    retention_bytes=600_000,
+    life_seconds=1.5,
+    recompute_seconds=4,
+    look_seconds=0.1,
+    lake_interval_seconds=0.2,
+    lake_grace_seconds=120,
+    housekeeping_seconds=0.3,
+    share=0.5,
+    leasts={
+        "memory MiB": 256,
+        "threads": 16,
+        "open files": 24,
+        "log MiB": 2,
+        "log files": 12,
+        "state MiB": 12,
+        "state files": 2,
+    },
+)
+LONG = Sizes(
+    seconds=MINUTES * 60,
+    rate=None,
+    segment_bytes=4 << 20,
+    retention_bytes=16 << 20,
+    life_seconds=20,
+    recompute_seconds=45,
+    look_seconds=1,
+    lake_interval_seconds=1,
+    lake_grace_seconds=90,
+    housekeeping_seconds=5,
+    share=0.1,
+    leasts={
+        "memory MiB": 40,
+        "threads": 2,
+        "open files": 12,
+        "log MiB": 8,
+        "log files": 4,
+        "lake files": 24,
+        "state MiB": 24,
+        "state files": 2,
+    },
+)
+
+
+def soak(seed: int, directory: Path, sizes: Sizes) -> tuple[dict[str, int], Picture, list[Level]]:
+    """One run of so long; what was done, drawn and judged."""
+    chance = Random(seed)
+    place = sizes.place(directory / "data", chance)
+    rate = sizes.rate or _greatest_rate(sizes, directory, chance) / 2
+    topics = place.data / "topics"
+    fed = Feed(topics, SUBJECT.topic, seed, rate, sizes.segment_bytes, directory / "fed")
+    topics.mkdir(parents=True)
+    watch = Watch(place.data)
+    with _feeding(fed) as enough:
+        lives = Lives(place, watch, sizes, rate)
+        try:
+            _watched(lives, sizes)
+            enough.set()
+            lives.stop()
+        finally:
+            lives.leave()
+    sums = fed.sums()
+    _check_all_is_there(place, int(sums["records"]))
+    done = told(place.done) | {
+        "records": int(sums["records"]),
+        "records a second": int(sums["records"] / sums["seconds"]),
+        "of so many at most": int(2 * rate),
+        "seconds": int(sums["seconds"]),
+        "seconds held back": int(sums["waited_seconds"]),
+    }
+    return done, *_judged(watch, lives, sizes)
+
+
+def trial(seed: int, directory: Path) -> Mapping[str, int]:
+    """The short form."""
+    done, _, levels = soak(seed, directory, SHORT)
+    _check(levels)
+    return done
+
+
+def long_trial(seed: int, directory: Path) -> Mapping[str, int]:
+    """The long form; leaves what it saw for the report."""
+    done, picture, levels = soak(seed, directory, LONG)
+    LEFT.parent.mkdir(exist_ok=True)
+    picture.save(LEFT)
+    LEFT.with_suffix(".svg").write_text(picture.svg(), encoding="utf-8")
+    LEFT.with_suffix(".txt").write_text("\n".join(one.row for one in levels), encoding="utf-8")
+    _check(levels)
+    return done
+
+
+def _greatest_rate(sizes: Sizes, directory: Path, chance: Random) -> float:
+    """Records a second at which the job catches up here, its start left out."""
+    place = sizes.place(directory / "measured" / "data", chance)
+    topics, said = place.data / "topics", directory / "filled"
+    topics.mkdir(parents=True)
+    # In its own time as far apart as records of the soak are, more or less.
+    filled = Feed(topics, SUBJECT.topic, 1, 30_000, 256 << 20, said, count=_MEASURED_RECORDS)
+    with _feeding(filled):
+        pass
+    seconds = []
+    for _ in range(2):
+        begun = time.monotonic()
+        place.run("run", "APP", "--until", "caught-up")
+        seconds.append(time.monotonic() - begun)
+    return filled.sums()["records"] / (seconds[0] - seconds[1])
+
+
+@contextmanager
+def _feeding(fed: Feed) -> Iterator[Event]:
+    enough = CONTEXT.Event()
+    process = fed.start(enough)
+    if fed.count is not None:
+        process.join()
+    try:
+        until = time.monotonic() + 60
+        while not (fed.topics / fed.topic / "head").exists():
+            assert time.monotonic() < until, "nothing is fed"
+            time.sleep(0.01)
+        yield enough
+    finally:
+        enough.set()
+        process.join()
+
+
+def _watched(lives: Lives, sizes: Sizes) -> None:
+    """Looks and goes on until the time is over and enough has happened, however slow this is."""
+    watch = lives.watch
+    while watch.seconds < sizes.seconds or not _enough(lives):
+        assert watch.seconds < _LATEST * sizes.seconds, f"too slow: {lives.place.history}"
+        lives.go_on()
+        watch.look(lives.pid, lives.number)
+        time.sleep(sizes.look_seconds)
+
+
+def _enough(lives: Lives) -> bool:
+    topic = LocalTopic.open(lives.place.data / "topics", SUBJECT.topic)
+    done = lives.place.done
+    return done["kills"] >= 2 and done["recomputes"] >= 1 and any(topic.begin_offsets())
+
+
+def _check_all_is_there(place: Place, records: int) -> None:
+    """What was fed was read once, the sums agree, every row is proved."""
+    place.finish()
+    place.run("verify", "APP")
+    said = place.run(
+        "query", "APP", "select read from conservation where kind = 'source'", "--format", "json"
+    )
+    [row] = json.loads(said)
+    assert row["read"] == records, (row, records)
+
+
+def _judged(watch: Watch, lives: Lives, sizes: Sizes) -> tuple[Picture, list[Level]]:
+    series: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    life: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for sample in watch.samples:
+        for name, value in sample.values.items():
+            series[name].append((sample.seconds, value))
+            if sample.life == lives.long:
+                life[name].append((sample.seconds, value))
+    levels = [
+        level(name, (life if name in OF_PROCESS else series)[name], sizes.share, least)
+        for name, least in sizes.leasts.items()
+    ]
+    said = {one.name: f"{one.height:,.0f}, slope {one.added:+,.1f}" for one in levels}
+    panels = [
+        Panel(name, said.get(name, _grown(series[name])), series[name])
+        for name in (*sizes.leasts, *_DRAWN_ONLY)
+    ]
+    seconds = [at for at, _ in life["memory MiB"]]
+    title = f"{watch.seconds / 60:.0f} minutes, {len(watch.kills)} kills"
+    return Picture(title, watch.seconds, watch.kills, (seconds[0], seconds[-1]), panels), levels
+
+
+def _grown(points: Points) -> str:
+    return f"{points[-1][1]:,.0f} at the end" if points else "none"
+
+
+def _check(levels: list[Level]) -> None:
+    grown = [str(one) for one in levels if not one.holds]
+    assert not grown, f"does not level off: {grown}"
+
+
+SOAK = Part(
+    "soak",
+    "However long a job runs, with kills, retention and recomputes at half of its greatest rate, "
+    "its memory, its open files, the files of its log and its lake and its state level off.",
+    trial,
+    share=0.0,
+    long_trial=long_trial,
+    minutes=1.2 * MINUTES,
+    seconds_max=2.5 * MINUTES * 60 + 600,
+)
