@@ -55,7 +55,7 @@ def bound(text: str) -> Expression:
         ("mod(a, a)", 'mod(a, "nullif"(a, 0))'),
         ("(a, s)", "struct_pack(v1 := a, v2 := s)"),
         ("processing_time()", "_processing_time"),
-        ("to_timestamp(a)", "timezone('UTC', to_timestamp(a))"),
+        ("t::timestamptz", "timezone('UTC', CAST(t AS timestamptz))"),
         ("a::hugeint * 2", "CAST((CAST(a AS hugeint) * 2) AS BIGINT)"),
         ("-- why\n a", "a"),
     ],

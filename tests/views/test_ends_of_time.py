@@ -10,7 +10,7 @@ import pytest
 import headrace as hr
 import headrace.testing
 from headrace.values.errors import DefinitionError
-from tests.views.cases import Thing, things
+from tests.views.cases import Thing, thing, things
 
 _ACCEPTED = [
     "0101-01-01T00:00:00Z",
@@ -63,6 +63,43 @@ def test_longer_ones_are_refused_when_the_app_is_loaded() -> None:
         app.source(Thing, topic="others", time="at", lateness="36501 days")
     with pytest.raises(DefinitionError, match="at most 3652058 days"):
         hr.App("b").source(Thing, topic="others", time="at", ahead="3652059 days")
+
+
+_MADE = {
+    # expression over n, a year: the years whose rows fail
+    "make_date(n, 6, 26)": {-5_877_641, -5},
+    "cast((n || '-06-26') as date)": {-5_877_641, -5},
+    "date '2000-06-26' + cast(366 * (n - 2000) as integer)": {-5_877_641, -5},
+    "list_transform([n], lambda y: make_date(y, 6, 26))[1]": {-5_877_641, -5},
+    "coalesce(make_date(n, 6, 26), date '2000-01-01')": {-5_877_641, -5},
+    "try_cast((n || '-06-26') as date)": set(),
+}
+
+
+@pytest.mark.parametrize("made", _MADE)
+def test_times_that_expressions_make_lie_within_the_calendar(made: str) -> None:
+    app, source = things(lateness="1 minute")
+    first = source.with_columns(made=made).dedupe(by=("who", "n", "made"))
+    app.table("rows", first.select("n", made="cast(made as varchar)", day="made"), key="n")
+    app.table("weeks", first.with_columns(w="week(made)").by("n").agg(w="max(w)"))
+    app.table("whole", source.select("n", w=f"week({made})"), key="n")
+    app.table("keys", source.by(made=made).agg(n="max(n)"))
+    app.table("results", source.by("n").agg(w=f"week(max({made}))", c="count(*)"))
+    app.table("later", source.tumble("1 minute").by("n").agg(t=f"epoch_us(max({made}))"))
+    app.topic("changes", source.by("n").agg(t=f"max({made})"))
+    years = [2000, -5, -5_877_641]
+    fails = _MADE[made]
+    with headrace.testing.run(app, start=datetime(2026, 3, 1)) as t:
+        for second, year in enumerate(years):
+            t.send("things", [thing(second, n=year)])
+            t.epoch()
+        for name in ("rows", "weeks", "whole", "keys", "results", "later"):
+            assert t.counts(name).get("failed", 0) == len(fails), name
+        assert {row["n"] for row in t.rows("rows")} == set(years) - fails
+        assert {row["n"] for row in t.rows("results")} == set(years) - fails
+        t.verify()
+        t.recompute()
+        t.verify()
 
 
 def _thing(time: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import duckdb
 
+from headrace.plan.calendar import within_calendar
 from headrace.plan.guards import check_types
 from headrace.plan.operators import Expression
 from headrace.plan.parse import Text, Tree, children, parse, render, types_of
@@ -41,12 +42,13 @@ def bind_tree(tree: Tree, text: Text, scope: Scope, shown: str | None = None) ->
     can_fail = Judge(text, types).can_fail(kept)
     check_types(text, nodes, types)
     type_ = types[id(kept)]
+    bounded, may_lie_beyond = within_calendar(kept, types)
     expression = Expression(
         text=(text.sql if shown is None else shown).strip(),
-        sql=render(kept),
+        sql=render(bounded),
         type=str(type_),
         columns=tuple(rewriter.columns),
-        can_fail=can_fail,
+        can_fail=can_fail or may_lie_beyond,
         changes_with_run=rewriter.changes_with_run,
     )
     return Bound(expression, kept, type_, text)
