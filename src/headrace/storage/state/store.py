@@ -76,6 +76,7 @@ class StateStore:
             config["threads"] = threads
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._refuse_other_format()
             connection = duckdb.connect(str(self.path), config=config)
         except OSError as error:
             raise DiskRefused(f"{self.path}: {error.strerror}") from error
@@ -84,40 +85,46 @@ class StateStore:
         try:
             configure(connection)
             with disk_errors(self.path):
-                connection.execute(TABLES)
-            self._check_format(connection)
-            with disk_errors(self.path):
-                connection.execute(VIEWS)
+                self._prepare(connection)
         except BaseException:
             # Left open, the file would be this process's for as long as the error is kept.
             connection.close()
             raise
         return connection
 
-    def _check_format(self, connection: duckdb.DuckDBPyConnection) -> None:
-        found = dict(connection.execute("select name, value from meta.facts").fetchall())
-        if not found:
-            rows = [("format", str(FORMAT)), ("duckdb", ENGINE_VERSION)]
-            connection.executemany("insert into meta.facts values (?, ?)", rows)
+    def _refuse_other_format(self) -> None:
+        """Refuses a file that this version does not take on, before anything is written to it."""
+        if not self.path.exists():
             return
-        written = found.get("format")
-        while written in MIGRATIONS:
-            written = found["format"] = self._migrated(connection, written)
+        with duckdb.connect(str(self.path), read_only=True) as connection:
+            found = _facts(connection)
+        if found.get("format") in MIGRATIONS:
+            found["format"] = str(FORMAT)
         if self._emptied and "duckdb" in found:
             found["duckdb"] = ENGINE_VERSION
-        refused = other_version(self.path, found)
+        refused = other_version(self.path, found) if found else None
         if refused is not None:
             raise refused
+
+    def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Makes the tables that are missing, in the present format."""
+        connection.execute(TABLES)
+        written = _facts(connection).get("format")
+        if written is None:
+            rows = [("format", str(FORMAT)), ("duckdb", ENGINE_VERSION)]
+            connection.executemany("insert into meta.facts values (?, ?)", rows)
+        while written in MIGRATIONS:
+            written = self._migrated(connection, written)
+        connection.execute(VIEWS)
 
     def _migrated(self, connection: duckdb.DuckDBPyConnection, written: str) -> str:
         """Takes a file on by one format, in one step; returns the new one."""
         now = str(int(written) + 1)
-        with disk_errors(self.path):
-            connection.execute("begin")
-            for statement in MIGRATIONS[written]:
-                connection.execute(statement)
-            connection.execute("update meta.facts set value = ? where name = 'format'", [now])
-            connection.execute("commit")
+        connection.execute("begin")
+        for statement in MIGRATIONS[written]:
+            connection.execute(statement)
+        connection.execute("update meta.facts set value = ? where name = 'format'", [now])
+        connection.execute("commit")
         return now
 
     def fact(self, name: str) -> str | None:
@@ -187,6 +194,14 @@ class StateStore:
     def close(self) -> None:
         """Closes the file; a checkpoint makes the next start quick."""
         self.connection.close()
+
+
+def _facts(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """What the file says of itself; nothing where it has only just been made."""
+    try:
+        return dict(connection.execute("select name, value from meta.facts").fetchall())
+    except duckdb.CatalogException:
+        return {}
 
 
 def _rollback(connection: duckdb.DuckDBPyConnection) -> None:
