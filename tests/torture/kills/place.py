@@ -84,6 +84,7 @@ class Place:
     after_kill: Callable[[], None] = lambda: None
     before: Callable[[], None] | None = None
     segment_bytes: int = SEGMENT_BYTES
+    patience_seconds: float = _SECONDS_MAX
     history: list[str] = field(default_factory=list)
     _runs: int = 0
 
@@ -115,7 +116,7 @@ class Place:
     def run(self, *command: str, **settings: object) -> str:
         """Runs a command to its end, which must be good; what it said."""
         run = self.start(*command, **settings)
-        code = run.end()
+        code = run.end(self.patience_seconds)
         assert code == 0, f"{command}: {code}\n{run.text}"
         return run.text
 
@@ -147,7 +148,7 @@ class Place:
         """Runs until caught up; where it stops in words, what they name is done first."""
         for _ in range(4):
             run = self.start("run", "APP", "--until", "caught-up")
-            code = run.end()
+            code = run.end(self.patience_seconds)
             if code == 0:
                 return
             self.follow(run)

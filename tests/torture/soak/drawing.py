@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from html import escape
@@ -60,7 +61,7 @@ class Picture:
         return "\n".join([*drawn, "</svg>"]) + "\n"
 
     def _panel(self, panel: Panel) -> list[str]:
-        top = max((value for _, value in panel.points), default=0.0) * 1.05 or 1.0
+        top = _scale(max((value for _, value in panel.points), default=0.0))
         low, high = (self._x(at) for at in self.life)
         ticks = "".join(f"M{self._x(at):.1f} {_HEIGHT - 6}v6" for at in self.kills)
         line = "".join(
@@ -72,12 +73,20 @@ class Picture:
             f'<text class="s" x="{_WIDTH}" y="-6" text-anchor="end">{escape(panel.said)}</text>',
             f'<rect class="l" x="{low:.1f}" width="{high - low:.1f}" height="{_HEIGHT}"/>',
             f'<rect class="f" width="{_WIDTH}" height="{_HEIGHT}"/>',
+            f'<text class="s" x="4" y="14">{top:,g}</text>',
+            f'<text class="s" x="4" y="{_HEIGHT - 4}">0</text>',
             f'<path class="k" d="{ticks}"/>' if ticks else "",
             f'<path d="{line}"/>' if line else "",
         ]
 
     def _x(self, at: float) -> float:
         return _WIDTH * min(at / self.seconds, 1.0)
+
+
+def _scale(greatest: float) -> float:
+    """The next round number above."""
+    step = 10.0 ** math.floor(math.log10(max(greatest, 1.0)))
+    return next(step * n for n in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if greatest <= step * n)
 
 
 def _thinned(points: Points) -> Points:

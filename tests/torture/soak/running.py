@@ -25,6 +25,8 @@ SUBJECT = Subject(
 # A recompute reads all the events that there ever were. Small epochs keep the rate so low that it
 # comes through the lake of a soak in a minute, and make as many of them as an hour of large ones.
 EPOCH_RECORDS_MAX = 10_000
+# A proof goes through all of them as well.
+PATIENCE_SECONDS = 900.0
 _RECOMPUTED = timedelta(hours=2)
 
 
@@ -44,6 +46,7 @@ class Sizes:
     life_seconds: float
     recompute_seconds: float
     look_seconds: float
+    lag_seconds_max: float
     lake_interval_seconds: float
     lake_grace_seconds: int
     housekeeping_seconds: float
@@ -67,6 +70,7 @@ class Sizes:
             settings=self.settings(),
             before=partial(_prepare, self.lake_grace_seconds, self.housekeeping_seconds),
             segment_bytes=self.segment_bytes,
+            patience_seconds=PATIENCE_SECONDS,
         )
 
 
@@ -109,11 +113,12 @@ class Lives:
     def stop(self) -> None:
         """Ends what runs, in good order."""
         if self._recompute is not None:
-            assert self._recompute.end() is not None, "a recompute hangs"
+            code = self._recompute.end(PATIENCE_SECONDS)
+            assert code is not None, f"hangs: {self._recompute.text} {self.run and self.run.text}"
             self._recomputed(self._recompute)
         if self.run is not None:
             self.run.process.terminate()
-            code = self.run.end()
+            code = self.run.end(PATIENCE_SECONDS)
             assert code == 0, f"{code}: {self.run.text}"
             self.run = None
 

@@ -43,6 +43,7 @@ SHORT = Sizes(
     life_seconds=1.5,
     recompute_seconds=4,
     look_seconds=0.1,
+    lag_seconds_max=1,
     lake_interval_seconds=0.2,
     lake_grace_seconds=120,
     housekeeping_seconds=0.3,
@@ -51,8 +52,8 @@ SHORT = Sizes(
         "memory MiB": 256,
         "threads": 16,
         "open files": 24,
-        "log MiB": 2,
-        "log files": 12,
+        "log MiB": 3,
+        "log files": 18,
         "state MiB": 12,
         "state files": 2,
     },
@@ -65,6 +66,7 @@ LONG = Sizes(
     life_seconds=20,
     recompute_seconds=45,
     look_seconds=1,
+    lag_seconds_max=30,
     lake_interval_seconds=1,
     lake_grace_seconds=90,
     housekeeping_seconds=5,
@@ -88,7 +90,15 @@ def soak(seed: int, directory: Path, sizes: Sizes) -> tuple[dict[str, int], Pict
     place = sizes.place(directory / "data", chance)
     rate = sizes.rate or _greatest_rate(sizes, directory, chance) / 2
     topics = place.data / "topics"
-    fed = Feed(topics, SUBJECT.topic, seed, rate, sizes.segment_bytes, directory / "fed")
+    fed = Feed(
+        topics,
+        SUBJECT.topic,
+        seed,
+        rate,
+        sizes.segment_bytes,
+        directory / "fed",
+        sizes.lag_seconds_max,
+    )
     topics.mkdir(parents=True)
     watch = Watch(place.data)
     with _feeding(fed) as enough:
@@ -206,14 +216,16 @@ def _judged(watch: Watch, lives: Lives, sizes: Sizes) -> tuple[Picture, list[Lev
     panels = [
         Panel(name, said.get(name, _grown(series[name])), series[name])
         for name in (*sizes.leasts, *_DRAWN_ONLY)
+        if series[name]
     ]
     seconds = [at for at, _ in life["memory MiB"]]
-    title = f"{watch.seconds / 60:.0f} minutes, {len(watch.kills)} kills"
-    return Picture(title, watch.seconds, watch.kills, (seconds[0], seconds[-1]), panels), levels
+    whole = watch.samples[-1].seconds
+    title = f"{whole / 60:.0f} minutes, {len(watch.kills)} kills"
+    return Picture(title, whole, watch.kills, (seconds[0], seconds[-1]), panels), levels
 
 
 def _grown(points: Points) -> str:
-    return f"{points[-1][1]:,.0f} at the end" if points else "none"
+    return f"{points[-1][1]:,.0f} at the end, not judged"
 
 
 def _check(levels: list[Level]) -> None:

@@ -85,7 +85,6 @@ class JobRunner:
         self.stale: tuple[View, ...] = ()
         self._rebuilding, self._seeking, self._fill = rebuilding, seeking, fill
         self._calls = Calls()
-        self._looping: threading.Thread | None = None
         self._stop = threading.Event()
         self._outage = Outage()
         # Why the topics are not read at the moment; None if they are.
@@ -97,7 +96,7 @@ class JobRunner:
     @property
     def running(self) -> bool:
         """Whether the loop is under way."""
-        return self._looping is not None
+        return self._calls.looping
 
     def __enter__(self) -> JobRunner:
         self.store = StateStore(
@@ -180,7 +179,7 @@ class JobRunner:
         """
         stop = self._stop = stop or threading.Event()
         begun = time.monotonic()
-        self._looping = threading.current_thread()
+        self._calls.begin()
         ends = None
         if until is not None:
             ends = {t: r.topic.end_offsets() for t, r in self.engine.readers.items()}
@@ -194,8 +193,7 @@ class JobRunner:
             self._deliver_what_is_here()
             raise
         finally:
-            self._looping = None
-            self._calls.serve()
+            self._calls.end()
         reason = "asked to" if stop.is_set() else "caught up"
         seconds = time.monotonic() - begun
         self.tell(JobStopped(self.job.id, reason, self.engine.ledger.epoch, self.records, seconds))
@@ -246,9 +244,7 @@ class JobRunner:
         return {name: version(self.data.lake(name)) for name in lakes}
 
     def call(self, work: Callable[[], T]) -> T:
-        """Runs `work` between two epochs and returns what it returns; errors are raised here."""
-        if self._looping is None or self._looping is threading.current_thread():
-            return work()
+        """Runs `work` between two epochs, alone; what it returns, errors are raised here."""
         return self._calls.done(work)
 
     def _step(self, ends: dict[str, list[int]] | None) -> bool:
