@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -53,6 +54,21 @@ def test_killed_at_every_point_between_two_durable_steps(
     done = run(data)
     assert done.returncode == 0, done.stderr
     check_same(result(data), small.result)
+
+
+def test_a_copy_of_the_state_that_went_on_elsewhere_is_refused(
+    small: Undisturbed, tmp_path: Path
+) -> None:
+    """Its epochs have the numbers of those that were delivered here, and other records."""
+    data, elsewhere = small.copy(tmp_path / "d"), small.copy(tmp_path / "e")
+    run(data, settings={"epoch_records_max": 5000})
+    for _ in range(2):  # its start number is greater than any that was here
+        run(elsewhere, kill_at="state.committed:7", settings={"epoch_records_max": 700})
+    shutil.rmtree(data / "jobs")
+    (elsewhere / "jobs").rename(data / "jobs")
+    done = run(data)
+    assert done.returncode == 5, done.stderr
+    assert "with other records than this state's" in done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -8,20 +8,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import pytest
 
-from tests.servers.class_archive import archive_options
-from tests.servers.kafka import SHORT_LIVED, Kafka
+from tests.servers.kafka import Kafka
+from tests.servers.making import S, Servers
 from tests.servers.missing import REQUIRED, Missing
 from tests.servers.names import Database, Topics
 from tests.servers.postgres import Postgres
-from tests.servers.process import Server, temporary_directory
-
-S = TypeVar("S", bound=Server)
 
 
 class NewKafka(Protocol):
@@ -36,52 +32,30 @@ class NewPostgres(Protocol):
     def __call__(self, **options: Any) -> Postgres: ...
 
 
-class Servers:
-    """Makes servers in directories of their own, and clears them away."""
-
-    def __init__(self) -> None:
-        self._stack = ExitStack()
-
-    def __enter__(self) -> Servers:
-        return self
-
-    def __exit__(self, *problem: object) -> None:
-        self._stack.close()
-
-    def kafka(self, **options: Any) -> Kafka:
-        def make(directory: Path) -> Kafka:
-            java_options = [*SHORT_LIVED, *archive_options()]
-            return Kafka(directory, **({"java_options": java_options} | options))
-
-        return self._made(Kafka, make)
-
-    def postgres(self, **options: Any) -> Postgres:
-        return self._made(Postgres, lambda directory: Postgres(directory, **options))
+class OrSkipped(Servers):
+    """Skips the test where a server cannot be started, or fails it where that is demanded."""
 
     def _made(self, kind: type[S], make: Callable[[Path], S]) -> S:
-        directory = self._stack.enter_context(temporary_directory(kind.name.lower()))
         try:
-            server = make(directory)
+            return super()._made(kind, make)
         except Missing as missing:
             words = f"{kind.name} cannot be started here: {missing}"
             if REQUIRED:
                 pytest.fail(f"{words} (HEADRACE_REQUIRE_SERVERS is set)", pytrace=False)
             pytest.skip(words)
-        self._stack.callback(server.kill)  # its data go as well: no farewell is needed
-        return server
 
 
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[Kafka]:
     """A Kafka that runs, for all tests of the run."""
-    with Servers() as servers:
+    with OrSkipped() as servers:
         yield servers.kafka().start()
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """A PostgreSQL that runs, for all tests of the run."""
-    with Servers() as servers:
+    with OrSkipped() as servers:
         yield servers.postgres().start()
 
 
@@ -104,14 +78,14 @@ def database(postgres: Postgres) -> Iterator[Database]:
 @pytest.fixture
 def new_kafka() -> Iterator[NewKafka]:
     """Makes Kafkas of this test alone, not started yet."""
-    with Servers() as servers:
+    with OrSkipped() as servers:
         yield servers.kafka
 
 
 @pytest.fixture
 def new_postgres() -> Iterator[NewPostgres]:
     """Makes PostgreSQLs of this test alone, not started yet."""
-    with Servers() as servers:
+    with OrSkipped() as servers:
         yield servers.postgres
 
 

@@ -12,7 +12,7 @@ import pytest
 from headrace.storage.kafka.marks import TOPIC as MARKS
 from headrace.storage.kafka.system import KafkaSystem
 from headrace.values.errors import Unreachable
-from tests.servers.fixtures import Servers
+from tests.servers.fixtures import OrSkipped
 from tests.servers.kafka import Kafka
 from tests.servers.kafka_process import JOB, PARTITIONS, mark, step, target
 from tests.servers.kafka_records import committed, listed, pairs, produce
@@ -26,7 +26,7 @@ PATIENCE_SECONDS = 60
 @pytest.fixture(scope="module")
 def broker() -> Iterator[Kafka]:
     """A Kafka of this file alone; every test leaves it running."""
-    with Servers() as servers:
+    with OrSkipped() as servers:
         settings = {
             "transaction.abort.timed.out.transaction.cleanup.interval.ms": "200",
             "log.cleaner.backoff.ms": "100",
@@ -216,7 +216,7 @@ def test_marks_are_found_after_their_topic_was_compacted(
 
 
 def test_a_broker_that_is_started_late(tmp_path) -> None:
-    with Servers() as servers:
+    with OrSkipped() as servers:
         late = servers.kafka()
         system = KafkaSystem(f"kafka://{late.bootstrap_servers}", answer_seconds=1)
         with pytest.raises(Unreachable):

@@ -10,7 +10,7 @@ import pytest
 from headrace.storage.contract import Target
 from headrace.storage.kafka.system import KafkaSystem
 from headrace.values.errors import HeadraceError, TopicRefused, Unreachable
-from tests.servers.fixtures import Servers
+from tests.servers.fixtures import OrSkipped
 from tests.servers.kafka import Kafka
 from tests.servers.kafka_process import JOB, mark, step
 from tests.servers.kafka_records import pairs, produce
@@ -47,7 +47,7 @@ class Guarded(Kafka):
 
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[Guarded]:
-    with Servers() as servers:
+    with OrSkipped() as servers:
         yield servers._made(Guarded, Guarded).start()
 
 

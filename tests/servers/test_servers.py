@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from tests.servers import fixtures
-from tests.servers.fixtures import Servers
+from tests.servers.fixtures import OrSkipped
 from tests.servers.guard import processes_in
 from tests.servers.kafka import Kafka, new_cluster_id
 from tests.servers.missing import Missing
@@ -32,7 +32,7 @@ TOPIC = "kept"
 @pytest.fixture(scope="module", params=["kafka", "postgres"])
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """A server of this file alone, that holds three records; every test leaves it running."""
-    with Servers() as servers:
+    with OrSkipped() as servers:
         if request.param == "kafka":
             kafka = servers.kafka(cluster_id=CLUSTER).start()
             kafka.create_topic(TOPIC)
@@ -144,7 +144,7 @@ def test_tests_share_postgresql_by_databases(postgres: Postgres, database: Datab
 
 
 def test_own_servers_leave_nothing() -> None:
-    with Servers() as servers:
+    with OrSkipped() as servers:
         postgres = servers.postgres().start()
         postgres.pause()
         assert postgres.processes()
@@ -154,8 +154,8 @@ def test_own_servers_leave_nothing() -> None:
 
 STARTS_AND_WAITS = """
 import time
-from tests.servers.fixtures import Servers
-with Servers() as servers:
+from tests.servers.fixtures import OrSkipped
+with OrSkipped() as servers:
     postgres = servers.postgres().start()
     postgres.pause()
     kafka = servers.kafka().start(wait=False)
@@ -187,7 +187,7 @@ def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch, required: bool
     monkeypatch.setattr("tests.servers.postgres.programs", nowhere)
     monkeypatch.setattr(fixtures, "REQUIRED", required)
     outcome = pytest.fail.Exception if required else pytest.skip.Exception
-    with Servers() as servers, pytest.raises(outcome, match="apt-get install postgresql"):
+    with OrSkipped() as servers, pytest.raises(outcome, match="apt-get install postgresql"):
         servers.postgres()
 
 

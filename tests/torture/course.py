@@ -34,9 +34,9 @@ class Part:
     """One promise and how it is tried.
 
     `share` is its part of the time, `short` how many trials `make test` runs, `goals` the least
-    that the long form does of what trials count, `seconds_max` how long one trial may take.
-    A `long_trial` is the whole of the long form: one, with nothing beside it, for about `minutes`
-    of its own.
+    that the long form does of what trials count, `seconds_max` how long one trial may take,
+    `absent` says why it cannot be tried here, if so. A `long_trial` is the whole of the long form:
+    one, with nothing beside it, for about `minutes` of its own.
     """
 
     name: str
@@ -48,6 +48,7 @@ class Part:
     seconds_max: float = 300.0
     long_trial: Trial | None = None
     minutes: float = 0.0
+    absent: Callable[[], str] = lambda: ""
 
 
 @dataclass
@@ -58,8 +59,11 @@ class Result:
     trials: int = 0
     done: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
+    absent: str = ""
 
     def line(self) -> str:
+        if self.absent:
+            return f"{self.part.name}: {self.absent}"
         counts = ", ".join(f"{number:,} {what}" for what, number in sorted(self.done.items()))
         return f"{self.part.name}: {self.trials} trials in {self.seconds / 60:.1f} min: {counts}"
 
@@ -92,6 +96,8 @@ class Course:
         Of a part with a long trial that one alone. Raises Failed with the first trial that found
         something.
         """
+        if words := part.absent():
+            return Result(part, absent=words)
         result, begun, number = Result(part), time.monotonic(), 0
         running: list[_Running] = []
         at_once = self.processes if part.long_trial is None else 1

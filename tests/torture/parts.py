@@ -8,6 +8,7 @@ from tests.torture.input import INPUT
 from tests.torture.kills.cutting import POWER
 from tests.torture.kills.failing import DISKS
 from tests.torture.kills.killing import KILLS
+from tests.torture.kills.serving import SERVERS
 from tests.torture.soak.soaking import SOAK
 from tests.torture.texts import TEXTS
 from tests.torture.times import TIMES
@@ -20,6 +21,7 @@ PARTS: tuple[Part, ...] = (
     INPUT,
     TEXTS,
     KILLS,
+    SERVERS,
     POWER,
     DISKS,
     SOAK,

@@ -26,7 +26,7 @@ def write_between(page: Path, begin: str, end: str, lines: Sequence[str]) -> Non
 
 def figures(seed: int, results: Sequence[Result], seconds: float) -> list[str]:
     """The table as lines of Markdown."""
-    kills = sum(result.done["kills"] for result in results)
+    kills = sum(result.done["kills"] + result.done["power cuts"] for result in results)
     lines = [
         f"Seed {seed}, {seconds / 60:.0f} minutes on {os.cpu_count()} cores, {kills:,} kills; "
         "nothing was found.",
@@ -36,6 +36,7 @@ def figures(seed: int, results: Sequence[Result], seconds: float) -> list[str]:
     ]
     for result in results:
         done = ", ".join(f"{number:,} {what}" for what, number in sorted(result.done.items()))
+        done = result.absent or done
         cells = [result.part.name, f"{result.trials:,}", f"{result.seconds / 60:.1f}", done]
         lines.append(f"| {' | '.join(cells)} |")
     return lines

@@ -55,6 +55,17 @@ class Mark:
         """(generation, epoch) as one integer that grows with both: generation * 2**40 + epoch."""
         return (self.generation << 40) | self.epoch
 
+    def is_same_delivery(self, other: Mark) -> bool:
+        """Whether both tell of one epoch: of that number, and with those records.
+
+        Two processes that began with copies of one state may give a number to different records.
+        """
+        ends, others = (
+            {topic: list(offsets) for topic, offsets in mark.offsets.items()}
+            for mark in (self, other)
+        )
+        return self.number == other.number and ends == others
+
 
 @dataclass(frozen=True)
 class Fetched:

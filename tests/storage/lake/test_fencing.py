@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,18 @@ def test_the_same_incarnation_twice_is_noticed(tmp_path: Path) -> None:
     with pytest.raises(StateRefused, match="another process with the same state"):
         right.deliver(events(0, 10), mark(2))
     assert read_mark(left.directory, JOB) == mark(3)
+
+
+def test_the_same_epoch_of_other_records_is_not_taken_for_ones_own(tmp_path: Path) -> None:
+    left, right = lake(tmp_path / "lake"), lake(tmp_path / "lake")
+    left.open(JOB, 1)
+    right.open(JOB, 1)
+    left.deliver(events(0, 10), mark(1))
+    assert right.deliver(events(0, 10), mark(1)) == 10, "that very delivery is there"
+    left.deliver(events(10, 10), mark(2))
+    with pytest.raises(StateRefused, match="another process with the same state"):
+        right.deliver(events(10, 5), replace(mark(2), offsets={"user_activity": [7, 7, 0]}))
+    assert rows(left.directory) == ordered([event(n) for n in range(20)])
 
 
 def test_a_rival_between_look_and_commit_makes_the_commit_fail(

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.storage.outbound.json_values import rows_to_json, splice
@@ -78,6 +78,7 @@ def test_rows_without_columns(connection: duckdb.DuckDBPyConnection) -> None:
     assert rows_to_json(connection, pa.table({"a": [1, 2]}).select([])).to_pylist() == ["{}", "{}"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.text(), st.integers(-(2**63), 2**63 - 1), st.floats()), max_size=20))
 def test_any_row_reads_back(rows: list[tuple[str, int, float]]) -> None:
     table = pa.table(

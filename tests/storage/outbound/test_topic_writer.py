@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,18 @@ def test_the_same_incarnation_twice_is_noticed(tmp_path: Path) -> None:
     with pytest.raises(StateRefused, match="another process with the same state"):
         right.deliver(records(0, 10), mark(2))
     assert everything(left.topic) == wanted(10)
+
+
+def test_the_same_epoch_of_other_records_is_not_taken_for_ones_own(tmp_path: Path) -> None:
+    left, right = writer(tmp_path), writer(tmp_path)
+    left.open(JOB, 1)
+    right.open(JOB, 1)
+    left.deliver(records(0, 10), mark(1))
+    assert right.deliver(records(0, 10), mark(1)) == 10, "that very delivery is there"
+    left.deliver(records(10, 10), mark(2))
+    with pytest.raises(StateRefused, match="another process with the same state"):
+        right.deliver(records(10, 5), replace(mark(2), offsets={"user_activity": [7, 7, 0]}))
+    assert everything(left.topic) == wanted(20)
 
 
 def test_outputs_and_jobs_do_not_disturb_each_other(tmp_path: Path) -> None:

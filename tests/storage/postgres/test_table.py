@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -103,6 +104,9 @@ def test_two_processes_with_one_state_are_noticed(database: Database) -> None:
     with pytest.raises(StateRefused, match="another process with the same state"):
         other.deliver(delivery(OF, [("u", "a", 2)]), mark(2))
     assert other.deliver(delivery(OF, [("u", "a", 1)]), mark(1)) == 1, "that very delivery is there"
+    one.deliver(delivery(OF, [("u", "a", 2)]), mark(2))
+    with pytest.raises(StateRefused, match="another process with the same state"):
+        other.deliver(delivery(OF, [("u", "a", 3)]), replace(mark(2), offsets={"views": [19, 7]}))
 
 
 def test_another_jobs_table_is_refused(database: Database) -> None:

@@ -22,7 +22,7 @@ from typing import Any, cast
 CONTEXT: ForkServerContext = get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.torture.kills.warm"])
 _QUICK = {"HEADRACE_THREADS": "1", "HEADRACE_EPOCH_RECORDS_MAX": "700", "OPENBLAS_NUM_THREADS": "1"}
-SEGMENT_BYTES = 150_000
+SEGMENT_BYTES = 30_000
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Call:
     stops: bool = False
     plans: Mapping[str, Any] = field(default_factory=dict)
     segment_bytes: int = SEGMENT_BYTES
+    checkpoint_commits: int | None = None
     before: Callable[[], None] | None = None
 
     def start(self) -> BaseProcess:
@@ -79,3 +80,7 @@ def _arm(call: Call) -> None:
     # Small segments: a log of a few thousand records has several.
     limits = import_module("headrace.storage.topics.writer").DEFAULT_LIMITS
     object.__setattr__(limits, "segment_bytes", call.segment_bytes)
+    # And a lake of a few dozen commits is tidied several times.
+    if call.checkpoint_commits is not None:
+        cleanup = import_module("headrace.storage.lake.cleanup")
+        cleanup._CHECKPOINT_COMMITS = call.checkpoint_commits

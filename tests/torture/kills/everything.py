@@ -64,10 +64,10 @@ app.topic("stamped", things.with_columns(processing_time="processing_time()"))
 app.lake("everything_lake", things)
 
 
-def write_lines(path: Path, chance: Random, count: int) -> Path:
-    """Records as lines: disorder, ties, duplicates, late and malformed ones."""
+def write_lines(path: Path, chance: Random, count: int, first: int = 0) -> Path:
+    """Records as lines, the first numbered `first`: disorder, ties, duplicates, late, malformed."""
     lines: list[str] = []
-    for number in range(count):
+    for number in range(first, first + count):
         second = number / 10 + chance.choice([0, 0, 0, -2, -4, 1, -chance.randint(0, 40)])
         event = {
             "at": (START + timedelta(seconds=max(round(second * 2) / 2, 0))).isoformat() + "Z",

@@ -12,14 +12,16 @@ from headrace import App
 from headrace.plan.operators import Output, Stream, View
 
 Left = Mapping[str, Any]
+_OF_THE_LOG = ("_topic_generation", "_offset", "_arrival_time")
 _SUMS = "select * from conservation where kind <> 'destination'"
 
 
-def left(app: App, data: Path, *, recomputed: bool = False) -> Left:
+def left(app: App, data: Path, *, recomputed: bool = False, other_log: bool = False) -> Left:
     """By name: rows of tables and lakes, records of topics, dead letters, sums; proves them first.
 
     Left out is what tells of the cut into epochs. What was recomputed has corrections behind final
-    rows, as many as there were recomputes: those rows are then left to the proof.
+    rows, as many as there were recomputes: those rows are then left to the proof. With `other_log`
+    also what the same records have in another log: where they stand there, and since when.
     """
     [proof] = app.verify(data=data)
     wrong = [one for one in (*proof.checked, *proof.sums) if not one.holds]
@@ -29,8 +31,11 @@ def left(app: App, data: Path, *, recomputed: bool = False) -> Left:
     for output in job.outputs:
         if recomputed and output.emit == "final" and output.role in ("lake", "topic"):
             continue
-        found[f"{output.role} {output.name}"] = _held(app, data, output, job.input_of(output))
-    letters = 'topic, topic_generation, "partition", "offset", field, reason, value, arrival_time'
+        source = job.input_of(output)
+        found[f"{output.role} {output.name}"] = _held(app, data, output, source, other_log)
+    letters = 'topic, "partition", field, reason, value'
+    if not other_log:
+        letters += ', topic_generation, "offset", arrival_time'
     found["dead letters"] = _sorted(_rows(app, data, f"select {letters} from dead_letters"))
     found["sums"] = _sorted(_rows(app, data, _SUMS))
     unbalanced = _rows(app, data, "select * from conservation where not balanced")
@@ -56,7 +61,7 @@ def _listed(rows: Any) -> Iterable[Any]:
     return rows.items() if isinstance(rows, dict) else rows
 
 
-def _held(app: App, data: Path, output: Output, source: View | Stream) -> Any:
+def _held(app: App, data: Path, output: Output, source: View | Stream, other_log: bool) -> Any:
     if output.role == "topic":
         sql = f'select key, value from topic.{output.name} order by "partition", "offset"'
         records = _rows(app, data, sql)
@@ -64,7 +69,9 @@ def _held(app: App, data: Path, output: Output, source: View | Stream) -> Any:
             return _by_key(records)
         return _compacted(records)
     if output.role == "lake":
-        return _sorted(_rows(app, data, f"select * exclude (_epoch) from lake.{output.name}"))
+        own = ["_epoch", *(_OF_THE_LOG if other_log else ())]
+        columns = f"columns(lambda c: not list_contains({own}, c))"
+        return _sorted(_rows(app, data, f"select {columns} from lake.{output.name}"))
     return _sorted(_rows(app, data, f"from {output.name}"))
 
 

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -25,6 +26,7 @@ from tests.torture.kills.everything import write_lines
 _SECONDS_MAX = 120.0
 _COMMAND = re.compile(r"headrace (state \w+ APP[^\n,;]*)")
 KILLED, REFUSED = -9, 5
+_START, _SECONDS_APART = datetime(2026, 1, 5), 6
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,15 @@ class Place:
     after_kill: Callable[[], None] = lambda: None
     before: Callable[[], None] | None = None
     segment_bytes: int = SEGMENT_BYTES
+    checkpoint_commits: int | None = None
     patience_seconds: float = _SECONDS_MAX
     history: list[str] = field(default_factory=list)
+    options: tuple[str, ...] = ()
+    writing: tuple[str, ...] = ("log.written", "log.synced", "log.published", "log.segment.begun")
+    beginning: tuple[str, ...] = ("log.made", "log.renamed")
+    idle: bool = False  # whether nothing was written since a run caught up
     _runs: int = 0
+    _filled: int = 0
 
     def start(
         self,
@@ -109,6 +117,7 @@ class Place:
             stops,
             {self.subject.place: self.subject.app.plan},
             segment_bytes=self.segment_bytes,
+            checkpoint_commits=self.checkpoint_commits,
             before=self.before,
         )
         return Run(call.start(), said)
@@ -129,6 +138,7 @@ class Place:
             self.after_kill()
             return True
         assert run.process.exitcode == 0, f"{run.process.exitcode}: {run.text}"
+        self.idle = True
         return False
 
     def kill_at(self, point: str, *command: str, **settings: object) -> bool:
@@ -163,29 +173,46 @@ class Place:
         self.done["stops in words, followed"] += 1
         self.run(*shlex.split(named[1]), "--yes")
 
-    def fill(self, count: int) -> None:
-        """Gives the source its records, killed on the way now and then, until all are there."""
+    def fill(self, count: int, at: str = "") -> tuple[str, ...]:
+        """Adds `count` records to the source's topic, killed on the way now and then, and at `at`.
+
+        What a killed command has not written its next try writes. Returns the command.
+        """
         (self.data / "topics").mkdir(parents=True, exist_ok=True)
-        if self.subject.app is activity:
-            options = ["--count", str(count), "--rate", str(count / 9000), "--late-every", "40"]
-            options += [
-                "--seed",
-                str(self.chance.getrandbits(20)),
-                "--start",
-                "2026-01-05T00:00:00",
-            ]
-            command = ["simulate", "APP", *options, "--malformed-every", "200"]
-        else:
-            lines = write_lines(self.data.with_name("lines.ndjson"), self.chance, count)
-            command = ["ingest", "APP", "things", str(lines)]
-        while self.chance.random() < 0.5:
-            if self.chance.random() < 0.5:
-                self.kill_at(
-                    f"{self.chance.choice(LOG_POINTS)}:{self.chance.randint(1, 4)}", *command
-                )
+        points = self.writing if self._filled else self.writing + self.beginning
+        command = (*self._writing(count), *self.options)
+        self._filled += count
+        if at:
+            self.kill_at(at, *command)
+        while self.chance.random() < 0.3:
+            if self.chance.random() < 0.7:
+                self.kill_at(f"{self.chance.choice(points)}:1", *command)
             else:
                 self.kill_after(self.chance.uniform(0, 0.4), *command)
         self.run(*command)
+        self.idle = False
+        return command
+
+    def _writing(self, count: int) -> tuple[str, ...]:
+        """The command that writes the next `count` records."""
+        if self.subject.app is not activity:
+            path = self.data.with_name(f"lines-{self._filled}.ndjson")
+            return (
+                "ingest",
+                "APP",
+                "things",
+                str(write_lines(path, self.chance, count, self._filled)),
+            )
+        begin = _START + timedelta(seconds=self._filled * _SECONDS_APART)
+        options = {
+            "--count": count,
+            "--rate": 1 / _SECONDS_APART,
+            "--late-every": 40,
+            "--seed": self.chance.getrandbits(20),
+            "--start": begin.isoformat(),
+            "--malformed-every": 200,
+        }
+        return "simulate", "APP", *(str(word) for pair in options.items() for word in pair)
 
     def copy(self, data: Path, parts: tuple[str, ...] = ("",)) -> Path:
         """The files as they are, elsewhere; `parts` of them only."""
@@ -193,16 +220,6 @@ class Place:
             if (self.data / part).exists():
                 shutil.copytree(self.data / part, data / part, dirs_exist_ok=True)
         return data
-
-
-LOG_POINTS = (
-    "log.written",
-    "log.synced",
-    "log.published",
-    "log.segment.begun",
-    "log.made",
-    "log.renamed",
-)
 
 
 def stopped(run: Run) -> bool:

@@ -48,9 +48,15 @@ def next_incarnation(engine: JobEngine, claims: Mapping[str, Claim | None]) -> i
 def refuse_unexplained(engine: JobEngine, output: Output, mark: Mark) -> None:
     """Raises StateRefused when `mark` is not of this state's past."""
     ledger = engine.ledger
-    if mark.generation < ledger.generation or (
-        mark.generation == ledger.generation and mark.epoch <= ledger.epoch
-    ):
+    if mark.generation < ledger.generation:
+        return
+    if mark.generation == ledger.generation and mark.epoch <= ledger.epoch:
+        if not ledger.explains(mark):
+            raise StateRefused(
+                f"{output.role} {output.name} has epoch {mark.generation}.{mark.epoch} with other "
+                f"records than this state's: job {engine.job.id} went on elsewhere with a copy",
+                remedy=_LOST,
+            )
         return
     if mark.generation > ledger.generation:
         with engine.store.transaction():

@@ -16,6 +16,7 @@ from headrace.engines.embedded.letters import failed, refused
 from headrace.engines.embedded.sources import Position, SourceEpoch
 from headrace.engines.kernel.watermark import NEVER_US
 from headrace.plan.operators import Job, Source
+from headrace.storage.contract import Mark
 from headrace.storage.state.store import StateStore
 
 if TYPE_CHECKING:
@@ -87,6 +88,25 @@ class Ledger:
         offsets, greatest, after = rows[0]
         known = {p: us for p, us in enumerate(greatest) if us is not None}
         return Position(list(offsets), known, NEVER_US if after is None else after)
+
+    def explains(self, mark: Mark) -> bool:
+        """Whether an epoch of this state can have ended as `mark` says.
+
+        Of epochs that were joined since only the first offsets and the last are known.
+        """
+        [(until,)] = self.store.rows(
+            "select min(epoch) from meta.epochs where epoch >= ?", [mark.epoch]
+        )
+        for source in self.job.sources:
+            low, high = self.position(source, mark.epoch), self.position(source, until)
+            ends = mark.offsets.get(source.topic)
+            if low is None or high is None or ends is None:
+                continue
+            # Partitions that came since have no offset in an older mark.
+            bounds = zip(low.offsets, ends, high.offsets, strict=False)
+            if not all(first <= end <= last for first, end, last in bounds):
+                return False
+        return True
 
     def write(
         self, committed: Committed, emitted: bool, counts: list[tuple[str, str, str, int]]

@@ -18,7 +18,7 @@ from headrace.storage.lake.cleanup import tidy
 from headrace.storage.lake.columns import in_lake, type_sql
 from headrace.storage.lake.compaction import FILES_MIN, compact
 from headrace.storage.lake.disk import writing
-from headrace.storage.lake.entries import Entry, transactions
+from headrace.storage.lake.entries import Entry, last_entry, transactions
 from headrace.storage.lake.files import remove_files, write_files
 from headrace.storage.lake.log import LOG, Log, load_mended, sync_commits
 from headrace.storage.lake.merge import widened
@@ -141,7 +141,13 @@ class DeltaLake:
         number, incarnation = transactions(log.table, entry.job)
         if incarnation != entry.incarnation or number not in (last.number, entry.number):
             raise fenced(self.directory, incarnation, entry)
-        return number == entry.number
+        if number != entry.number:
+            return False
+        found = last_entry(log.table)
+        assert entry.mark is not None
+        if found is None or found[0].mark is None or not entry.mark.is_same_delivery(found[0].mark):
+            raise fenced(self.directory, incarnation, entry)
+        return True
 
     def _append(self, log: Log, rows: pa.Table, last: Entry, entry: Entry) -> None:
         from deltalake.exceptions import DeltaError

@@ -133,7 +133,10 @@ class TopicWriter:
             raise self._fenced(started)
         present = self._mark()
         number = -1 if present is None else present.number
-        if number not in (self._number, mark.number):
+        if number == mark.number and present is not None:
+            if not mark.is_same_delivery(present):
+                raise self._fenced(started)
+        elif number != self._number:
             raise self._fenced(started)
 
     def _fenced(self, incarnation: int) -> StateRefused:

@@ -280,7 +280,8 @@ class PostgresTable:
                 "restored from a backup or failed over",
                 remedy="Start the job again: it looks at what is there and gives it the rest.",
             )
-        if number not in (expected, mark.number):
+        repeated = present.mark is not None and mark.is_same_delivery(present.mark)
+        if number != expected and not repeated:
             raise StateRefused(
                 f'{self._named} was taken over: the job "{self.target.job}" runs elsewhere, as '
                 "another process with the same state",

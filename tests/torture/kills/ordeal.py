@@ -1,0 +1,202 @@
+"""What is done to one data directory, while its log grows."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.torture.kills import leading
+from tests.torture.kills.place import REFUSED, Place, age, begun, restored, stopped
+
+RUN = ("run", "APP", "--until", "caught-up")
+BEGIN, MORE = 800, 400
+
+
+class Ordeal:
+    """A place, and the same log read by a run that nobody disturbs.
+
+    `recomputes`, `retains`, `restores` say what may be done to it.
+    """
+
+    restorable = ("lake", "topic")
+    stopped_at: tuple[str, ...] = ("state.before_commit", "topic.appended", "lake.files.synced")
+
+    def __init__(self, place: Place, undisturbed: Place) -> None:
+        self.place, self.undisturbed, self.chance = place, undisturbed, place.chance
+        self.recomputes = self.chance.random() < 0.4
+        self.restores = self.chance.random() < 0.4
+        self.retains = not self.restores and self.chance.random() < 0.5
+        self._points = leading.common(retains=self.retains)
+        self.chance.shuffle(self._points)
+        if self.retains:
+            self._points.sort(key=lambda point: point not in leading.RETAINING)
+
+    def begin(self) -> None:
+        """The first records, and the first runs, killed while they make the job's outputs."""
+        self.feed(BEGIN)
+        making = [*leading.MAKING]
+        self.chance.shuffle(making)
+        for point in making:
+            self.place.kill_at(f"{point}:1", *RUN, **self.settings())
+
+    def acts(self) -> list[Callable[[], None]]:
+        """What may happen next; what comes more often stands there more often."""
+        acts = [*[self.at_a_point] * 12, *[self.at_any_time] * 3, self.while_it_recovers]
+        acts += [self.two_at_once, self.a_zombie, self.time_passes]
+        if self.recomputes:
+            acts += [self.recompute, self.rebuild]
+        if self.restores:
+            acts += [self.an_older_state, self.an_older_destination]
+        return acts
+
+    def feed(self, count: int = MORE) -> None:
+        """More records; those before are kept for the undisturbed run where retention may go on."""
+        self.place.fill(count)
+        if self.retains:
+            self.follow()
+
+    def follow(self) -> None:
+        """The undisturbed run reads what the log has by now."""
+        topic = f"topics/{self.place.subject.topic}"
+        shutil.rmtree(self.undisturbed.data / topic, ignore_errors=True)
+        self.place.copy(self.undisturbed.data, (topic,))
+        self.undisturbed.run(*RUN)
+
+    def settings(self) -> dict[str, object]:
+        """How a run cuts its epochs and keeps its lake; retention where it may be."""
+        made: dict[str, object] = {
+            "epoch_records_max": self.chance.choice([40, 60, 150, 150, 400]),
+            "threads": self.chance.choice([1, 2]),
+        }
+        made["lake_interval_seconds"] = self.chance.choice([0, 0, 0, 10])
+        if self.retains:
+            made["retention_bytes"] = self.chance.choice([1, 1, 100_000])
+        return made
+
+    def at_a_point(self) -> None:
+        self._points.append(point := self._points.pop(0))
+        at, settings = f"{point}:{self.chance.choice(leading.passes(point))}", self.settings()
+        if point in leading.WRITING and self.chance.random() < 0.5:
+            self.place.fill(MORE, at)
+            return
+        if point in leading.REMOVING:
+            # A file that no commit names, and a checkpoint; both older than the grace period.
+            self.feed()
+            self.place.kill_at("lake.files.synced:2", *RUN, **settings | leading.MANY_COMMITS)
+            self.place.kill_at("lake.checkpoint.written", *RUN, **settings | leading.MANY_COMMITS)
+            self.time_passes()
+        if point in leading.TIDYING + leading.REMOVING:
+            settings |= leading.MANY_COMMITS
+            self.feed()
+        self.feed_if_idle()
+        self.place.kill_at(at, *RUN, **settings)
+
+    def at_any_time(self) -> None:
+        self.feed_if_idle()
+        self.place.kill_after(self.chance.uniform(0.05, 1.0), *RUN, **self.settings())
+
+    def while_it_recovers(self) -> None:
+        for _ in range(3):
+            self.place.kill_after(self.chance.uniform(0.0, 0.3), *RUN, **self.settings())
+
+    def two_at_once(self) -> None:
+        """One of them has the job; the other, where it lives to say so, names who has it."""
+        self.feed_if_idle()
+        runs = [self.place.start(*RUN, **self.settings()) for _ in range(2)]
+        self.chance.shuffle(runs)
+        for run in runs:
+            run.end(self.chance.uniform(0, 0.6))
+            run.kill()
+        refused = [run for run in runs if run.process.exitcode == REFUSED]
+        assert len(refused) < 2, [run.text for run in refused]
+        for run in runs:
+            if run not in refused:
+                self.place.counted(run, "of two at once")
+                continue
+            [other] = [one for one in runs if one is not run]
+            assert "is held by `" in run.text and f"(process {other.process.pid}," in run.text, (
+                run.text
+            )
+
+    def a_zombie(self) -> None:
+        """Stopped in the midst; a successor with its state goes on; then it awakes."""
+        self.feed_if_idle()
+        place = self.place
+        point = self.chance.choice(self.stopped_at)
+        zombie = place.start(
+            *RUN, at=f"{point}:{self.chance.randint(2, 5)}", stops=True, **self.settings()
+        )
+        if not stopped(zombie):
+            assert zombie.process.exitcode == 0, zombie.text
+            return
+        beside = place.data.with_name("beside")
+        place.copy(beside, ("jobs",))
+        for part in ("topics", "lakes"):
+            if (place.data / part).exists():
+                (beside / part).symlink_to(place.data / part)
+        successor = place.start(*RUN, data=beside, **self.settings())
+        begun(successor)
+        successor.end(self.chance.choice([0, 0.3, 60]))
+        assert zombie.process.pid is not None
+        os.kill(zombie.process.pid, signal.SIGCONT)
+        code = zombie.end()
+        assert code == 0 or code == REFUSED and "Traceback" not in zombie.text, zombie.text
+        successor.kill()
+        place.done["zombies"] += 1
+        if successor.process.exitcode == REFUSED:
+            # It had copied the state before the zombie took its number, and the zombie was first.
+            assert "Traceback" not in successor.text, successor.text
+        else:
+            place.counted(successor, "successors of zombies")
+            shutil.rmtree(place.data / "jobs")
+            (beside / "jobs").rename(place.data / "jobs")
+        shutil.rmtree(beside)
+        # Where both had one number, what each of them left may stop the other.
+        place.finish()
+
+    def time_passes(self) -> None:
+        age(self.place.data, 2 * 3600 + 60)
+
+    def recompute(self) -> None:
+        self._perhaps_killed("recompute", "APP")
+
+    def rebuild(self) -> None:
+        self._perhaps_killed("state", "rebuild", "APP")
+
+    def an_older_state(self) -> None:
+        """Copied at one time, put back at another; then the words are followed."""
+        self._copied_and_put_back("jobs")
+
+    def an_older_destination(self) -> None:
+        [job] = self.place.subject.app.plan.jobs
+        output = self.chance.choice([o for o in job.outputs if o.role in self.restorable])
+        self._copied_and_put_back(f"{output.role}s/{output.name}")
+
+    def feed_if_idle(self) -> None:
+        if self.place.idle:
+            self.feed()
+
+    def _perhaps_killed(self, *command: str) -> None:
+        if not (self.place.data / "jobs").exists():
+            return
+        point = self.chance.choice(["state.before_commit", "state.committed", "topic.appended"])
+        if self.chance.random() < 0.5:
+            self.place.kill_at(f"{point}:{self.chance.randint(1, 3)}", *command)
+        else:
+            self.place.kill_after(self.chance.uniform(0.1, 0.8), *command)
+
+    def _copied_and_put_back(self, part: str) -> None:
+        place = self.place
+        if not (place.data / part).exists():
+            return
+        aside: Path = place.data.with_name("aside")
+        place.copy(aside, (part,))
+        self.at_a_point()
+        self.at_any_time()
+        restored(aside / part, place.data / part)
+        shutil.rmtree(aside)
+        place.done["older copies put back"] += 1
+        place.finish()
