@@ -27,6 +27,7 @@ SUBJECT = Subject(
 EPOCH_RECORDS_MAX = 10_000
 # A proof goes through all of them as well.
 PATIENCE_SECONDS = 900.0
+KILLS_MIN = 2
 _RECOMPUTED = timedelta(hours=2)
 
 
@@ -86,7 +87,8 @@ class Lives:
     run: Run | None = None
     long: int | None = None
     _recompute: Run | None = None
-    _ends: float = 0.0
+    _life: float = 0.0
+    _ends: float | None = None
     _recompute_at: float = 0.0
 
     @property
@@ -98,10 +100,12 @@ class Lives:
         now = self.watch.seconds
         if self.run is None:
             self._begin(now)
-        elif now >= self._ends:
-            self._kill()
         else:
             assert self.run.process.exitcode is None, f"it ended by itself: {self.run.text}"
+            if self._ends is None and "job_started" in self.run.text:
+                self._ends = now + self._life
+            if self._ends is not None and now >= self._ends and self._may_kill(now):
+                self._kill()
         if self._recompute is not None and self._recompute.process.exitcode is not None:
             self._recomputed(self._recompute)
         if self._recompute is None and now >= self._recompute_at:
@@ -130,11 +134,17 @@ class Lives:
 
     def _begin(self, now: float) -> None:
         self.number += 1
-        life = self.place.chance.expovariate(1 / self.sizes.life_seconds)
+        chance = self.place.chance
+        self._life = chance.expovariate(1 / self.sizes.life_seconds)
+        # Most lives begin when the job does, so that they come to something on any machine.
+        self._ends = now + self._life if chance.random() < 0.25 else None
         if self.long is None and now >= self.sizes.seconds / 3:
-            self.long, life = self.number, self.sizes.seconds / 3
-        self._ends = now + life
+            self.long, self._life, self._ends = self.number, self.sizes.seconds / 3, None
         self.run = self.place.start("run", "APP")
+
+    def _may_kill(self, now: float) -> bool:
+        """Not once the time is over, where it waits only for what is still to happen."""
+        return now < self.sizes.seconds or self.place.done["kills"] < KILLS_MIN
 
     def _event_time(self) -> datetime:
         """About where the feed is in its own time."""

@@ -25,13 +25,13 @@ from tests.torture.kills.place import Place, told
 from tests.torture.soak.drawing import Panel, Picture
 from tests.torture.soak.feeding import Feed
 from tests.torture.soak.leveling import Level, Points, level
-from tests.torture.soak.running import SUBJECT, Lives, Sizes
+from tests.torture.soak.running import KILLS_MIN, SUBJECT, Lives, Sizes
 from tests.torture.soak.watching import OF_PROCESS, Watch
 
 LEFT = Path(__file__).resolve().parents[3] / "build" / "soak.json"
 MINUTES = float(os.environ.get("SOAK_MINUTES", "20"))
 _MEASURED_RECORDS = 300_000
-_LATEST = 4
+_LATEST = 10
 # They grow with every event, as they should.
 _DRAWN_ONLY = ("lake MiB", "full lake files", "output topic MiB", "output topic files", "spill MiB")
 
@@ -177,7 +177,7 @@ def _watched(lives: Lives, sizes: Sizes) -> None:
     """Looks and goes on until the time is over and enough has happened, however slow this is."""
     watch = lives.watch
     while watch.seconds < sizes.seconds or not _enough(lives):
-        assert watch.seconds < _LATEST * sizes.seconds, f"too slow: {lives.place.history}"
+        assert watch.seconds < _LATEST * sizes.seconds, f"too slow: {lives.place.history[-20:]}"
         lives.go_on()
         watch.look(lives.pid, lives.number)
         time.sleep(sizes.look_seconds)
@@ -186,7 +186,7 @@ def _watched(lives: Lives, sizes: Sizes) -> None:
 def _enough(lives: Lives) -> bool:
     topic = LocalTopic.open(lives.place.data / "topics", SUBJECT.topic)
     done = lives.place.done
-    return done["kills"] >= 2 and done["recomputes"] >= 1 and any(topic.begin_offsets())
+    return done["kills"] >= KILLS_MIN and done["recomputes"] >= 1 and any(topic.begin_offsets())
 
 
 def _check_all_is_there(place: Place, records: int) -> None:
