@@ -64,6 +64,21 @@ def test_failed_results_say_how_many_results_there_are_not() -> None:
         t.verify()
 
 
+def test_a_failed_result_is_not_counted_once_more_when_its_window_closes() -> None:
+    app, source = things()
+    kept = source.where("text <> 'none'")
+    view = kept.tumble("10 seconds").by("who").agg(s="sum(cast(text as decimal(38, 2)))")
+    app.table("out", view)
+    app.table("closed", view, emit="final")
+    with hr.testing.run(app) as t:
+        t.send("things", [thing(0, text=MOST), thing(1, text=MOST)])
+        assert t.counts("out")["failed_results"] == 1
+        # Moves the watermark, and changes nothing.
+        t.send("things", [thing(30, text="none")])
+        assert len(t.rows("closed")) == 1
+        assert t.counts("out")["failed_results"] == 1
+
+
 TYPES = {
     "boolean": ["true", "false"],
     "bigint": ["-9223372036854775808", "9223372036854775807"],

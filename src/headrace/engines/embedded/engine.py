@@ -22,13 +22,13 @@ from headrace.engines.embedded.ledger import Ledger
 from headrace.engines.embedded.places import arriving
 from headrace.engines.embedded.sources import Position, SourceEpoch, SourceReader, empty_events
 from headrace.engines.embedded.tables import EmbeddedTable
-from headrace.engines.embedded.views.batch import Batch, Outcome
+from headrace.engines.embedded.views.batch import Batch, Outcome, failed_results
 from headrace.engines.embedded.views.make import ViewState, view_state
 from headrace.engines.embedded.views.placing import Placing, tally
 from headrace.engines.kernel.generations import kernel_partition
 from headrace.plan.operators import TABLE_ROLES, Explode, Job, Output, Stream, View, has_dedupe
 from headrace.storage.contract import Topic
-from headrace.storage.state.store import StateStore, one_row
+from headrace.storage.state.store import StateStore
 from headrace.values.stages import Stages
 
 
@@ -271,7 +271,8 @@ class JobEngine:
     ) -> Outcome:
         batch = batch_of(part, self.readers[part.source.topic].columns, emit)
         outcome = self.views[view.name].apply(connection, batch)
-        outcome.failed_results = failed_results(connection, view, outcome)
+        emits = {o.emit for o in self.job.outputs if o.input == view.name}
+        outcome.failed_results = failed_results(connection, view, outcome, emits)
         with self.stages.spent("job", f"{view.name}: outputs"):
             land(connection, self.job, self.tables, view, outcome, committed, counts)
         return outcome
@@ -314,15 +315,6 @@ class JobEngine:
             committed.duplicate[reader.name] = outcome.duplicate
         if outcome.failed is not None:
             self.ledger.failed_rows(part, reader.name, outcome.failed, committed.epoch)
-
-
-def failed_results(connection: duckdb.DuckDBPyConnection, view: View, outcome: Outcome) -> int:
-    """How many results are null because they could not be computed, in the rows of an epoch."""
-    rows = outcome.changes or outcome.finals
-    if rows is None or not any(r.expression.can_fail for r in view.results):
-        return 0
-    row = one_row(connection.execute(f"select coalesce(sum(_failed), 0) from {rows}"))
-    return int(row[0]) if row else 0
 
 
 def account(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import duckdb
@@ -9,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from headrace.plan.operators import View
 from headrace.storage.state.store import one_row
 from headrace.values.schema import quote
 
@@ -82,4 +84,18 @@ def make_state(connection: duckdb.DuckDBPyConnection, name: str, sql: str) -> No
 def count(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
     """The number of rows of a relation."""
     row = one_row(connection.execute(f"select count(*) from {sql}"))
+    return int(row[0]) if row else 0
+
+
+def failed_results(
+    connection: duckdb.DuckDBPyConnection, view: View, outcome: Outcome, emits: Collection[str]
+) -> int:
+    """How many results are null because they could not be computed, in the rows of an epoch.
+
+    Final rows count only where nobody takes changes: else they have been counted as such.
+    """
+    rows = outcome.changes if "changes" in emits else outcome.finals
+    if rows is None or not any(r.expression.can_fail for r in view.results):
+        return 0
+    row = one_row(connection.execute(f"select coalesce(sum(_failed), 0) from {rows}"))
     return int(row[0]) if row else 0
