@@ -7,6 +7,7 @@ import math
 import operator
 import statistics
 from collections.abc import Callable
+from decimal import localcontext
 from typing import Any
 
 from headrace.plan.operators import AggregateCall
@@ -26,6 +27,32 @@ def aggregate(call: AggregateCall, rows: list[Row], functions: Functions) -> Any
         ordered = [r for r in ordered if condition(r.values)]
     arguments = [[functions[e.sql](r.values) for e in call.arguments] for r in ordered]
     return _FUNCTIONS[call.function](call, arguments)
+
+
+def in_parts(call: AggregateCall) -> bool:
+    """Whether the engine keeps one part of a sum that would be too wide, not the sum itself."""
+    [*arguments] = call.arguments
+    return call.function == "sum" and any(
+        a.sql.startswith("CASE") and not a.text.lower().startswith("case") for a in arguments
+    )
+
+
+def wide(text: str, type_: str, rows: list[Row], functions: Functions) -> tuple[bool, Any]:
+    """(whether it fits its type, the value) of `sum(…)` or `avg(…)`, as it was written."""
+    name, _, rest = text.partition("(")
+    assert name in ("sum", "avg") and rest.endswith(")"), f"nobody said what {text} means"
+    found = [functions[rest[:-1]](r.values) for r in rows]
+    values = [v for v in found if v is not None]
+    if not values:
+        return True, None
+    with localcontext(prec=80):
+        total = sum(values)
+        if name == "avg":
+            size = float(sum(map(abs, values)) / len(values))
+            return True, near(float(total / len(values)), size)
+        scale = int(type_.rpartition(",")[2].rstrip(")")) if type_ != "BIGINT" else 0
+        most = 10 ** (38 - scale) if type_ != "BIGINT" else 2**63
+        return (True, total) if -most <= total < most else (False, None)
 
 
 Arguments = list[list[Any]]

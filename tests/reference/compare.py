@@ -33,10 +33,10 @@ def same_rows(
 ) -> None:
     """Asserts that both hold the same rows; `key` are columns that identify one (all: ())."""
     left, right = _ordered(found, key), _ordered(wanted, key)
-    if len(left) == len(right) and all(map(_same, left, right)):
+    if len(left) == len(right) and all(map(same_row, left, right)):
         return
-    surplus = [row for row in left if not any(_same(row, other) for other in right)]
-    missing = [row for row in right if not any(_same(other, row) for other in left)]
+    surplus = [row for row in left if not any(same_row(row, other) for other in right)]
+    missing = [row for row in right if not any(same_row(other, row) for other in left)]
     raise AssertionError(
         f"{what}: {len(left)} rows instead of {len(right)}; "
         f"not wanted: {surplus[:3]}, missing: {missing[:3]}"
@@ -49,20 +49,21 @@ def _ordered(rows: Sequence[Mapping[str, Any]], key: Sequence[str]) -> list[Mapp
     return sorted(rows, key=lambda row: repr(sorted(row.items())))
 
 
-def _same(found: Any, wanted: Any) -> bool:
+def same_row(found: Any, wanted: Any) -> bool:
+    """Whether a row, or any value, is as it ought to be."""
     if isinstance(wanted, Between):
         return found is not None and wanted.low <= found <= wanted.high
     if isinstance(wanted, Mapping):
         return (
             isinstance(found, Mapping)
             and found.keys() == wanted.keys()
-            and all(_same(found[k], v) for k, v in wanted.items())
+            and all(same_row(found[k], v) for k, v in wanted.items())
         )
     if isinstance(wanted, list):
         return (
             isinstance(found, list)
             and len(found) == len(wanted)
-            and all(_same(f, w) for f, w in zip(found, wanted, strict=True))
+            and all(same_row(f, w) for f, w in zip(found, wanted, strict=True))
         )
     if isinstance(wanted, float) and isinstance(found, float):
         return math.isclose(found, wanted, rel_tol=RELATIVE)

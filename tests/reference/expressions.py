@@ -3,17 +3,19 @@
 Columns and fields of structs, numbers, texts, true, false, null; `+ - * / // %`, comparisons,
 `is [not] null`, `is [not] distinct from`, `between`, `in`, `and or not`, `||`; casts between
 numbers and text, `try_cast`, `case`, elements of lists, and the functions in `_FUNCTIONS`. Whole
-numbers are BIGINT: what does not fit fails, as a bad cast does.
+numbers are BIGINT unless they are cast to HUGEINT or too large for it: what does not fit fails, as
+a bad cast does.
 """
 
 from __future__ import annotations
 
 import functools
-import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
+
+from tests.reference.numbers import CASTS, COMPARE, COMPUTE, Failure, decimal_cast, fits, whole
 
 Values = Mapping[str, Any]
 Meaning = Callable[[Values], Any]
@@ -25,10 +27,6 @@ _TOKEN = re.compile(
 )
 _LEVELS = (("+", "-", "||"), ("*", "/", "//", "%"))
 _COMPARISONS = ("=", "!=", "<>", "<", "<=", ">", ">=")
-
-
-class Failure(Exception):
-    """The expression fails on this row."""
 
 
 class Expressions(Mapping[str, Meaning]):
@@ -86,7 +84,7 @@ class _Reader:
         left = self.computed(0)
         for sign in _COMPARISONS:
             if self.takes(sign):
-                return _strict(_COMPARE[sign], left, self.computed(0))
+                return _strict(COMPARE[sign], left, self.computed(0))
         if self.takes("is"):
             return self._is(left)
         if self.takes("between"):
@@ -94,12 +92,12 @@ class _Reader:
             assert self.takes("and")
             high = self.computed(0)
             return _logic(
-                _strict(_COMPARE[">="], left, low), _strict(_COMPARE["<="], left, high), False
+                _strict(COMPARE[">="], left, low), _strict(COMPARE["<="], left, high), False
             )
         if self.takes("in"):
             items = self._arguments()
             return functools.reduce(
-                lambda a, b: _logic(a, b, True), [_strict(_COMPARE["="], left, i) for i in items]
+                lambda a, b: _logic(a, b, True), [_strict(COMPARE["="], left, i) for i in items]
             )
         return left
 
@@ -116,11 +114,11 @@ class _Reader:
             return self.signed()
         found = self.computed(level + 1)
         while (sign := self.sign(_LEVELS[level])) is not None:
-            found = _strict(_COMPUTE[sign], found, self.computed(level + 1))
+            found = _strict(COMPUTE[sign], found, self.computed(level + 1))
         return found
 
     def signed(self) -> Meaning:
-        return _strict(lambda a: _fits(-a), self.signed()) if self.takes("-") else self.inside()
+        return _strict(lambda a: fits(-a), self.signed()) if self.takes("-") else self.inside()
 
     def inside(self) -> Meaning:
         """A value, then the field of it or the element."""
@@ -145,7 +143,7 @@ class _Reader:
         self.at += 1
         name, called = text.lower(), self.peek() == "("
         if kind == "number":
-            return _constant(Decimal(text) if "." in text else int(text))
+            return _constant(Decimal(text) if "." in text else whole(text))
         if kind == "text":
             return _constant(text.replace("''", "'"))
         if kind == "word" and name in ("cast", "try_cast"):
@@ -172,8 +170,13 @@ class _Reader:
         assert self.takes("(")
         value = self.either()
         assert self.takes("as")
-        cast = _CASTS[self.tokens[self.at][1].upper()]
+        type_ = self.tokens[self.at][1].upper()
         self.at += 1
+        if type_ == "DECIMAL":
+            precision, scale = (int(part({})) for part in self._arguments())
+            cast: Callable[[Any], Any] = decimal_cast(precision, scale)
+        else:
+            cast = CASTS[type_]
         assert self.takes(")")
         made = _strict(cast, value)
 
@@ -241,81 +244,11 @@ def _logic(left: Meaning, right: Meaning, decides: bool) -> Meaning:
     return computed
 
 
-def _fits(value: Any) -> Any:
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise Failure
-    return value
-
-
-def _divided(a: Any, b: Any) -> float | None:
-    return None if b == 0 else float(a) / float(b)
-
-
-def _towards_zero(a: int, b: int) -> int | None:
-    """SQL's `//` of whole numbers drops the fraction; Python's goes down."""
-    if b == 0:
-        return None
-    return _fits(abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1))  # type: ignore[no-any-return]
-
-
-def _rest(a: int, b: int) -> int | None:
-    quotient = _towards_zero(a, b)
-    return None if quotient is None else a - b * quotient
-
-
 def _element(items: list[Any], at: int) -> Any:
     return items[at - 1] if 0 < at <= len(items) else None
 
 
-def _to_whole(value: Any) -> int:
-    if isinstance(value, str):
-        if re.fullmatch(r"\s*[-+]?\d+\s*", value) is None:
-            raise Failure
-        return int(_fits(int(value)))
-    return int(_fits(round(value)))
-
-
-def _to_text(value: Any) -> str:
-    return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
-
-
 _CONSTANTS = {"true": True, "false": False, "null": None}
-_CASTS: dict[str, Callable[[Any], Any]] = {
-    "BIGINT": _to_whole,
-    "DOUBLE": float,
-    "VARCHAR": _to_text,
-}
-
-
-def _alike(compute: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """A decimal beside a float is one too."""
-
-    def computed(a: Any, b: Any) -> Any:
-        if isinstance(a, float) or isinstance(b, float):
-            a, b = (float(v) if isinstance(v, Decimal) else v for v in (a, b))
-        return compute(a, b)
-
-    return computed
-
-
-_COMPUTE: dict[str, Callable[[Any, Any], Any]] = {
-    "+": _alike(lambda a, b: _fits(a + b)),
-    "-": _alike(lambda a, b: _fits(a - b)),
-    "*": _alike(lambda a, b: _fits(a * b)),
-    "/": _divided,
-    "//": _towards_zero,
-    "%": _rest,
-    "||": lambda a, b: a + b,
-}
-_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
-    "=": _alike(operator.eq),
-    "!=": _alike(operator.ne),
-    "<>": _alike(operator.ne),
-    "<": _alike(operator.lt),
-    "<=": _alike(operator.le),
-    ">": _alike(operator.gt),
-    ">=": _alike(operator.ge),
-}
 
 
 def _of(compute: Callable[..., Any]) -> Callable[[list[Meaning]], Meaning]:
@@ -335,7 +268,7 @@ def _nullif(parts: list[Meaning]) -> Meaning:
 
 
 _FUNCTIONS: dict[str, Callable[[list[Meaning]], Meaning]] = {
-    "abs": _of(lambda a: _fits(abs(a))),
+    "abs": _of(lambda a: fits(abs(a))),
     "coalesce": _coalesce,
     "len": _of(len),
     "length": _of(len),

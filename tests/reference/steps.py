@@ -94,7 +94,13 @@ def _apply(
                 return [failed(row, condition)]
             return [row if passed else replace(row, verdict="filtered", reason=reason)]
         case Project(columns):
-            made = {c.name: value(functions, c.expression.sql, row.values) for c in columns}
+            made = {
+                # The time of the epoch is nobody's to know beforehand.
+                c.name: (True, None)
+                if c.expression.changes_with_run
+                else value(functions, c.expression.sql, row.values)
+                for c in columns
+            }
             for column in columns:
                 if not made[column.name][0]:
                     return [failed(row, column.expression)]

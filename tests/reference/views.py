@@ -19,10 +19,13 @@ from headrace.plan.operators import (
     Tumble,
     View,
 )
-from tests.reference.aggregates import aggregate
-from tests.reference.events import Functions, Run, Values, moment
+from tests.reference.aggregates import aggregate, in_parts, wide
+from tests.reference.events import Event, Functions, Run, Values, moment
 from tests.reference.sessions import Session, replaced, sessions_of
 from tests.reference.steps import Row, failed, value, walk
+
+FAILED = "\0failed"
+"""Beside the columns of a row: how many of its results could not be computed."""
 
 RANKS = ("applied", "late", "failed", "duplicate", "filtered")
 
@@ -46,36 +49,21 @@ class Counts:
 
 def expected(view: View, run: Run, functions: Functions, final: bool = False) -> list[Values]:
     """Rows as dicts by column name; `final` keeps only what the watermark has closed."""
-    _, rows = _survivors(view, run, functions)
-    made = _made(view, run, rows, functions)
-    if view.having is not None:
-        having = view.having
-        made = [(r, closed) for r, closed in made if value(functions, having.sql, r)[1]]
-    if view.top is not None:
-        made = _ranked(view, view.top, made)
     names = [c.name for c in view.columns]
+    made = shown_of(view, run, functions)
     return [{n: r[n] for n in names} for r, closed in made if closed or not final]
 
 
-def stream_rows(stream: Stream, run: Run, functions: Functions) -> list[Values]:
-    """The rows of a stream, as dicts by column name."""
+def stream_rows(stream: Stream, run: Run, functions: Functions) -> list[tuple[Event, Values]]:
+    """The rows of a stream as dicts by column name, each with its event, in order of reading."""
     rows = [r for r in walk(stream.steps, run, functions) if r.verdict is None]
-    return [{c.name: r.values[c.name] for c in stream.columns} for r in rows]
+    return [(r.event, {c.name: r.values[c.name] for c in stream.columns}) for r in rows]
 
 
 def counts(reader: View | Stream, run: Run, functions: Functions) -> Counts:
     """What became of every record and row (recomputes count nothing)."""
-    orphans: list[Row] = []
-    if isinstance(reader, View):
-        dropped, alive = _survivors(reader, run, functions)
-        inside, outside, orphans = _in_sessions(reader, alive, functions)
-        rows = dropped + inside + [replace(r, verdict="filtered") for r in outside]
-    else:
-        rows = walk(reader.steps, run, functions)
-    verdicts = defaultdict(set)
-    for row in rows:
-        verdicts[row.event.record].add(row.verdict or "applied")
-    records = Counter(min(v, key=RANKS.index) for v in verdicts.values())
+    rows, orphans = _judged(reader, run, functions)
+    records = Counter(_of_records(rows).values())
     reasons = Counter(r.reason for r in rows if r.verdict == "filtered" and r.reason is not None)
     return Counts(
         records,
@@ -91,12 +79,35 @@ def counts(reader: View | Stream, run: Run, functions: Functions) -> Counts:
     )
 
 
+def record_verdicts(
+    reader: View | Stream, run: Run, functions: Functions
+) -> dict[tuple[str, int, int], str]:
+    """What became of each record, by (generation, partition, offset)."""
+    return _of_records(_judged(reader, run, functions)[0])
+
+
+def _of_records(rows: list[Row]) -> dict[tuple[str, int, int], str]:
+    verdicts = defaultdict(set)
+    for row in rows:
+        verdicts[row.event.record].add(row.verdict or "applied")
+    return {record: min(v, key=RANKS.index) for record, v in verdicts.items()}
+
+
+def _judged(reader: View | Stream, run: Run, functions: Functions) -> tuple[list[Row], list[Row]]:
+    """(all rows with their verdicts, ends in no session)."""
+    if isinstance(reader, Stream):
+        return walk(reader.steps, run, functions), []
+    dropped, alive = survivors(reader, run, functions)
+    inside, outside, orphans = _in_sessions(reader, alive, functions)
+    return dropped + inside + [replace(r, verdict="filtered") for r in outside], orphans
+
+
 def slice_us(time_us: int, size_us: int, offset_us: int) -> int:
     """The start of the aligned slice that holds a time."""
     return (time_us - offset_us) // size_us * size_us + offset_us
 
 
-def _survivors(view: View, run: Run, functions: Functions) -> tuple[list[Row], list[Row]]:
+def survivors(view: View, run: Run, functions: Functions) -> tuple[list[Row], list[Row]]:
     """(rows dropped, rows that reached the window, late ones marked so)."""
     dropped, alive = [], []
     for row in walk(view.steps, run, functions):
@@ -131,7 +142,9 @@ def _failing(view: View, row: Row, functions: Functions) -> Expression | None:
     """The first of keys, arguments, filters and marks that cannot be computed."""
     needed = [k.expression for k in view.keys]
     for call in view.aggregates:
-        needed += [*call.arguments, *([call.filter] if call.filter else [])]
+        # Taking a value apart cannot fail: what was written can.
+        written = [replace(a, sql=a.text) if in_parts(call) else a for a in call.arguments]
+        needed += [*written, *([call.filter] if call.filter else [])]
     if isinstance(view.window, SessionMarks):
         needed += [view.window.starts, *([view.window.ends] if view.window.ends else [])]
     return next((e for e in needed if not value(functions, e.sql, row.values)[0]), None)
@@ -161,18 +174,43 @@ def _by_key(view: View, rows: list[Row], functions: Functions) -> dict[tuple[Any
     return groups
 
 
-def _made(view: View, run: Run, rows: list[Row], functions: Functions) -> list[tuple[Values, bool]]:
-    """(row, whether the watermark has closed it) before conditions and rankings."""
+def shown_of(view: View, run: Run, functions: Functions) -> list[tuple[Values, bool]]:
+    """(row, whether the watermark has closed it), as conditions and rankings let it through."""
+    _, rows = survivors(view, run, functions)
+    made = [(row, closed) for row, closed, _ in made_of(view, run, rows, functions)]
+    if view.having is not None:
+        having = view.having
+        made = [(r, closed) for r, closed in made if value(functions, having.sql, r)[1]]
+    return made if view.top is None else _ranked(view, view.top, made)
+
+
+def made_of(
+    view: View, run: Run, rows: list[Row], functions: Functions
+) -> list[tuple[Values, bool, list[Row]]]:
+    """(row, whether the watermark has closed it, its members) before conditions and rankings."""
     result = []
     for key, group in _by_key(view, rows, functions).items():
         named = dict(zip([k.name for k in view.keys], key, strict=True))
         for columns, members, closed in _slices(view, run, key, group, functions):
             row = {**columns, **named}
-            states = {c.id: aggregate(c, members, functions) for c in view.aggregates}
-            for item in view.results:
-                row[item.name] = value(functions, item.expression.sql, states)[1]
-            result.append((row, closed))
+            found = _results(view, members, functions)
+            row |= {r.name: v for r, (_, v) in zip(view.results, found, strict=True)}
+            row[FAILED] = sum(not worked for worked, _ in found)
+            result.append((row, closed, members))
     return result
+
+
+def _results(view: View, rows: list[Row], functions: Functions) -> list[tuple[bool, Any]]:
+    """(whether it could be computed, its value) of each result."""
+    parts = {c.id for c in view.aggregates if in_parts(c)}
+    whole = [c for c in view.aggregates if c.id not in parts]
+    states = {c.id: aggregate(c, rows, functions) for c in whole}
+    return [
+        wide(r.expression.text, r.expression.type, rows, functions)
+        if parts.intersection(r.expression.columns)
+        else value(functions, r.expression.sql, states)
+        for r in view.results
+    ]
 
 
 def _slices(

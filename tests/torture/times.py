@@ -8,8 +8,8 @@ from pathlib import Path
 from random import Random
 
 import headrace.testing
+from tests.engines.embedded.apps import app_of
 from tests.engines.embedded.checking import check_all
-from tests.engines.embedded.definitions import app_of
 from tests.engines.embedded.logs import Record, random_log
 from tests.engines.embedded.playing import Sent
 from tests.torture.course import Part

@@ -18,8 +18,8 @@ from headrace.ops.jobs.rebuilding import rebuild_job
 from headrace.ops.jobs.states import reset
 from headrace.plan.operators import Job, Output, View
 from headrace.testing import Driver
+from tests.engines.embedded.apps import app_of
 from tests.engines.embedded.checking import check_all
-from tests.engines.embedded.definitions import app_of
 from tests.engines.embedded.logs import START, Record, random_log, value_at
 from tests.engines.embedded.playing import Sent, read_of
 from tests.engines.embedded.trials import NOON
@@ -121,7 +121,7 @@ def _run(app: hr.App, log: list[Record], threads: int, way: Way, chance: Random)
         sent = Sent()
         sent.play(t, log, actions=False)
         way(t, chance)
-        check_all(t, sent)
+        check_all(t, sent, rebuilt=way is _rebuilt)
         if any(_silent(t, job, sent) for job in t.plan.jobs):
             return {}
         return _all_of(t)

@@ -64,6 +64,17 @@ class Inside(hr.Event):
     parts: list[Part] | None
 
 
+class Counted(hr.Event):
+    at: int
+    who: str
+    kind: Literal["s", "e", "x", "se"]
+    n: int | None
+    f: float | None
+    flag: bool | None
+    day: date | None
+    text: str
+
+
 class Widened(hr.Event):
     """`Plain` after a fix: one literal more."""
 
@@ -96,4 +107,7 @@ SHAPES = {
     "plain": Shape(Plain, (("time", "moment"),), Widened),
     "nested": Shape(Nested, (("time", "moment"),)),
     "inside": Shape(Inside, (("time", "meta.ms"), ("time_unit", "ms"))),
+    "seconds": Shape(Counted, (("time", "at"), ("time_unit", "s"))),
+    "micros": Shape(Counted, (("time", "at"), ("time_unit", "us"))),
+    "timeless": Shape(Nested, ()),
 }

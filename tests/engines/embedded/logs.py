@@ -12,8 +12,12 @@ from typing import Any
 
 from headrace.plan.operators import Plan, Source
 from headrace.values.schema import DecimalType, Field, ListType, LiteralType, StructType, Type
+from tests.engines.embedded.chance import perhaps
 
 START = datetime(2026, 1, 1)
+STEPS = (0, 1, 1, 2, 5, 7, 8, 12)
+"""Seconds from one record to the next."""
+
 ACTIONS = ("epoch", "restart", "wait")
 
 NO_EVENTS = [
@@ -59,10 +63,15 @@ def random_log(
     """
     made: list[Record] = []
     for source in {s.topic: s for job in plan.jobs for s in job.sources}.values():
-        partitions = [p for p in range(source.partitions) if chance.random() < 0.85] or [0]
+        partitions = [p for p in range(source.partitions) if perhaps(chance, 0.85)] or [0]
         disorder = chance.choice([1, 5, 30])
-        for number in range(size):
-            second = number * 60 / size + chance.uniform(0, disorder)
+        # Steps as long as windows, gaps and timeouts are: much falls on their very edges.
+        paces = chance.choice([[60 / size], STEPS])
+        begun = 0.0
+        for _ in range(size):
+            begun += chance.choice(paces)
+            apart = chance.uniform(0, disorder) if len(paces) == 1 else chance.choice([0, 0, -5])
+            second = begun + apart
             moment = START + timedelta(seconds=chance.choice([int(second), round(second, 6)]))
             value = value_at(source, chance.choice(moments) if moments else moment, chance)
             made.append(Record(source.topic, chance.choice(partitions), value))
@@ -81,19 +90,19 @@ def _then(record: Record, chance: Random, size: int) -> Record:
 
 def value_at(source: Source, moment: datetime, chance: Random) -> bytes | None:
     """A record of that time; one in twenty is none that is accepted."""
-    if chance.random() < 0.03:
+    if perhaps(chance, 0.03):
         return chance.choice(NO_EVENTS)
     tokens = {f.name: _token(f, f.name, moment, source, chance) for f in source.schema.fields}
-    if chance.random() < 0.06:
+    if perhaps(chance, 0.06):
         tokens[chance.choice(list(tokens))] = chance.choice(ODD_TOKENS)
-    if chance.random() < 0.04:
+    if perhaps(chance, 0.04):
         del tokens[chance.choice(list(tokens))]
     pairs = [f"{json.dumps(name)}: {token}" for name, token in tokens.items() if token is not None]
-    if chance.random() < 0.05:
+    if perhaps(chance, 0.05):
         pairs.append('"unknown": [1, {"x": null}]')
-    if chance.random() < 0.02:
+    if perhaps(chance, 0.02):
         pairs.append(chance.choice(pairs or ['"x": 1']))
-    if chance.random() < 0.1:
+    if perhaps(chance, 0.1):
         chance.shuffle(pairs)
     return ("{" + chance.choice([", ", ",", " ,\n"]).join(pairs) + "}").encode()
 
@@ -102,7 +111,7 @@ def _token(field: Field, path: str, moment: datetime, source: Source, chance: Ra
     """The text of a field, None where it is left out."""
     if path == source.time:
         return _time(moment, source.time_unit, chance)
-    if field.nullable and chance.random() < 0.2:
+    if field.nullable and perhaps(chance, 0.2):
         return chance.choice(["null", None])
     if isinstance(field.type, StructType):
         inner = {
@@ -121,8 +130,8 @@ def _token(field: Field, path: str, moment: datetime, source: Source, chance: Ra
 
 def _time(moment: datetime, unit: str | None, chance: Random) -> str:
     if unit is not None:
-        return str((moment - datetime(1970, 1, 1)) // timedelta(milliseconds=1))
-    if chance.random() < 0.8:
+        return str((moment - datetime(1970, 1, 1)) // _UNITS[unit])
+    if perhaps(chance, 0.8):
         return f'"{moment.isoformat()}Z"'
     minutes = chance.choice([-300, 0, 330]) if 1 < moment.year < 9999 else 0
     text = (moment + timedelta(minutes=minutes)).isoformat(sep=chance.choice("Tt "))
@@ -143,6 +152,11 @@ def _plain(field: Field, type_: Type, moment: datetime, chance: Random) -> Any:
     return chance.choice(_VALUES[name])
 
 
+_UNITS = {
+    "s": timedelta(seconds=1),
+    "ms": timedelta(milliseconds=1),
+    "us": timedelta(microseconds=1),
+}
 _DECIMALS = [float(d) for d in (Decimal("0.25"), Decimal("-3"), Decimal("10.5"), Decimal("999.75"))]
 _VALUES: dict[str, Sequence[Any]] = {
     "int": [-2, 0, 1, 1, 2, 3],

@@ -87,9 +87,9 @@ def read_of(t: Driver, job: Job, source: Source, sent: Sent) -> Read:
                 made = _event(source, sent, place, epoch, None)
                 if isinstance(made, Event) and place not in replayed:
                     events.append(made)
-                    greatest[partition] = max(
-                        greatest.get(partition, made.time_us or 0), made.time_us or 0
-                    )
+                    if made.time_us is not None:
+                        before_us = greatest.get(partition, made.time_us)
+                        greatest[partition] = max(before_us, made.time_us)
                 elif place in replayed:
                     number, later = replayed[place]
                     made = _event(source, sent, place, later, number)

@@ -17,8 +17,8 @@ from headrace.plan.operators import Source
 from headrace.storage.topics.log import LocalTopic
 from headrace.testing import Driver
 from headrace.values.clock import instant
+from tests.engines.embedded.apps import app_of
 from tests.engines.embedded.checking import check_counts, check_output
-from tests.engines.embedded.definitions import app_of
 from tests.engines.embedded.logs import Record, random_log
 from tests.engines.embedded.playing import Read, Sent, event_of
 from tests.engines.embedded.trials import NOON
@@ -38,6 +38,11 @@ class Played:
     def sent(self, records: list[Record]) -> None:
         for record in records:
             self.logs[-1][record.partition].append(record)
+
+    def raw(self, event: Event) -> bytes | None:
+        """The record that an event was."""
+        generation = int(event.generation.removeprefix("g"))
+        return self.logs[generation][event.partition][event.offset].value
 
 
 @CHECKS
@@ -62,7 +67,7 @@ def test_rows_after_a_seek_are_what_plain_loops_say(
         run = _run_of(t, played, t.plan.jobs[0].source("things"))
         at_us = run.watermark_us
         assert t.watermark("things") == (None if at_us is None else instant(at_us))
-        _check(t, run)
+        _check(t, run, played)
         t.verify()
         views = [v.name for v in t.plan.jobs[0].views]
         t.close()
@@ -73,10 +78,10 @@ def test_rows_after_a_seek_are_what_plain_loops_say(
         t.verify()
 
 
-def _check(t: Driver, run: Run) -> None:
+def _check(t: Driver, run: Run, played: Played) -> None:
     job, read = t.plan.jobs[0], Read(run, {}, len(run.events))
     for output in job.outputs:
-        check_output(t, job, output, read)
+        check_output(t, job, output, read, played.raw)
     for view in job.views:
         check_counts(t, job, view, read)
 
