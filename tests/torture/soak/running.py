@@ -22,10 +22,10 @@ from tests.torture.soak.watching import Watch
 SUBJECT = Subject(
     app, "tests.torture.soak.site:app", "tests.torture.soak.site:app", "user_activity"
 )
-# A recompute reads all the events that there ever were. Small epochs keep the rate so low that it
-# comes through the lake of a soak in a minute, and make as many of them as an hour of large ones.
-EPOCH_RECORDS_MAX = 10_000
-# A proof goes through all of them as well.
+# A recompute and a proof go through all events that there ever were, and once more for each
+# recompute before. Small epochs keep the rate so low that they get through the lake of a soak in
+# minutes, and make as many of them as hours of large ones.
+EPOCH_RECORDS_MAX = 4_000
 PATIENCE_SECONDS = 900.0
 KILLS_MIN = 2
 _RECOMPUTED = timedelta(hours=2)
