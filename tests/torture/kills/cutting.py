@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -21,27 +22,27 @@ def trial(seed: int, directory: Path) -> Mapping[str, int]:
     chance = Random(seed)
     place = Place(chance.choice(SUBJECTS), directory / "data", chance)
     witness = Witness(place.data, directory / "witness")
-    place.data.mkdir()
+    (place.data / "topics").mkdir(parents=True)
     witness.begin()
 
-    def cut() -> None:
-        place.done["files set back"] += witness.cut(chance)
+    def cut(least: bool = False) -> None:
+        place.done["files set back"] += witness.cut(chance, least=least)
         witness.begin()
 
     place.before, place.after_kill = watched(place.data, witness.aside), cut
     place.fill(1500)
     undisturbed = Place(place.subject, place.copy(directory / "undisturbed"), chance)
     # The log was acknowledged: it is there, whatever happens now.
-    cut()
+    cut(least=True)
     undisturbed.run(*_RUN)
     try:
-        return _disturbed(place, undisturbed)
+        return _disturbed(place, undisturbed, partial(cut, least=True))
     except Exception as error:
         error.add_note("\n".join(place.history))
         raise
 
 
-def _disturbed(place: Place, undisturbed: Place) -> Mapping[str, int]:
+def _disturbed(place: Place, undisturbed: Place, cut: Callable[[], None]) -> Mapping[str, int]:
     chance, points = place.chance, [p for p in embedded() if not p.startswith("log.re")]
     for _ in range(3 * _CUTS):
         if place.done["kills"] >= _CUTS:
@@ -56,6 +57,8 @@ def _disturbed(place: Place, undisturbed: Place) -> Mapping[str, int]:
         else:
             place.kill_after(chance.uniform(0.2, 1.2), *_RUN, **settings)
     place.finish()
+    # All of it was delivered: it is there as well.
+    cut()
     assert not place.done["stops in words, followed"], "a power cut needs no command"
     found, wanted = (left(each.subject.app, each.data) for each in (place, undisturbed))
     check_same(found, wanted)

@@ -44,13 +44,17 @@ class Witness:
         """Called in the process of a run, which tells its syncs from then on."""
         syncs.guard(self._saw)
 
-    def cut(self, chance: Random) -> int:
-        """The power fails: files become what a disk may have kept; returns how many changed."""
+    def cut(self, chance: Random, *, least: bool = False) -> int:
+        """The power fails: files become what a disk may have kept; returns how many changed.
+
+        `least` says that it has kept nothing but what it had to.
+        """
         changed = 0
         for directory in list(_directories(self.data)):
-            changed += self._names_back(directory, chance)
+            outcome = "synced" if least else chance.choice(["synced", "as it is", "some"])
+            changed += self._names_back(directory, outcome, chance)
         for path in [path for path in self.data.rglob("*") if _is_ours(path)]:
-            changed += self._content_back(path, chance)
+            changed += self._content_back(path, chance, least)
         return changed
 
     def _saw(self, name: str, arguments: tuple[Any, ...]) -> None:
@@ -88,13 +92,13 @@ class Witness:
         draft.write_bytes(content)
         draft.replace(self.aside / name)
 
-    def _names_back(self, directory: Path, chance: Random) -> int:
+    def _names_back(self, directory: Path, outcome: str, chance: Random) -> int:
         """The names as at the last sync of the directory, as they are, or something between."""
         if not directory.exists():
             return 0
         noted = self.aside / f"{directory.stat().st_ino}.names"
         durable: dict[str, int] = json.loads(noted.read_bytes()) if noted.exists() else {}
-        outcome, changed = chance.choice(["synced", "as it is", "some"]), 0
+        changed = 0
         if outcome == "as it is":
             return 0
         kept = set(durable.values())
@@ -114,7 +118,7 @@ class Witness:
                     changed += 1
         return changed
 
-    def _content_back(self, path: Path, chance: Random) -> int:
+    def _content_back(self, path: Path, chance: Random, least: bool) -> int:
         """Each block that was not synced has its old or its new content."""
         noted = self.aside / f"{path.stat().st_ino}.synced"
         durable = noted.read_bytes() if noted.exists() else b""
@@ -123,6 +127,8 @@ class Witness:
             return 0
         length = chance.choice([len(durable), len(present), *_between(durable, present, chance)])
         likely = chance.choice([0.0, 0.5, 1.0])
+        if least:
+            length, likely = len(durable), 0.0
         old, new = durable.ljust(length, b"\0"), present.ljust(length, b"\0")
         blocks = []
         for start in range(0, length, _BLOCK):
