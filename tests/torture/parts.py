@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from tests.torture.course import Part
 from tests.torture.definitions import DEFINITIONS
+from tests.torture.disks.opened import DAMAGE
+from tests.torture.disks.refusing import DISKS
 from tests.torture.input import INPUT
 from tests.torture.kills.cutting import POWER
-from tests.torture.kills.failing import DISKS
 from tests.torture.kills.killing import KILLS
 from tests.torture.kills.serving import SERVERS
 from tests.torture.soak.soaking import SOAK
@@ -24,5 +25,6 @@ PARTS: tuple[Part, ...] = (
     SERVERS,
     POWER,
     DISKS,
+    DAMAGE,
     SOAK,
 )

@@ -281,3 +281,22 @@ def test_a_lost_description_is_no_missing_topic(topic: LocalTopic) -> None:
     about.unlink()
     with pytest.raises(TopicRefused, match=f"{about} is missing.*\n.*from a backup"):
         reopened(topic)
+
+
+def test_every_byte_of_what_a_topic_is_counts(topic: LocalTopic) -> None:
+    about = topic.path / "topic.json"
+    whole = about.read_bytes()
+    for at in range(len(whole)):
+        for flipped in (whole[at] ^ 1, whole[at] ^ 32):
+            about.write_bytes(whole[:at] + bytes([flipped]) + whole[at + 1 :])
+            try:
+                assert values_of(reopened(topic)) == VALUES
+            except TopicRefused as refused:
+                assert str(about) in str(refused) and refused.remedy
+
+
+@pytest.mark.parametrize("content", ["[]", '{"r": 1}', '{"r": ["1"]}', '{"r": [1}', "1"])
+def test_readers_that_are_damaged(topic: LocalTopic, content: str) -> None:
+    (topic.path / "readers.json").write_text(content)
+    with pytest.raises(TopicRefused, match=r"readers\.json is damaged"):
+        topic.readers()

@@ -13,6 +13,7 @@ from headrace.engines.embedded.runner import JobRunner
 from headrace.engines.embedded.targets import load_rows, target_of
 from headrace.plan.operators import TABLE_ROLES
 from headrace.storage.lake.reading import relation_sql
+from headrace.storage.state.damage import damage
 from headrace.values.errors import UsageError, did_you_mean
 from headrace.values.schema import quote
 
@@ -33,7 +34,7 @@ def query(runner: JobRunner, sql: str) -> pa.Table:
         cursor.execute("begin transaction read only")
         return cursor.sql(sql).to_arrow_table()
     except duckdb.Error as error:
-        raise _in_words(runner, error) from error
+        raise damage(runner.store.path, error) or _in_words(runner, error) from error
     finally:
         cursor.close()
 

@@ -16,6 +16,8 @@ from headrace.plan.operators import Job
 from headrace.proof.filling import fill_tables
 from headrace.proof.recompute import recompute
 from headrace.proof.verify import verify
+from headrace.storage.state.damage import damage_in_words
+from headrace.storage.state.store import FILE_NAME
 from headrace.values.errors import Unreachable
 from headrace.values.settings import Settings
 from headrace.values.telemetry import Listener, log_event
@@ -42,7 +44,8 @@ def opened(
     with ExitStack() as stack:
         runner = JobRunner(job, settings, tell=listener, fill=fill_tables)
         try:
-            stack.enter_context(runner)
+            with damage_in_words(runner.data.job(job.id) / FILE_NAME):
+                stack.enter_context(runner)
             answers = handlers(runner)
         except Unreachable as error:
             answering = stack.enter_context(Answering(job, settings, error, listener))
@@ -83,7 +86,17 @@ def handlers(runner: JobRunner) -> Mapping[str, Handler]:
         "letters-show": lambda request, tell: Reply(table=letters.shown(runner, request)),
         "letters-replay": lambda request, tell: Reply(letters.replayed(runner)),
     }
-    return answers
+    return {name: _worded(runner, answer) for name, answer in answers.items()}
+
+
+def _worded(runner: JobRunner, answer: Handler) -> Handler:
+    """`answer`, with damage that it meets in words."""
+
+    def worded(request: Mapping[str, Any], tell: Progress) -> Reply:
+        with damage_in_words(runner.store.path):
+            return answer(request, tell)
+
+    return worded
 
 
 def _progress(tell: Progress) -> Callable[[str, int, int], None]:

@@ -23,6 +23,8 @@ from headrace.plan.operators import Job, Plan
 from headrace.proof.filling import fill_tables
 from headrace.proof.report import Verification
 from headrace.storage.layout import DataDirectory
+from headrace.storage.state.damage import damage_in_words
+from headrace.storage.state.store import FILE_NAME
 from headrace.values.settings import Settings
 from headrace.values.telemetry import Listener, log_event
 
@@ -139,7 +141,8 @@ def _open(
     wait = acquire_to_run(directory, on_wait or (lambda holder: None), running.stop_event)
     owner: Owner = stack.enter_context(wait)
     opened = JobRunner(job, running.settings, tell=listener or log_event, fill=fill_tables)
-    runner = stack.enter_context(opened)
+    with damage_in_words(directory / FILE_NAME):
+        runner = stack.enter_context(opened)
     stack.callback(owner.drain)
     owner.serve(handlers(runner))
     return runner
@@ -147,7 +150,8 @@ def _open(
 
 def _loop(running: RunningApp, runner: JobRunner, until: Until | None) -> None:
     try:
-        runner.run(until, running.stop_event)
+        with damage_in_words(runner.store.path):
+            runner.run(until, running.stop_event)
     except BaseException as error:
         # One job that cannot go on ends the others in good order.
         running.problems.append(error)

@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,8 +35,21 @@ _COMMIT = "[0-9]" * 20 + ".json"
 def load(directory: Path, version: int | None = None) -> DeltaTable | None:
     """The lake's table at `version` (None: now); None when there is none.
 
-    Raises StateRefused when reading its files one by one would not give its rows.
+    Raises StateRefused when its log is damaged, or reading its files one by one would not give its
+    rows; DeltaError for what the disk does.
     """
+    from deltalake.exceptions import DeltaError
+
+    try:
+        return _load(directory, version)
+    except DeltaError as error:
+        refused = _damaged(directory, error)
+        if refused is None:
+            raise
+        raise refused from error
+
+
+def _load(directory: Path, version: int | None = None) -> DeltaTable | None:
     from deltalake import DeltaTable
     from deltalake.exceptions import TableNotFoundError
 
@@ -59,11 +73,29 @@ def load_mended(directory: Path) -> DeltaTable | None:
     from deltalake.exceptions import DeltaError
 
     try:
-        return load(directory)
+        return _load(directory)
     except DeltaError:
-        if not _mend(directory / LOG):
-            raise
+        _mend(directory / LOG)
         return load(directory)
+
+
+def _damaged(directory: Path, error: Exception) -> StateRefused | None:
+    """What is wrong with the log that `error` tells of; None where it is sound, so far."""
+    log = directory / LOG
+    commits, checkpoints = sorted(log.glob(_COMMIT)), list(log.glob("*.checkpoint.parquet"))
+    numbers = [int(path.stem) for path in commits]
+    sound = (
+        all(_whole_json(path) for path in commits)
+        and all(_whole_parquet(path) for path in checkpoints)
+        and all(after == before + 1 for before, after in pairwise(numbers))
+        and (bool(checkpoints) or numbers[:1] == [0])
+    )
+    if sound:
+        return None
+    return StateRefused(
+        f"The log of the lake, {log}, is damaged: {str(error).splitlines()[0]}",
+        remedy="Restore the lake's directory from a backup.",
+    )
 
 
 def _mend(log: Path) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 import duckdb
 
 from headrace.storage.state.counters import Counters
+from headrace.storage.state.damage import damage
 from headrace.storage.state.schema import FORMAT, MIGRATIONS, TABLES, VIEWS
 from headrace.values.errors import DiskRefused, HeadraceError, StateRefused
 from headrace.values.points import reach
@@ -230,7 +231,10 @@ def other_version(path: Path, facts: Mapping[str, str]) -> StateRefused | None:
 def cannot_open(path: Path, error: duckdb.Error) -> HeadraceError:
     """What the engine says of a file that it cannot open, in words."""
     text = str(error)
-    if "lock" in text.lower():
+    damaged = damage(path, error)
+    if damaged is not None:
+        return damaged
+    if "Could not set lock" in text or "onflicting lock" in text:
         return StateRefused(
             f"{path} is open in another program",
             remedy="Close it there; while a job runs, ask it with: headrace query APP …",
@@ -249,6 +253,9 @@ def disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (duckdb.IOException, duckdb.FatalException, duckdb.OutOfMemoryException) as error:
+        refused = damage(path, error)
+        if refused is not None:
+            raise refused from error
         first = str(error).splitlines()[0]
         if isinstance(error, duckdb.OutOfMemoryException):
             raise DiskRefused(

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import xxhash
 
 from headrace.storage.topics import frame
 from headrace.storage.topics.checkpoint import begin_segment
@@ -55,7 +56,11 @@ def read_about(directory: Path, name: str) -> About:
     path = _checked(directory, name) / _ABOUT
     try:
         content = json.loads(path.read_bytes())
+        written = content["format"]
         about = About(content["name"], content["identity"], content["partitions"])
+        # Logs of the first days have none.
+        if name != about.name or content.get("checksum", _checksum(about)) != _checksum(about):
+            raise ValueError("its checksum is that of other content")
     except FileNotFoundError:
         if any(path.parent.glob("*.segment")):
             raise TopicRefused(
@@ -66,16 +71,16 @@ def read_about(directory: Path, name: str) -> About:
             f'There is no topic "{name}" in {directory}',
             remedy=did_you_mean(name, topic_names(directory)) or "There are no topics here yet.",
         ) from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise TopicRefused(
             f"{path} is damaged: {error}",
             remedy="Restore the topic's directory from a backup.",
         ) from error
     except OSError as error:
         raise TopicRefused(f"Cannot read {path}: {os.strerror(error.errno or 0)}") from error
-    if content["format"] != _FORMAT:
+    if written != _FORMAT:
         raise TopicRefused(
-            f"{path} has log format {content['format']}, this version reads {_FORMAT}",
+            f"{path} has log format {written}, this version reads {_FORMAT}",
             remedy="Use the version of Headrace that wrote it.",
         )
     return about
@@ -104,6 +109,7 @@ def make(directory: Path, name: str, partitions: int, arrival_us: int) -> bool:
                     "name": name,
                     "identity": identity,
                     "partitions": partitions,
+                    "checksum": _checksum(About(name, identity, partitions)),
                 },
             )
             try:
@@ -129,6 +135,11 @@ def locked(directory: Path, *, wait: bool = True) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _checksum(about: About) -> str:
+    content = f"{about.name}/{about.identity}/{about.partitions}"
+    return xxhash.xxh3_64_hexdigest(content.encode())
 
 
 def _checked(directory: Path, name: str) -> Path:

@@ -17,9 +17,11 @@ def load_readers(directory: Path) -> dict[str, list[int]]:
     path = directory / _FILE_NAME
     try:
         readers: dict[str, list[int]] = json.loads(path.read_bytes())
+        if not all(isinstance(at, int) for offsets in readers.values() for at in offsets):
+            raise TypeError("an offset is a whole number")
     except FileNotFoundError:
         return {}
-    except ValueError as error:
+    except (ValueError, AttributeError, TypeError) as error:
         raise TopicRefused(
             f"{path} is damaged: {error}",
             remedy="Remove the file; readers that run register again.",

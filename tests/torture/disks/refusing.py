@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from random import Random
 from typing import Any
 
 from tests.torture.course import Part
+from tests.torture.disks.damaged import damage_and_run
 from tests.torture.kills import syncs
 from tests.torture.kills.left import check_same, left
 from tests.torture.kills.place import SUBJECTS, Place
@@ -32,7 +32,7 @@ _CALLS = {
     "ftruncate": (errno.EIO,),
 }
 _REFUSALS = 6
-_CUTS = 6
+_DAMAGED = 6
 
 
 def trial(seed: int, directory: Path) -> Mapping[str, int]:
@@ -48,14 +48,13 @@ def trial(seed: int, directory: Path) -> Mapping[str, int]:
         place.run(*_RUN)
         found, wanted = (left(each.subject.app, each.data) for each in (place, undisturbed))
         check_same(found, wanted)
-        for _ in range(_CUTS):
-            _damage(place, directory)
+        for _ in range(_DAMAGED):
+            damage_and_run(place, directory / "damaged", wanted)
     except Exception as error:
         error.add_note("\n".join(place.history))
         raise
-    return {
-        what: place.done[what] for what in ("calls refused", "files damaged", "refused in words")
-    }
+    counted = ("calls refused", "files damaged", "refused in words", "went on")
+    return {what: place.done[what] for what in counted}
 
 
 def _refuse(place: Place) -> None:
@@ -99,40 +98,11 @@ def _below(data: Path, target: object) -> bool:
     return Path(os.fspath(path)).is_relative_to(data)  # type: ignore[call-overload]
 
 
-def _damage(place: Place, directory: Path) -> None:
-    """A copy in which one file is cut, has a byte flipped, or is gone: the same end, or words."""
-    chance = place.chance
-    data = place.copy(directory / "damaged")
-    files = [p for p in data.rglob("*") if p.is_file() and p.stat().st_size > 1]
-    path = chance.choice(sorted(p for p in files if "lakes" not in p.parts))
-    size, how = path.stat().st_size, chance.choice(["cut", "flipped", "missing"])
-    if how == "cut":
-        os.truncate(path, chance.randint(max(0, size - 4096), size - 1))
-    elif how == "flipped":
-        content = bytearray(path.read_bytes())
-        content[chance.randrange(size)] ^= 1 << chance.randrange(8)
-        path.write_bytes(content)
-    else:
-        path.unlink()
-    place.history.append(f"{how}: {path.relative_to(data)} of {size} bytes")
-    run = place.start(*_RUN, data=data)
-    code = run.end()
-    place.done["files damaged"] += 1
-    said = f"{how} {path}: {code}\n{run.text}"
-    assert code in (0, 4, 5) and "Traceback" not in run.text, said
-    if code:
-        place.done["refused in words"] += 1
-        assert "headrace " in run.text or "estore" in run.text or "emove" in run.text, said
-    else:
-        proof = place.start("verify", "APP", data=data)
-        assert proof.end() in (0, 1, 5), f"{said}\n{proof.text}"
-    shutil.rmtree(data)
-
-
 DISKS = Part(
     "disks",
     "A disk that is full, broken or forbidden is said in words, and nothing is lost; a file that "
-    "was cut, changed or lost is mended or refused in words that name the way on.",
+    "was cut, changed or lost, in log, state or lake, is refused in words that name the way on, or "
+    "the end is what it was.",
     trial,
     goals={"calls refused": 300, "files damaged": 400},
 )

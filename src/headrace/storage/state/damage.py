@@ -1,0 +1,49 @@
+"""Files that the engine finds damaged only when it reads them: which, and the way on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from headrace.values.errors import StateRefused
+
+_CORRUPT = re.compile(r"Corrupt database file|[Cc]hecksum|could not be read: corrupt")
+_SHORT = re.compile(r'Could not read enough bytes from file "([^"]+)"')
+_PARQUET = re.compile(r"(/[^\"'\n]*?\.parquet)")
+_OF_LAKES = re.compile(r"arquet|No files found|magic bytes|ecompress|Thrift|TProtocol|Zstd|ZSTD")
+
+
+@contextmanager
+def damage_in_words(state: Path) -> Iterator[None]:
+    """Raises StateRefused for what the block finds damaged in the file `state`, or in a lake."""
+    try:
+        yield
+    except duckdb.Error as error:
+        refused = damage(state, error)
+        if refused is None:
+            raise
+        raise refused from error
+
+
+def damage(state: Path, error: duckdb.Error) -> StateRefused | None:
+    """The damaged file that `error` tells of, in words; None where it is about something else."""
+    first = str(error).splitlines()[0]
+    if isinstance(error, duckdb.BinderException | duckdb.ParserException):
+        return None
+    named = _PARQUET.search(str(error))
+    if named is not None or _OF_LAKES.search(first):
+        return StateRefused(
+            f"{named[1] if named else 'A file of a lake'} is damaged or missing: {first}",
+            remedy="Restore the lake's directory from a backup.",
+        )
+    short = _SHORT.search(first)
+    if (short is not None and short[1].startswith(str(state))) or _CORRUPT.search(first):
+        return StateRefused(
+            f"{state} is damaged: {first}",
+            remedy="Restore it from a backup, or rebuild the state: headrace state reset APP",
+        )
+    return None
