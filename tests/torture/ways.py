@@ -24,6 +24,7 @@ from tests.engines.embedded.logs import START, Record, random_log, value_at
 from tests.engines.embedded.playing import Sent, read_of
 from tests.engines.embedded.trials import NOON
 from tests.torture.course import Part
+from tests.torture.spilling import spills
 
 _VIEWS, _WAYS = 4, 3
 _PATIENT = "1 day"
@@ -231,10 +232,13 @@ def _with_little_memory(seed: int, chance: Random) -> Mapping[str, int]:
                 for partition in range(t.plan.jobs[0].topics.get(topic, 1)):
                     part = all_of[partition :: t.plan.jobs[0].topics.get(topic, 1)]
                     t.send(topic, part, partition=partition)
-            found.append(_all_of(t))
-            t.verify()
+            with spills(t._settings.data) as spilled:
+                found.append(_all_of(t))
+                t.verify()
+    # Of the last run, which had little.
+    assert sum(spilled.values()) > 0, "nothing was spilled: the memory was not little"
     _same(found[1], found[0], "little memory")
-    return {"definitions": 2, "ways": 1, "records": 2 * _LARGE_LOG}
+    return {"definitions": 2, "ways": 1, "records": 2 * _LARGE_LOG, "runs that spilled": 1}
 
 
 WAYS_OF_READING = Part(

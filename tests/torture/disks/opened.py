@@ -23,8 +23,8 @@ from tests.storage.topics.model import SMALL_SEGMENTS, read_all
 from tests.torture.course import Part
 from tests.torture.disks.bytes import Damage, of_last_block
 
-_APPENDS, _EPOCHS = 10, 12
-_SHORT, _OF_TABLES = 8, 500
+_APPENDS, _EPOCHS = 10, 4
+_SHORT, _OF_TABLES = 8, 200
 _ENGINES_WORDS = ("checksum", "orrupt", "Could not read enough bytes")
 _SPARED = ("lock",)
 
@@ -153,6 +153,6 @@ DAMAGE = Part(
     "flipped there, or that is gone, is opened as it was or as it was before, or refused in words.",
     short_trial,
     long_trial=trial,
-    minutes=10,
+    minutes=8,
     seconds_max=3600,
 )
