@@ -86,6 +86,7 @@ class Lives:
     number: int = 0
     run: Run | None = None
     long: int | None = None
+    long_from: float = 0.0
     _recompute: Run | None = None
     _life: float = 0.0
     _ends: float | None = None
@@ -104,6 +105,8 @@ class Lives:
             assert self.run.process.exitcode is None, f"it ended by itself: {self.run.text}"
             if self._ends is None and "job_started" in self.run.text:
                 self._ends = now + self._life
+                if self.number == self.long:
+                    self.long_from = now
             if self._ends is not None and now >= self._ends and self._may_kill(now):
                 self._kill()
         if self._recompute is not None and self._recompute.process.exitcode is not None:

@@ -49,12 +49,12 @@ SHORT = Sizes(
     housekeeping_seconds=0.3,
     share=0.5,
     leasts={
-        "memory MiB": 256,
-        "threads": 16,
-        "open files": 24,
-        "log MiB": 3,
-        "log files": 18,
-        "state MiB": 12,
+        "memory MiB": 512,
+        "threads": 60,
+        "open files": 40,
+        "log MiB": 6,
+        "log files": 40,
+        "state MiB": 64,
         "state files": 2,
     },
 )
@@ -218,7 +218,7 @@ def _judged(watch: Watch, lives: Lives, sizes: Sizes) -> tuple[Picture, list[Lev
     for sample in watch.samples:
         for name, value in sample.values.items():
             series[name].append((sample.seconds, value))
-            if sample.life == lives.long:
+            if sample.life == lives.long and sample.seconds >= lives.long_from:
                 life[name].append((sample.seconds, value))
     levels = [
         level(name, (life if name in OF_PROCESS else series)[name], sizes.share, least)
