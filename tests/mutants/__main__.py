@@ -47,7 +47,8 @@ def caught_by(mutant: Mutant) -> str | None:
         mutant.apply(package)
         # What breaks results is seen soonest where results are compared.
         tests = _SHORT if mutant.path.startswith("engines/") else _SHORT[::-1]
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+        options = ["-q", "-x", "-p", "no:cacheprovider", "--hypothesis-profile", "found"]
+        command = [sys.executable, "-m", "pytest", *options, *tests]
         try:
             done = subprocess.run(
                 command,
