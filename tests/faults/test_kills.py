@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from headrace.ops.jobs.states import reset
+from headrace.values.settings import Settings
 from tests.faults.activity_runs import check_same, result, run, start
 from tests.faults.conftest import Undisturbed
 
@@ -69,6 +71,21 @@ def test_a_copy_of_the_state_that_went_on_elsewhere_is_refused(
     done = run(data)
     assert done.returncode == 5, done.stderr
     assert "with other records than this state's" in done.stderr
+
+
+def test_an_older_state_that_is_reset_loses_nothing(small: Undisturbed, tmp_path: Path) -> None:
+    """Its epochs count on from lower numbers than those that were delivered."""
+    data = small.copy(tmp_path / "d")
+    run(data, kill_at="state.committed:5")
+    shutil.copytree(data / "jobs", tmp_path / "older")
+    run(data, kill_at="lake.committed:12", settings={"epoch_records_max": 700})
+    shutil.rmtree(data / "jobs")
+    (tmp_path / "older").rename(data / "jobs")
+    assert "the state is older than what it delivered" in run(data).stderr
+    reset("activity", Settings(data=data))
+    done = run(data)
+    assert done.returncode == 0, done.stderr
+    check_same(result(data), small.result)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -6,7 +6,7 @@ Decided before anything is opened, so that a start which the state does not enti
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,6 +30,9 @@ def next_incarnation(engine: JobEngine, claims: Mapping[str, Claim | None]) -> i
     Raises StateRefused when a mark cannot be explained by the state, or a newer start has one.
     """
     incarnation = int(engine.store.fact("incarnation") or 0) + 1
+    marks = [claim.mark for claim in claims.values() if claim is not None and claim.mark]
+    if marks and max(mark.epoch for mark in marks) > engine.ledger.epoch:
+        _note_elsewhere(engine, marks)
     for output in engine.job.outputs:
         claim = claims.get(output.name)
         if claim is None:
@@ -45,6 +48,21 @@ def next_incarnation(engine: JobEngine, claims: Mapping[str, Claim | None]) -> i
     return incarnation
 
 
+def _note_elsewhere(engine: JobEngine, marks: Sequence[Mark]) -> None:
+    """Keeps how far others went: a reset goes beyond it.
+
+    So it need be given but once, and no two epochs whose rows a lake holds have one number.
+    """
+    store = engine.store
+    found = {
+        "generation_elsewhere": max(mark.generation for mark in marks),
+        "epoch_elsewhere": max(mark.epoch for mark in marks),
+    }
+    with store.transaction():
+        for name, number in found.items():
+            store.set_fact(name, str(max(number, int(store.fact(name) or 0))))
+
+
 def refuse_unexplained(engine: JobEngine, output: Output, mark: Mark) -> None:
     """Raises StateRefused when `mark` is not of this state's past."""
     ledger = engine.ledger
@@ -58,10 +76,7 @@ def refuse_unexplained(engine: JobEngine, output: Output, mark: Mark) -> None:
                 remedy=_LOST,
             )
         return
-    if mark.generation > ledger.generation:
-        with engine.store.transaction():
-            # A reset goes beyond it, so that it need be given but once.
-            engine.store.set_fact("generation_elsewhere", str(mark.generation))
+    _note_elsewhere(engine, [mark])
     has = f"{output.role} {output.name} has epoch {mark.generation}.{mark.epoch}"
     if not ledger.epoch:
         raise StateRefused(

@@ -179,6 +179,10 @@ def _after_mark(engine: JobEngine, output: Output, mark: Mark, made: StreamRows)
     """The last epoch that a destination has, as its mark and the state say."""
     noted = engine.ledger.mark(output.name)
     marked = engine.store.counters.value(("mark", output.name, "marked")) or 0
+    if mark.generation < engine.ledger.generation:
+        # Its number says nothing of the epochs of this generation: a state that was restored from
+        # an older copy before it was reset counts on from a lower one.
+        return noted or 0
     if noted is None or mark.epoch >= marked:
         # Epochs that gave no rows left no mark.
         return max(mark.epoch, noted or 0)

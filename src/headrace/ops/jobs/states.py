@@ -117,7 +117,7 @@ def reset(job_id: str, settings: Settings, at: Begins | None = None) -> int:
         # Whoever resets has the say from now on, also where an older start delivered.
         starts = (generation - 1) * STARTS_PER_GENERATION
         facts["incarnation"] = str(max(int(store.fact("incarnation") or 0), starts))
-        base = int(store.fact("epoch_base") or 0)
+        base = max(int(store.fact(name) or 0) for name in ("epoch_base", "epoch_elsewhere"))
         last = store.rows("select coalesce(max(epoch), 0) from meta.epochs")[0][0]
         facts["epoch_base"] = str(max(base, last))
         with store.transaction() as connection:
