@@ -9,7 +9,7 @@ from tests.servers.kafka import Kafka
 from tests.servers.postgres import Postgres
 from tests.servers.process import Server
 from tests.torture.kills.ordeal import BEGIN, MORE, RUN, Ordeal
-from tests.torture.kills.place import Place
+from tests.torture.kills.place import REFUSED, Place
 from tests.torture.kills.points import served
 
 APPENDING = ("kafka.initialised", "kafka.transaction.begun", "kafka.produced", "kafka.noted")
@@ -23,6 +23,8 @@ class Troubles(Ordeal):
     """An ordeal with servers that are killed too."""
 
     restorable = ("lake",)
+    # One that slept for long finds its connections lost, which is told as a system that is away.
+    zombies_end = (0, 4, REFUSED)
     stopped_at = ("state.before_commit", "kafka.produced", "postgres.applied", "lake.files.synced")
 
     def __init__(self, place: Place, undisturbed: Place, kafka: Kafka, postgres: Postgres) -> None:
