@@ -322,6 +322,9 @@ OUTPUTS: dict[str, Case] = {
     ),
     "partition by nothing there": _out(lambda a, s: a.lake("t", s, partition_by="date")),
     "partition by a list": _out(lambda a, s: a.lake("t", s, partition_by="tags")),
+    "partition by a decimal": _out(
+        lambda a, s: a.lake("t", s.with_columns(p="1.50::decimal(9,2)"), partition_by="p")
+    ),
     "topic whose key is gone": _out(lambda a, s: a.topic("t", s.select("page_url"))),
     "score missing": _out(lambda a, s: a.ranking("t", _totals(s), score="m")),
     "score of text": _out(lambda a, s: a.ranking("t", _totals(s), score="page_url")),

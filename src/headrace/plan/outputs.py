@@ -139,6 +139,12 @@ def _partition(spec: OutputSpec, columns: tuple[Column, ...]) -> tuple[str, ...]
             "(" in column.type.removeprefix("DECIMAL(") or "[" in column.type
         ):
             raise _refused(spec, f"partition_by {column.name} is {column.type}, not one value")
+        if column.name in names and column.type.startswith(("DECIMAL(", "DOUBLE", "FLOAT")):
+            raise _refused(
+                spec,
+                f"partition_by {column.name} is {column.type}, of which a path would not be exact",
+                remedy="Partition by a date, a text, a whole number, a time or a truth value.",
+            )
     return names
 
 

@@ -91,7 +91,7 @@ def _outputs(job: Any, number: int, made: Made, chance: Random) -> None:
     if made.ends and perhaps(chance, 0.2):
         job.topic(f"c{number}", made.view, emit="final")
     if made.ends and perhaps(chance, 0.2):
-        # A lake is not partitioned by decimals.
+        # By a decimal it would be refused.
         by = chance.choice([(), tuple(k for k in made.keys if k != "amount")[:1]])
         job.lake(f"w{number}", made.view, partition_by=by, emit="final")
     _stream_outputs(job, number, made.rows, chance)

@@ -22,7 +22,7 @@ def trial(seed: int, directory: Path) -> Mapping[str, int]:
     chance = Random(seed)
     place = Place(chance.choice(SUBJECTS), directory / "data", chance)
     witness = Witness(place.data, directory / "witness")
-    (place.data / "topics").mkdir(parents=True)
+    place.data.mkdir()
     witness.begin()
 
     def cut(least: bool = False) -> None:

@@ -179,7 +179,7 @@ class Place:
 
         What a killed command has not written its next try writes. Returns the command.
         """
-        (self.data / "topics").mkdir(parents=True, exist_ok=True)
+        self.data.mkdir(parents=True, exist_ok=True)
         points = self.writing if self._filled else self.writing + self.beginning
         command = (*self._writing(count), *self.options)
         self._filled += count

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from headrace.storage.durable import make_directory
 from headrace.values.clock import instant_text
 from headrace.values.errors import Busy, DiskRefused
 
@@ -82,7 +83,7 @@ def try_lock(job_directory: Path) -> Lock | None:
     """
     path = job_directory / FILE_NAME
     try:
-        job_directory.mkdir(parents=True, exist_ok=True)
+        make_directory(job_directory)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise _refused(path, error) from error

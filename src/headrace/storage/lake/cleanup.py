@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headrace.storage.lake.disk import sync_directory, sync_file
+from headrace.storage.durable import sync_directory, sync_file
 from headrace.storage.lake.entries import last_entry
 from headrace.storage.lake.log import LAST_CHECKPOINT, LOG, Log
 from headrace.values.points import reach

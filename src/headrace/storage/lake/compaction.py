@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headrace.storage.lake.disk import sync_directory
+from headrace.storage.durable import sync_directory
 from headrace.storage.lake.entries import Entry
 from headrace.storage.lake.files import PREFIX, DataFile, remove_files, write_file
 from headrace.storage.lake.log import Log

@@ -1,4 +1,4 @@
-"""What the file system and Delta refuse, in words; and names made durable."""
+"""What the file system and Delta refuse, in words."""
 
 from __future__ import annotations
 
@@ -45,29 +45,3 @@ def _refused(directory: Path, number: int | None, error: Exception) -> DiskRefus
         f"Cannot write the lake {directory}: {reason}",
         remedy="Free space or mend the permission; the delivery is then tried again.",
     )
-
-
-def sync_file(path: Path) -> None:
-    """Makes what was written to `path` durable."""
-    _sync(path, os.O_RDONLY)
-
-
-def sync_directory(path: Path) -> None:
-    """Makes the names inside a directory durable."""
-    _sync(path, os.O_RDONLY | os.O_DIRECTORY)
-
-
-def _sync(path: Path, flags: int) -> None:
-    descriptor = os.open(path, flags)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def make_directory(path: Path) -> None:
-    """Creates `path` and its parents where they are missing, durably."""
-    missing = [p for p in (path, *path.parents) if not p.exists()]
-    path.mkdir(parents=True, exist_ok=True)
-    for made in missing:
-        sync_directory(made.parent)

@@ -20,8 +20,8 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from headrace.storage.durable import make_directory, sync_directory
 from headrace.storage.lake.columns import leaves
-from headrace.storage.lake.disk import make_directory, sync_directory
 from headrace.storage.lake.partitions import directory_name, split, value_text
 from headrace.values.points import reach
 

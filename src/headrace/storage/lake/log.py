@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from headrace.storage.durable import make_directory, sync_directory, sync_file
 from headrace.storage.lake.columns import in_lake
-from headrace.storage.lake.disk import make_directory, sync_directory, sync_file
 from headrace.storage.lake.entries import Entry
 from headrace.storage.lake.files import DataFile
 from headrace.values.errors import StateRefused

@@ -15,6 +15,7 @@ from typing import Any
 
 import duckdb
 
+from headrace.storage.durable import make_directory
 from headrace.storage.state.counters import Counters
 from headrace.storage.state.damage import damage
 from headrace.storage.state.schema import FORMAT, MIGRATIONS, TABLES, VIEWS
@@ -76,7 +77,7 @@ class StateStore:
         if threads is not None:
             config["threads"] = threads
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_directory(self.path.parent)
             self._refuse_other_format()
             connection = duckdb.connect(str(self.path), config=config)
         except OSError as error:

@@ -24,9 +24,10 @@ from pathlib import Path
 import numpy as np
 import xxhash
 
+from headrace.storage.durable import make_directory, sync_directory
 from headrace.storage.topics import frame
 from headrace.storage.topics.checkpoint import begin_segment
-from headrace.storage.topics.disk import sync_directory, write_json, writing
+from headrace.storage.topics.disk import write_json, writing
 from headrace.storage.topics.head import Head, publish_head
 from headrace.values.errors import TopicRefused, UsageError, did_you_mean
 from headrace.values.points import reach
@@ -96,7 +97,8 @@ def make(directory: Path, name: str, partitions: int, arrival_us: int) -> bool:
     with writing(target):
         if target.exists():
             return False
-        aside.mkdir(parents=True)
+        make_directory(directory)
+        aside.mkdir()
         try:
             none = np.zeros(partitions, np.int64)
             size = begin_segment(aside, 0, arrival_us, none, frame.seed_of(identity), b"{}")

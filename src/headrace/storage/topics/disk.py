@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from headrace.storage.durable import sync_directory
 from headrace.values.errors import DiskRefused, TopicRefused
 from headrace.values.points import reach
 
@@ -80,12 +81,3 @@ def write_json(path: Path, content: Any) -> None:
             aside.unlink(missing_ok=True)
             raise
         sync_directory(path.parent)
-
-
-def sync_directory(path: Path) -> None:
-    """Makes the names inside a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
