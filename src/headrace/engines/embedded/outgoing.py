@@ -17,6 +17,7 @@ from headrace.engines.embedded.tables import empty_relation
 from headrace.engines.embedded.views.placing import Placing
 from headrace.engines.kernel.generations import topic_partitions
 from headrace.engines.kernel.place import SOURCE
+from headrace.engines.kernel.rows import CLOSES
 from headrace.plan.operators import Job, Output, Project, Stream, View
 from headrace.storage.chunks import one_array
 from headrace.storage.contract import Mark
@@ -130,18 +131,20 @@ class StreamRows:
         return made
 
     def _beyond_mark(self, rows: pa.Table, committed: Committed) -> pa.Table:
-        """Final rows of windows that close after what an earlier generation delivered.
+        """Final rows of what closes after what an earlier generation delivered.
 
-        Corrections are of windows that were delivered: all of them.
+        Corrections are of what was delivered: all of them.
         """
         if self.after is None or self.output.emit != "final" or committed.kind == "correction":
             return rows
         closed = self.after.watermarks_us.get(self.source.topic)
-        ends = "window_end" if "window_end" in rows.column_names else "session_end_time"
         if closed is None:
             return rows
-        moment = pa.scalar(closed, pa.int64()).cast(pa.timestamp("us"))
-        return rows.filter(pc.greater(rows.column(ends), moment))
+        names = rows.column_names
+        # Rows of sessions that wait since before they said when they close have but their end.
+        named = (n for n in (CLOSES, "window_end", "session_end_time") if n in names)
+        closes = rows.column(next(named)).cast(pa.int64())
+        return rows.filter(pc.greater(closes, closed))
 
     def _final(self, rows: pa.Table, committed: Committed) -> pa.Table:
         """Closed windows for a lake: the view's columns, the epoch, whether it is a correction."""

@@ -7,6 +7,7 @@ alike; whatever lies closer than the gap becomes one, also when a late-comer joi
 from __future__ import annotations
 
 from headrace.engines.kernel.partial import key_names, state_columns
+from headrace.engines.kernel.rows import CLOSES
 from headrace.plan.operators import SessionGap, View
 
 
@@ -64,5 +65,6 @@ def ended_sql(view: View, intervals: str, watermark_us: int) -> str:
     return (
         f"select *, make_timestamp(_first) as _started, "
         f"case when {closed} then make_timestamp(_last) end as _ended, "
-        f"case when {closed} then 'gap' end as _why from {intervals}"
+        f"case when {closed} then 'gap' end as _why, "
+        f"_last + {_gap(view)} as {CLOSES} from {intervals}"
     )

@@ -5,30 +5,34 @@ And the difference between what is shown and what should be: upserts and deletes
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from headrace.engines.kernel.partial import finals_sql, key_names, matches
 from headrace.plan.operators import SessionGap, SessionMarks, Slide, Tumble, View
 from headrace.values.schema import quote
 
 SESSION = ("_started", "_ended", "_why")
+CLOSES = "_closes"
+"""With a final session: the least watermark, in microseconds, as of which it is closed."""
 
 
-def rows_sql(view: View, states: str) -> str:
+def rows_sql(view: View, states: str, own: Sequence[str] = ()) -> str:
     """SELECT of the view's columns, in order, and `_failed`, over states by slice and key.
 
     For windows `_slice` is the window's start; session states carry `_started`,
-    `_ended` (times, the end null while open) and `_why`.
+    `_ended` (times, the end null while open) and `_why`. Columns `own` of them pass.
     """
     identity = [*key_names(view)]
     identity += list(SESSION) if _is_session(view) else ["_slice"]
-    inner = finals_sql(view, states, identity)
+    inner = finals_sql(view, states, [*identity, *own])
     made = _made(view)
     served = [c.name for c in view.columns if not (view.top is not None and c.name == "rank")]
     listed = ", ".join(f"{made.get(n, quote(n))} as {quote(n)}" for n in served)
-    rows = f"select {listed}, _failed from ({inner})"
+    rows = f"select {', '.join([listed, '_failed', *own])} from ({inner})"
     if view.having is not None:
         rows = f"select * from ({rows}) where {_safe_condition(view)}"
     if view.top is not None:
-        rows = _ranked(view, rows)
+        rows = _ranked(view, rows, own)
     return rows
 
 
@@ -56,7 +60,7 @@ def _safe_condition(view: View) -> str:
     return f"coalesce(try({sql}), false)" if view.having.can_fail else sql
 
 
-def _ranked(view: View, rows: str) -> str:
+def _ranked(view: View, rows: str, own: Sequence[str]) -> str:
     """The first n of each window and group: descending, nulls last, ties by the row's key."""
     top = view.top
     assert top is not None
@@ -70,7 +74,8 @@ def _ranked(view: View, rows: str) -> str:
         f"_rank as {quote(c.name)}" if c.name == "rank" else quote(c.name) for c in view.columns
     )
     ranked = f"select *, row_number() over ({part}order by {order}) as _rank from ({rows})"
-    return f"select {names}, _failed from ({ranked}) where _rank <= {top.count}"
+    passed = ", ".join([names, "_failed", *own])
+    return f"select {passed} from ({ranked}) where _rank <= {top.count}"
 
 
 def row_key(view: View) -> list[str]:
@@ -94,6 +99,6 @@ def changed_sql(view: View, new: str, shown: str) -> str:
     )
 
 
-def upserts_sql(view: View, states: str) -> str:
-    """The rows of `states` as changes: every one an upsert."""
-    return f"select 'u' as _op, * from ({rows_sql(view, states)})"
+def upserts_sql(view: View, states: str, own: Sequence[str] = ()) -> str:
+    """The rows of `states` as changes: every one an upsert; columns `own` of them pass."""
+    return f"select 'u' as _op, * from ({rows_sql(view, states, own)})"

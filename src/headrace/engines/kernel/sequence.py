@@ -44,7 +44,8 @@ class Rows:
 class Sessions:
     """Sessions, one per entry; `row` is a row of each. Times in microseconds.
 
-    `ended_us` is NEVER_US while open; `final` says that no event on time can change it; `stays`
+    `ended_us` is NEVER_US while open; `final` says that no event on time can change it, which is so
+    from the watermark `closes_us` on; `stays`
     that it is open for what is settled (rows below the watermark), to be carried on, and
     `settled_us` is the last time of those rows.
     """
@@ -54,6 +55,7 @@ class Sessions:
     ended_us: Ints
     why: Ints
     settled_us: Ints
+    closes_us: Ints
     final: Flags
     stays: Flags
 
@@ -145,7 +147,9 @@ def _sessions(s: _Segments, carried_us: Ints, timeout_us: int, watermark_us: int
     lapses = last + timeout_us <= watermark_us
     follower = np.where(next_us - timeout_us >= last, TIMEOUT, RESTART)
     why = np.where(has_end, END, np.where(follows, follower, np.where(lapses, TIMEOUT, OPEN)))
-    final = np.where(has_end, end_us < watermark_us, (next_us < watermark_us) | lapses)
+    # What comes at the very moment of an end or a start may still move it.
+    closes = np.where(has_end, end_us, np.minimum(next_us, last + timeout_us - 1)) + 1
+    final = closes <= watermark_us
     settled = _last_settled(s, first, last_row, watermark_us)
     stays = (
         (settled != NEVER_US)
@@ -158,9 +162,9 @@ def _sessions(s: _Segments, carried_us: Ints, timeout_us: int, watermark_us: int
     carried = carried_us[row]
     started = np.where(carried != NEVER_US, carried, first[chosen])
     ended = np.where(why == OPEN, NEVER_US, last)
-    pick = (ended, why.astype(np.int64), settled)
-    ends, reason, settled_us = (p[chosen] for p in pick)
-    return Sessions(row, started, ends, reason, settled_us, final[chosen], stays[chosen])
+    pick = (ended, why.astype(np.int64), settled, closes)
+    ends, reason, settled_us, closes_us = (p[chosen] for p in pick)
+    return Sessions(row, started, ends, reason, settled_us, closes_us, final[chosen], stays[chosen])
 
 
 def _last_settled(s: _Segments, first: Ints, last: Ints, watermark_us: int) -> Ints:

@@ -80,5 +80,5 @@ class GapSessions:
             outcome.changes = make_temp(connection, temp_name(view.name, "changes"), sql)
         if "final" in self.wants:
             ended = f"(select * from {after} where _ended is not null)"
-            sql = rows.upserts_sql(view, ended)
+            sql = rows.upserts_sql(view, ended, [rows.CLOSES])
             outcome.finals = make_temp(connection, temp_name(view.name, "finals"), sql)

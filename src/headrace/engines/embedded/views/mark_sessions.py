@@ -32,7 +32,7 @@ from headrace.engines.embedded.views.session_states import Placed, SessionStates
 from headrace.engines.kernel import marks
 from headrace.engines.kernel.partial import key_names
 from headrace.engines.kernel.pool import Pool, difference, pool
-from headrace.engines.kernel.rows import upserts_sql
+from headrace.engines.kernel.rows import CLOSES, upserts_sql
 from headrace.engines.kernel.sequence import (
     END,
     OPEN,
@@ -240,7 +240,7 @@ class MarkSessions:
             outcome.finals = self.states.made(
                 connection,
                 "finals",
-                lambda r: upserts_sql(view, f"(select * from {r} where _closed)"),
+                lambda r: upserts_sql(view, f"(select * from {r} where _closed)", [CLOSES]),
                 rows,
             )
 
@@ -313,6 +313,7 @@ def _session_table(
             "_started": pa.array(s.started_us[chosen], kind),
             "_ended": pa.array(ended, kind, mask=ended == NEVER_US),
             "_why": _reasons(s.why[chosen]),
+            CLOSES: pa.array(s.closes_us[chosen]),
             "_after": ~none if after else none,
             "_changed": none if changed is None else changed[chosen],
             "_closed": none if closed is None else closed[chosen],
