@@ -99,3 +99,25 @@ def test_a_new_generation_corrects_what_the_last_delivered(tmp_path: Path) -> No
     assert late_of(app, tmp_path, "final_counts") > 0
     assert ask(app.plan.jobs[0], settings(tmp_path), "recompute", {}).header["corrections"] > 0
     assert holds(app, tmp_path)
+
+
+def test_what_was_corrected_before_a_reset_waits_for_the_next_recompute(tmp_path: Path) -> None:
+    """Topics and lakes keep the corrections, tables begin anew: that is said, not called wrong."""
+    app, job = make(), "f"
+    fill(tmp_path, 15_000)
+    app.run(until="caught-up", data=tmp_path)
+    plan = app.plan.jobs[0]
+    assert ask(plan, settings(tmp_path), "recompute", {}).header["corrections"] > 0
+    app.run(until="caught-up", data=tmp_path)
+    for _ in range(2):
+        reset(job, settings(tmp_path))
+    app.run(until="caught-up", data=tmp_path)
+    assert holds(app, tmp_path)
+    (found,) = app.verify(data=tmp_path)
+    apart = {c.name: c.note for c in found.checked if not c.compared}
+    assert {"final_counts", "count_changes"} <= apart.keys() <= {o.name for o in plan.outputs}
+    assert not apart.keys() & {"gaps", "events"}
+    assert all("headrace recompute" in str(note) for note in apart.values())
+    ask(plan, settings(tmp_path), "recompute", {})
+    (found,) = app.verify(data=tmp_path)
+    assert found.holds and all(c.compared for c in found.checked)

@@ -1,14 +1,21 @@
-"""What an earlier generation of the state left in an output, that this one did not read."""
+"""What an earlier generation of the state left in an output, that this one would not write."""
 
 from __future__ import annotations
 
-from headrace.plan.operators import Output
-from headrace.proof.fixed import Fixed
+import json
+
+from headrace.engines.embedded.coverage import CORRECTED
+from headrace.plan.operators import Output, View
+from headrace.proof.fixed import Fixed, regions
 from headrace.storage.state.store import one_row
 
 NOTE = (
     "it holds rows of records that an earlier generation of the state read and this one did not, "
     "under the same keys"
+)
+STILL_CORRECTED = (
+    "it holds what a recompute corrected before the state was reset; the next one brings both "
+    "together: headrace recompute APP"
 )
 
 
@@ -26,3 +33,11 @@ def left_behind(fix: Fixed, output: Output) -> bool:
         )
     )
     return bool(row and row[0])
+
+
+def still_corrected(fix: Fixed, view: View) -> bool:
+    """Whether an earlier generation recomputed the view, and this one has not yet."""
+    row = one_row(fix.cursor.execute("select value from meta.facts where name = ?", [CORRECTED]))
+    return (
+        row is not None and view.name in json.loads(row[0]) and not regions(fix.cursor, view.name)
+    )

@@ -14,7 +14,7 @@ SHOWN = 10
 class Checked:
     """One thing that was compared. `differences` are the first few, `different` how many.
 
-    `compared` is false where the events are no longer there to compute it from, see `note`.
+    `compared` is false where that is not possible, see `note`.
     `late_would_change` is how many rows the late events would change, None where none can.
     """
 

@@ -210,7 +210,13 @@ def _lost_text(lost: dict[str, Any], start: str | None) -> str:
     place = "their beginning, as far as they reach back"
     if start not in (None, "earliest"):
         place = f"{start} on"
+    kept = ""
+    if lost["recomputed"]:
+        kept = (
+            f"\nTables lose what was recomputed ({', '.join(lost['recomputed'])}), topics and "
+            "lakes keep it; recompute again when it has caught up."
+        )
     return (
         f"This forgets, of job {lost['job']}: {rows or 'no table'}, {letters}, all offsets and "
-        f"sums.\nThe next run reads the topics from {place}."
+        f"sums.\nThe next run reads the topics from {place}.{kept}"
     )

@@ -7,6 +7,7 @@ of that it was given. Records inside of these ranges are never delivered to it a
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import duckdb
@@ -16,6 +17,8 @@ from headrace.storage.state.store import StateStore
 
 KEPT_TABLES = ("earlier", "delivered")
 """Tables of the schema `meta` that a reset leaves as they are."""
+CORRECTED = "corrected"
+"""The fact with the views that earlier generations recomputed, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,13 @@ def keep_what_was_read(connection: duckdb.DuckDBPyConnection, generation: int) -
         'group by topic, identity, since_epoch, "partition", run',
         [generation],
     )
+
+
+def corrected_views(store: StateStore) -> str:
+    """The fact CORRECTED, as it is when this generation too is an earlier one."""
+    before = json.loads(store.fact(CORRECTED) or "[]")
+    here = [view for (view,) in store.rows("select distinct view from meta.regions")]
+    return json.dumps(sorted({*before, *here}))
 
 
 def note_delivered(store: StateStore, output: str, topic: str, mark: Mark, identity: str) -> None:

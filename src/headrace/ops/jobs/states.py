@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from headrace.engines.embedded.claims import STARTS_PER_GENERATION
-from headrace.engines.embedded.coverage import KEPT_TABLES, keep_what_was_read
+from headrace.engines.embedded.coverage import (
+    CORRECTED,
+    KEPT_TABLES,
+    corrected_views,
+    keep_what_was_read,
+)
 from headrace.engines.embedded.ledger import begin_at
 from headrace.engines.embedded.runner import JobRunner
 from headrace.engines.embedded.seeking import Start, first_offsets
@@ -101,6 +107,7 @@ def what_a_reset_loses(job_id: str, settings: Settings) -> dict[str, Any]:
                 for n in names
             ],
             "dead_letters": store.rows("select count(*) from meta.dead_letters")[0][0],
+            "recomputed": json.loads(corrected_views(store)),
         }
 
 
@@ -120,6 +127,7 @@ def reset(job_id: str, settings: Settings, at: Begins | None = None) -> int:
         base = max(int(store.fact(name) or 0) for name in ("epoch_base", "epoch_elsewhere"))
         last = store.rows("select coalesce(max(epoch), 0) from meta.epochs")[0][0]
         facts["epoch_base"] = str(max(base, last))
+        facts[CORRECTED] = corrected_views(store)
         with store.transaction() as connection:
             keep_what_was_read(connection, int(store.fact("generation") or 1))
             connection.execute(
