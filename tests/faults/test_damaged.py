@@ -9,6 +9,7 @@ import pytest
 
 from headrace import StateRefused
 from headrace.apps.activity import app
+from headrace.cli.main import call
 from tests.faults.activity_runs import run
 from tests.faults.conftest import Undisturbed
 
@@ -22,6 +23,21 @@ def test_a_commit_of_a_lake_that_is_gone(small: Undisturbed, tmp_path: Path) -> 
     assert done.returncode == 5, done.stderr
     assert str((data / _COMMIT).parent) in done.stderr and "is damaged" in done.stderr
     assert "from a backup" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["verify", "recompute"])
+def test_a_bit_of_a_lake(
+    command: str, small: Undisturbed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Most of them decode, as other values: a recompute would then "correct" what is right.
+    data = small.finished(tmp_path / "d")
+    path = max((data / "lakes").rglob("headrace-*.parquet"), key=lambda p: p.stat().st_size)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 4
+    path.write_bytes(content)
+    assert call([command, "activity", "--data", str(data)]) == 5
+    said = "".join(capsys.readouterr().err.split())
+    assert str(path) in said and "isnotwhatwaswritten" in said and "fromabackup" in said
 
 
 @pytest.mark.parametrize("how", ["cut", "flipped", "missing"])

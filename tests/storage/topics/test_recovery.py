@@ -300,3 +300,29 @@ def test_readers_that_are_damaged(topic: LocalTopic, content: str) -> None:
     (topic.path / "readers.json").write_text(content)
     with pytest.raises(TopicRefused, match=r"readers\.json is damaged"):
         topic.readers()
+
+
+def test_every_byte_of_who_reads_counts(topic: LocalTopic) -> None:
+    # A digit more, and retention would take what a reader still needs.
+    topic.register_reader("r", [1])
+    topic.register_reader("s", [2])
+    path, wanted = topic.path / "readers.json", topic.readers()
+    whole = path.read_bytes()
+    for at in range(len(whole)):
+        for bit in range(8):
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << bit]) + whole[at + 1 :])
+            try:
+                assert topic.readers() == wanted
+            except TopicRefused as refused:
+                assert str(path) in str(refused) and refused.remedy
+        path.write_bytes(whole[:at])
+        with pytest.raises(TopicRefused, match=r"readers\.json is damaged"):
+            topic.readers()
+
+
+def test_readers_as_logs_of_the_first_days_have_them(topic: LocalTopic) -> None:
+    path = topic.path / "readers.json"
+    path.write_text('{"r": [1], "checksum": [2]}')
+    assert topic.readers() == {"r": [1], "checksum": [2]}
+    topic.register_reader("r", [3])
+    assert topic.readers() == {"r": [3], "checksum": [2]}

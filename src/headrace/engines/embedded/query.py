@@ -61,7 +61,8 @@ def _offer(runner: JobRunner, cursor: duckdb.DuckDBPyConnection, sql: str) -> No
     if "lake" in lowered:
         for output in job.outputs:
             if output.role == "lake" and output.name.lower() in lowered:
-                lake = relation_sql(runner.data.lake(output.name))
+                # Only the columns that the text names are read: for the digests it would be all.
+                lake = relation_sql(runner.data.lake(output.name), checked=False)
                 cursor.execute(f"create or replace view lake.{quote(output.name)} as {lake}")
     if "topic" in lowered:
         for name in job.topics:

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.storage.durable import sync_directory
+from headrace.storage.lake.digests import check_files
 from headrace.storage.lake.entries import Entry
 from headrace.storage.lake.files import PREFIX, DataFile, remove_files, write_file
 from headrace.storage.lake.log import Log
@@ -39,12 +40,13 @@ def compact(log: Log, entry: Entry) -> int:
     """Does one piece of compaction, if there is any to do; returns how many files it replaced.
 
     Replaced files stay on disk for the lake's grace period. Raises CommitFailedError when another
-    incarnation has written since.
+    incarnation has written since, StateRefused where a file is not what was written.
     """
     groups = choose(live(log.table, log.partition_by), time.time_ns() // 1_000_000)
     if not groups:
         return 0
     replaced = [file for group in groups for file in group]
+    check_files(log.directory / file.path for file in replaced)
     added: list[DataFile] = []
     try:
         for group in groups:

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from headrace.storage.durable import make_directory, sync_directory
 from headrace.storage.lake.columns import leaves
+from headrace.storage.lake.digests import DigestedFile
 from headrace.storage.lake.partitions import directory_name, split, value_text
 from headrace.values.points import reach
 
@@ -81,14 +82,16 @@ def write_file(
 ) -> DataFile:
     """Writes `tables` one behind the other into one file; its name is not yet durable."""
     parts = [directory_name(column, text) for column, text in partition]
-    path = "/".join([*parts, f"{PREFIX}{label}-{uuid4().hex[:12]}.parquet"])
-    target = directory / path
+    name = f"{PREFIX}{label}-{uuid4().hex[:12]}"
+    draft = directory.joinpath(*parts, f"{name}.parquet")
     if parts:
-        make_directory(target.parent)
+        make_directory(draft.parent)
     try:
-        footer, size = _written(target, tables, schema)
+        footer, size, digest = _written(draft, tables, schema)
+        path = "/".join([*parts, f"{name}-{digest}.parquet"])
+        draft.rename(directory / path)
     except OSError:
-        target.unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
         raise
     names = {column for column, _ in partition}
     stats = json.dumps(_stats(footer, schema, names), ensure_ascii=False)
@@ -98,9 +101,9 @@ def write_file(
 
 def _written(
     target: Path, tables: Iterable[pa.Table], schema: pa.Schema
-) -> tuple[pq.FileMetaData, int]:
-    """Writes a Parquet file and syncs it; its footer and its size in bytes."""
-    with target.open("xb") as file:
+) -> tuple[pq.FileMetaData, int, str]:
+    """Writes a Parquet file and syncs it; its footer, its size in bytes and its digest."""
+    with DigestedFile(target) as file:
         # Not by its collector of footers, which hides what the disk refused behind an error of its
         # own.
         with pq.ParquetWriter(file, schema, **_options(schema)) as out:
@@ -109,7 +112,7 @@ def _written(
         reach("lake.file.written")
         file.flush()
         os.fsync(file.fileno())
-        return out.writer.metadata, file.tell()
+        return out.writer.metadata, file.tell(), file.digest
 
 
 def _groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

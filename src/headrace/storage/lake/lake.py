@@ -174,7 +174,7 @@ class DeltaLake:
             if self._deliveries % FILES_MIN == 0:
                 compact(log, entry)
             tidy(log, self.grace_seconds)
-        except (DeltaError, OSError) as error:
+        except (DeltaError, OSError, StateRefused) as error:
             _log.warning("tidying the lake %s waits: %s", self.directory, error)
             log.table.update_incremental()
 

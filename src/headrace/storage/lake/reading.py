@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from headrace.storage.contract import Claim, Mark
 from headrace.storage.lake.columns import naive_sql, type_sql
+from headrace.storage.lake.digests import check_files
 from headrace.storage.lake.entries import last_entry
 from headrace.storage.lake.files import PREFIX
 from headrace.storage.lake.log import load
@@ -61,12 +62,17 @@ def claim_in(table: DeltaTable | None, directory: Path, job: str) -> Claim | Non
 
 
 def relation_sql(
-    directory: Path, version: int | None = None, *, schema: pa.Schema | None = None
+    directory: Path,
+    version: int | None = None,
+    *,
+    schema: pa.Schema | None = None,
+    checked: bool = True,
 ) -> str:
     """A DuckDB query over the rows of `version` (None: the present one), all columns as declared.
 
     Times come out naive UTC. A column that a file lacks is null. A lake without rows gives no
     rows; one that was never opened needs `schema` for its columns and else raises StateRefused.
+    So does a file that is not what was written, where it is `checked`: all of it is read for that.
     """
     table = load(directory, version)
     if table is not None:
@@ -78,6 +84,8 @@ def relation_sql(
             f"There is no lake in {directory}", remedy="Run the job that writes it first."
         )
     files = [] if table is None else _files(table)
+    if checked:
+        check_files(files)
     columns = ", ".join(f"{naive_sql(quote(f.name), f.type)} AS {quote(f.name)}" for f in stored)
     empty = ", ".join(f"NULL::{type_sql(f.type)} AS {quote(f.name)}" for f in stored)
     parts = [f"SELECT {empty} WHERE false"]

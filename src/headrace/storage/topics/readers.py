@@ -1,10 +1,15 @@
-"""Who reads a topic and how far each is, so that retention removes nothing unread."""
+"""Who reads a topic and how far each is, so that retention removes nothing unread.
+
+A checksum stands beside the offsets: one digit more, and retention would take what is still needed.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import xxhash
 
 from headrace.storage.topics.disk import write_json
 from headrace.values.errors import TopicRefused
@@ -16,12 +21,17 @@ def load_readers(directory: Path) -> dict[str, list[int]]:
     """The registered readers' next offsets, by partition."""
     path = directory / _FILE_NAME
     try:
-        readers: dict[str, list[int]] = json.loads(path.read_bytes())
-        if not all(isinstance(at, int) for offsets in readers.values() for at in offsets):
+        content = json.loads(path.read_bytes())
+        # Logs of the first days have the readers alone.
+        checksum = content.get("checksum")
+        readers: dict[str, list[int]] = content["readers"] if type(checksum) is str else content
+        if not all(type(at) is int for offsets in readers.values() for at in offsets):
             raise TypeError("an offset is a whole number")
+        if type(checksum) is str and checksum != _checksum(readers):
+            raise ValueError("its checksum is that of other content")
     except FileNotFoundError:
         return {}
-    except (ValueError, AttributeError, TypeError) as error:
+    except (ValueError, LookupError, AttributeError, TypeError) as error:
         raise TopicRefused(
             f"{path} is damaged: {error}",
             remedy="Remove the file; readers that run register again.",
@@ -41,5 +51,10 @@ def store_reader(directory: Path, reader: str, offsets: Sequence[int] | None) ->
     else:
         readers[reader] = list(offsets)
     if known or offsets is not None:
-        write_json(directory / _FILE_NAME, readers)
+        content = {"readers": readers, "checksum": _checksum(readers)}
+        write_json(directory / _FILE_NAME, content)
     return known
+
+
+def _checksum(readers: Mapping[str, Sequence[int]]) -> str:
+    return xxhash.xxh3_64_hexdigest(json.dumps(readers, sort_keys=True).encode())
