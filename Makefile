@@ -4,6 +4,8 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Tests and measurements start hundreds of processes: what they import is compiled once.
+export PYTHONDONTWRITEBYTECODE =
 
 # The first of these that is Python 3.11 or newer; override with `make PYTHON=/path/to/python`.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
