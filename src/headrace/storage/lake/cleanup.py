@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from headrace.storage.durable import sync_directory, sync_file
 from headrace.storage.lake.entries import last_entry
 from headrace.storage.lake.log import LAST_CHECKPOINT, LOG, Log
+from headrace.storage.lake.noted import forget_removed, note
 from headrace.values.points import reach
 
 if TYPE_CHECKING:
@@ -41,9 +42,11 @@ def checkpoint(directory: Path, table: DeltaTable) -> None:
     table.create_checkpoint()
     reach("lake.checkpoint.written")
     log = directory / LOG
-    for path in [*log.glob(f"{table.version():020}{_CHECKPOINT}"), log / LAST_CHECKPOINT]:
+    made = list(log.glob(f"{table.version():020}{_CHECKPOINT}"))
+    for path in [*made, log / LAST_CHECKPOINT]:
         sync_file(path)
     sync_directory(log)
+    note(log, [path.name for path in made])
 
 
 def checkpoint_version(directory: Path) -> int:
@@ -85,6 +88,7 @@ def remove_old_log(directory: Path, keep_from: int, grace_seconds: float) -> int
             path.unlink(missing_ok=True)
             reach("lake.log.removed")
             removed += 1
+    forget_removed(log)
     return removed
 
 

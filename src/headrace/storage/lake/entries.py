@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from headrace.storage.contract import Mark
+from headrace.values.errors import StateRefused
 
 if TYPE_CHECKING:
     from deltalake import CommitProperties, DeltaTable
@@ -54,7 +55,7 @@ def last_entry(table: DeltaTable) -> tuple[Entry, int] | None:
     for limit in (1, 16, None):
         for commit in table.history(limit):
             if KEY in commit:
-                return _entry(commit[KEY]), int(commit["version"])
+                return _entry(table, commit[KEY]), int(commit["version"])
     return None
 
 
@@ -68,9 +69,15 @@ def _mark(mark: Mark) -> dict[str, Any]:
     }
 
 
-def _entry(content: dict[str, Any]) -> Entry:
-    mark = content["mark"]
-    return Entry(content["job"], content["incarnation"], None if mark is None else Mark(**mark))
+def _entry(table: DeltaTable, content: dict[str, Any]) -> Entry:
+    try:
+        mark = content["mark"]
+        return Entry(content["job"], content["incarnation"], None if mark is None else Mark(**mark))
+    except (LookupError, TypeError) as error:
+        raise StateRefused(
+            f"The log of the lake {table.table_uri} is damaged: its entry says {content}",
+            remedy="Restore the lake's directory from a backup.",
+        ) from error
 
 
 def transactions(table: DeltaTable, job: str) -> tuple[int, int]:

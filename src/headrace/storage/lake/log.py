@@ -20,6 +20,7 @@ from headrace.storage.durable import make_directory, sync_directory, sync_file
 from headrace.storage.lake.columns import in_lake
 from headrace.storage.lake.entries import Entry
 from headrace.storage.lake.files import DataFile
+from headrace.storage.lake.noted import check_log, differs, note
 from headrace.values.errors import StateRefused
 from headrace.values.points import reach
 
@@ -55,6 +56,7 @@ def _load(directory: Path, version: int | None = None) -> DeltaTable | None:
 
     if not (directory / LOG).is_dir():
         return None
+    check_log(directory / LOG, version)
     try:
         table = DeltaTable(str(directory.absolute()), version=version)
     except TableNotFoundError:
@@ -74,13 +76,13 @@ def load_mended(directory: Path) -> DeltaTable | None:
 
     try:
         return _load(directory)
-    except DeltaError:
+    except (DeltaError, StateRefused):
         _mend(directory / LOG)
         return load(directory)
 
 
 def _damaged(directory: Path, error: Exception) -> StateRefused | None:
-    """What is wrong with the log that `error` tells of; None where it is sound, so far."""
+    """What is wrong with the log that `error` tells of; None where it is the disk that refuses."""
     log = directory / LOG
     commits, checkpoints = sorted(log.glob(_COMMIT)), list(log.glob("*.checkpoint.parquet"))
     numbers = [int(path.stem) for path in commits]
@@ -90,7 +92,7 @@ def _damaged(directory: Path, error: Exception) -> StateRefused | None:
         and all(after == before + 1 for before, after in pairwise(numbers))
         and (bool(checkpoints) or numbers[:1] == [0])
     )
-    if sound:
+    if sound and "os error" in str(error):
         return None
     return StateRefused(
         f"The log of the lake, {log}, is damaged: {str(error).splitlines()[0]}",
@@ -98,19 +100,20 @@ def _damaged(directory: Path, error: Exception) -> StateRefused | None:
     )
 
 
-def _mend(log: Path) -> bool:
-    """Removes a torn newest commit and torn checkpoints; whether there were any.
+def _mend(log: Path) -> None:
+    """Removes a torn newest commit, checkpoints that are torn or changed, and the hint to the last.
 
-    Older commits are kept until a checkpoint that covers them is on disk, so nothing is lost.
+    Older commits are kept until a checkpoint that covers them is on disk, so nothing is lost. A
+    commit that was durable is not torn but damaged, and stays.
     """
-    torn = [path for path in log.glob("*.checkpoint.parquet") if not _whole_parquet(path)]
-    torn += [path for path in sorted(log.glob(_COMMIT))[-1:] if not _whole_json(path)]
-    if torn:
-        (log / LAST_CHECKPOINT).unlink(missing_ok=True)
+    checkpoints = log.glob("*.checkpoint.parquet")
+    torn = [path for path in checkpoints if differs(path) or not _whole_parquet(path)]
+    newest = sorted(log.glob(_COMMIT))[-1:]
+    torn += [path for path in newest if not differs(path) and not _whole_json(path)]
+    (log / LAST_CHECKPOINT).unlink(missing_ok=True)
     for path in torn:
         path.unlink()
     sync_directory(log)
-    return bool(torn)
 
 
 def _whole_parquet(path: Path) -> bool:
@@ -239,10 +242,11 @@ def _remove(file: DataFile) -> RemoveAction:
 
 
 def sync_commits(directory: Path, after: int, until: int) -> None:
-    """Makes the commits of the versions above `after`, up to `until`, durable."""
+    """Makes the commits of the versions above `after`, up to `until`, durable, and notes them."""
     log = directory / LOG
-    for version in range(after + 1, until + 1):
-        path = log / f"{version:020}.json"
-        if path.exists():
-            sync_file(path)
+    names = [f"{version:020}.json" for version in range(after + 1, until + 1)]
+    there = [name for name in names if (log / name).exists()]
+    for name in there:
+        sync_file(log / name)
     sync_directory(log)
+    note(log, there)
