@@ -12,9 +12,9 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo "$$python" && break; done)
 
-.PHONY: help demo test torture check format bench servers docs clean
+.PHONY: help demo test torture check format bench bench-smoke servers docs clean
 help: ## list these targets
-	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 16
 
 $(READY): pyproject.toml constraints.txt
 	@if [ -z "$(PYTHON)" ]; then \
@@ -43,6 +43,10 @@ format: $(READY) ## put the code into its format
 
 bench: $(READY) ## what is promised about speed and memory, measured
 	$(BIN)/python -m benchmarks
+
+# RENEW=1 keeps the ratio that is measured, in benchmarks/smoke.json.
+bench-smoke: $(READY) ## is it still as fast? A minute, against a plain DuckDB script
+	$(BIN)/python -m benchmarks.smoke $(if $(RENEW),--renew)
 
 # A failure prints the SEED, PART and TRIAL that repeat it. MINUTES is for all parts together; the
 # soak takes SOAK_MINUTES (20) of them and a little more for its proof.

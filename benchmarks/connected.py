@@ -6,13 +6,11 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 
-from benchmarks import children
+from benchmarks import children, inputs
 from benchmarks.children import Ended
 from benchmarks.servers import Servers, started
-from benchmarks.sizes import APP, TOPIC, Sizes
+from benchmarks.sizes import TOPIC, Sizes
 
-# As in `measurements`: 33,000 events a minute of their own time.
-_RATE, _SEED = 550, 7
 CLIENT, KAFKA, BOTH = "client alone", "kafka", "kafka and postgresql"
 UPSERTS, LIVE = "upserts", "live postgresql"
 
@@ -49,9 +47,8 @@ class Connected:
 
     def _throughput(self, servers: Servers) -> None:
         count = self.sizes.connected_events
-        options = ["--count", count, "--rate", _RATE, "--seed", _SEED, "--late-every", 0]
         with servers.playing("topics"):
-            children.headrace("simulate", APP, *options, "--create-topics", "--data", self.data)
+            inputs.simulate(self.data, count, "--create-topics")
         for _ in range(self.sizes.repeats):
             ended = children.python(
                 "benchmarks.peers.kafka_client", servers.kafka.bootstrap_servers, TOPIC, count

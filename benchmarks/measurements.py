@@ -10,14 +10,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import children
+from benchmarks import children, inputs
 from benchmarks.children import Ended
 from benchmarks.connected import Connected
 from benchmarks.sizes import APP, TOPIC, Sizes
 from tests.servers.missing import Missing
 
-# 33,000 events a minute of their own time: a hundred million fit into two days.
-_RATE, _SEED = 550, 7
 NOT_CONNECTED = "not connected"
 _IMPORTS, _FIRST_RESULT_EVENTS = 7, 1_000_000
 
@@ -51,7 +49,7 @@ class Measurements:
                 self._note(name, {"seconds": time.perf_counter() - begun})
         data = self._simulated(_FIRST_RESULT_EVENTS)
         for _ in range(self.sizes.repeats):
-            _forget_results(data)
+            inputs.forget_results(data)
             ended = children.python("benchmarks.measure.first_result", data)
             self._note("first result", {"seconds": ended.report["seconds"]})
         shutil.rmtree(data)
@@ -62,9 +60,9 @@ class Measurements:
         repeats = self.sizes.repeats if count <= self.sizes.repeated_max else 1
         files = self.directory / "files"
         if count <= self.sizes.files_max:
-            children.python("benchmarks.measure.export", data, files)
+            inputs.export(data, files)
         for number in range(repeats):
-            _forget_results(data)
+            inputs.forget_results(data)
             ended = children.python("benchmarks.measure.throughput", data)
             self._timed(f"five outputs {count}", count, ended, ended.report["seconds"])
             if files.exists():
@@ -107,10 +105,9 @@ class Measurements:
             self._note(NOT_CONNECTED, {"why": str(missing)})
 
     def _simulated(self, count: int) -> Path:
-        """A data directory whose topic holds `count` events, none late, none malformed."""
+        """A data directory whose topic holds `count` events."""
         data = self.directory / f"events-{count}"
-        options = ["--count", count, "--rate", _RATE, "--seed", _SEED, "--late-every", 0]
-        children.headrace("simulate", APP, *options, "--data", data)
+        inputs.simulate(data, count)
         return data
 
     def _timed(self, name: str, count: int, ended: Ended, seconds: float) -> None:
@@ -125,9 +122,3 @@ class Measurements:
         self.runs.setdefault(name, []).append(run)
         shown = {k: round(v, 3) for k, v in run.items() if isinstance(v, (int, float))}
         print(f"{name}: {shown or run}", file=sys.stderr, flush=True)
-
-
-def _forget_results(data: Path) -> None:
-    """Leaves the log alone: everything that a run makes is removed."""
-    for part in ("jobs", "lakes", "topics/enriched_activity"):
-        shutil.rmtree(data / part, ignore_errors=True)

@@ -1,0 +1,28 @@
+"""What `make bench-smoke` makes of a ratio."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from benchmarks import smoke
+
+
+@pytest.mark.parametrize(("ratio", "code"), [(1.2, 0), (0.9, 0), (0.61, 0), (0.59, 1)])
+def test_a_third_less_than_what_is_kept_fails(
+    ratio: float, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert smoke.verdict(ratio, kept=0.9) == code
+    words = capsys.readouterr().err
+    assert ("make bench-smoke RENEW=1" in words) == bool(code)
+
+
+def test_the_ratio_is_renewed_and_then_held_to(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    monkeypatch.setattr(smoke, "KEPT", tmp_path / "smoke.json")
+    monkeypatch.setattr(smoke, "measured", lambda _: [0.5, 3.0, 1.0])
+    assert smoke.main(["--renew"]) == 0
+    assert json.loads(smoke.KEPT.read_text()) == {"ratio": 1.0}
+    assert smoke.main([]) == 0
+    monkeypatch.setattr(smoke, "measured", lambda _: [0.6, 0.5, 0.7])
+    assert smoke.main([]) == 1
