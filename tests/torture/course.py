@@ -33,7 +33,8 @@ class Failed(Exception):
 class Part:
     """One promise and how it is tried.
 
-    `share` is its part of the time, `short` how many trials `make test` runs, `goals` the least
+    `share` is its part of the time, `short` how many trials `make test` runs (each a
+    `short_trial`, where there is one), `goals` the least
     that the long form does of what trials count, `seconds_max` how long one trial may take,
     `absent` says why it cannot be tried here, if so. A `long_trial` is the whole of the long form:
     one, with nothing beside it, for about `minutes` of its own.
@@ -46,6 +47,7 @@ class Part:
     short: int = 1
     goals: Mapping[str, int] = field(default_factory=dict)
     seconds_max: float = 300.0
+    short_trial: Trial | None = None
     long_trial: Trial | None = None
     minutes: float = 0.0
     absent: Callable[[], str] = lambda: ""

@@ -6,55 +6,90 @@ is left is held against a run over the same log that nobody disturbed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
 
 from tests.torture.course import Part
 from tests.torture.kills import leading
 from tests.torture.kills.left import check_same, left
-from tests.torture.kills.ordeal import Ordeal
-from tests.torture.kills.place import SUBJECTS, Place, told
+from tests.torture.kills.ordeal import BEGIN, MORE, RUN, Ordeal
+from tests.torture.kills.place import ACTIVITY, EVERYTHING, SUBJECTS, Place, Subject, told
 from tests.torture.kills.points import embedded
 
 _KILLS = 20
+_COMMITTED = "state.committed:6"
 
 
 def trial(seed: int, directory: Path) -> Mapping[str, int]:
     """One trial with at least so many kills."""
     chance = Random(seed)
-    subject = chance.choice(SUBJECTS)
+    return _ended(_ordeal(chance.choice(SUBJECTS), directory, chance), _disturb)
+
+
+def short_trial(seed: int, directory: Path) -> Mapping[str, int]:
+    """Every kind of output, and what shows the most: kills with all in flight, and a zombie.
+
+    What is killed at a commit has handed over nothing of it, and nothing that waits for a lake.
+    """
+    log = Place(ACTIVITY, directory / "log/data", Random(seed))
+    # Records that are made again have their numbers; those of a file it knows by where it was.
+    log.fill(MORE, "log.published")
+    return _ended(_ordeal(EVERYTHING, directory, Random(seed)), _disturb_briefly)
+
+
+def _ordeal(subject: Subject, directory: Path, chance: Random) -> Ordeal:
     place, undisturbed = (
         Place(subject, directory / name, chance, checkpoint_commits=leading.CHECKPOINT_COMMITS)
         for name in ("disturbed/data", "undisturbed/data")
     )
-    one = Ordeal(place, undisturbed)
+    return Ordeal(place, undisturbed)
+
+
+def _ended(one: Ordeal, disturb: Callable[[Ordeal], None]) -> Mapping[str, int]:
+    place = one.place
     try:
-        return _disturbed(one)
+        disturb(one)
+        place.finish()
+        one.follow()
+        _compare(one)
     except Exception as error:
         error.add_note("\n".join([f"recomputes {one.recomputes}:", *place.history]))
         raise
+    return told(place.done)
 
 
-def _disturbed(one: Ordeal) -> Mapping[str, int]:
-    place = one.place
+def _disturb(one: Ordeal) -> None:
     one.begin()
     acts = one.acts()
     for _ in range(3 * _KILLS):
-        if place.done["kills"] >= _KILLS:
+        if one.place.done["kills"] >= _KILLS:
             break
         one.chance.choice(acts)()
-    place.finish()
-    one.follow()
+
+
+def _disturb_briefly(one: Ordeal) -> None:
+    place = one.place
+    one.recomputes = one.retains = False
+    one.feed(BEGIN)
+    for seconds in (0, 10):
+        one.feed_if_idle()
+        place.kill_at(_COMMITTED, *RUN, epoch_records_max=60, lake_interval_seconds=seconds)
+    one.a_zombie_at("state.before_commit:7", held=True)
+    place.fill(MORE, "log.written")
+    one.at_any_time()
+    one.while_it_recovers()
+
+
+def _compare(one: Ordeal) -> None:
     if one.recomputes:
-        for each in (place, one.undisturbed):
+        for each in (one.place, one.undisturbed):
             each.run("recompute", "APP")
     found, wanted = (
         left(each.subject.app, each.data, recomputed=one.recomputes)
-        for each in (place, one.undisturbed)
+        for each in (one.place, one.undisturbed)
     )
     check_same(found, wanted)
-    return told(place.done)
 
 
 KILLS = Part(
@@ -62,6 +97,7 @@ KILLS = Part(
     "Whatever is killed and whenever, nothing is lost or counted twice: rows, lakes, topics, dead "
     "letters and sums end as those of a run that nobody disturbed.",
     trial,
+    short_trial=short_trial,
     share=3.0,
     goals={"kills": 1000, **{f"at {name}": 1 for name in embedded()}},
 )

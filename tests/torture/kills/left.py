@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from headrace import App
-from headrace.plan.operators import Output, Stream, View
+from headrace.ops.jobs.opened import opened
+from headrace.ops.owner import Handler
+from headrace.plan.operators import Job, Output, Stream, View
+from headrace.proof.report import verification_from
+from headrace.values.settings import load_settings
 
 Left = Mapping[str, Any]
 _OF_THE_LOG = ("_topic_generation", "_offset", "_arrival_time")
@@ -23,22 +27,32 @@ def left(app: App, data: Path, *, recomputed: bool = False, other_log: bool = Fa
     rows, as many as there were recomputes: those rows are then left to the proof. With `other_log`
     also what the same records have in another log: where they stand there, and since when.
     """
-    [proof] = app.verify(data=data)
+    [job] = app.plan.jobs
+    # Opened once: each request of its own would open all outputs of the job anew.
+    with opened(job, load_settings(overrides={"data": data})) as answers:
+        _prove(answers)
+        return _left(job, answers["query"], recomputed, other_log)
+
+
+def _prove(answers: Mapping[str, Handler]) -> None:
+    proof = verification_from(answers["verify"]({}, lambda content: None).header)
     wrong = [one for one in (*proof.checked, *proof.sums) if not one.holds]
     assert proof.holds, (wrong, proof.undelivered, proof.refused_rows)
+
+
+def _left(job: Job, query: Handler, recomputed: bool, other_log: bool) -> Left:
     found: dict[str, Any] = {}
-    [job] = app.plan.jobs
     for output in job.outputs:
         if recomputed and output.emit == "final" and output.role in ("lake", "topic"):
             continue
         source = job.input_of(output)
-        found[f"{output.role} {output.name}"] = _held(app, data, output, source, other_log)
+        found[f"{output.role} {output.name}"] = _held(query, output, source, other_log)
     letters = 'topic, "partition", field, reason, value'
     if not other_log:
         letters += ', topic_generation, "offset", arrival_time'
-    found["dead letters"] = _sorted(_rows(app, data, f"select {letters} from dead_letters"))
-    found["sums"] = _sorted(_rows(app, data, _SUMS))
-    unbalanced = _rows(app, data, "select * from conservation where not balanced")
+    found["dead letters"] = _sorted(_rows(query, f"select {letters} from dead_letters"))
+    found["sums"] = _sorted(_rows(query, _SUMS))
+    unbalanced = _rows(query, "select * from conservation where not balanced")
     assert not unbalanced, unbalanced
     return found
 
@@ -61,18 +75,18 @@ def _listed(rows: Any) -> Iterable[Any]:
     return rows.items() if isinstance(rows, dict) else rows
 
 
-def _held(app: App, data: Path, output: Output, source: View | Stream, other_log: bool) -> Any:
+def _held(query: Handler, output: Output, source: View | Stream, other_log: bool) -> Any:
     if output.role == "topic":
         sql = f'select key, value from topic.{output.name} order by "partition", "offset"'
-        records = _rows(app, data, sql)
+        records = _rows(query, sql)
         if output.emit == "final" or isinstance(source, Stream):
             return _by_key(records)
         return _compacted(records)
     if output.role == "lake":
         own = ["_epoch", *(_OF_THE_LOG if other_log else ())]
         columns = f"columns(lambda c: not list_contains({own}, c))"
-        return _sorted(_rows(app, data, f"select {columns} from lake.{output.name}"))
-    return _sorted(_rows(app, data, f"from {output.name}"))
+        return _sorted(_rows(query, f"select {columns} from lake.{output.name}"))
+    return _sorted(_rows(query, f"from {output.name}"))
 
 
 def _by_key(records: list[tuple[Any, ...]]) -> dict[Any, list[Any]]:
@@ -92,8 +106,9 @@ def _compacted(records: list[tuple[Any, ...]]) -> dict[Any, Any]:
     return {key: json.loads(value) for key, value in last.items() if value is not None}
 
 
-def _rows(app: App, data: Path, sql: str) -> list[tuple[Any, ...]]:
-    rows = app.query(sql, data=data)
+def _rows(query: Handler, sql: str) -> list[tuple[Any, ...]]:
+    rows = query({"sql": sql}, lambda content: None).table
+    assert rows is not None
     return list(zip(*(column.to_pylist() for column in rows.columns), strict=True))
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from tests.torture.kills.place import REFUSED, Place, age, begun, restored, stop
 
 RUN = ("run", "APP", "--until", "caught-up")
 BEGIN, MORE = 800, 400
+_HELD_SECONDS = 10.0
 
 
 class Ordeal:
@@ -124,15 +123,18 @@ class Ordeal:
 
     def a_zombie(self) -> None:
         """Stopped in the midst; a successor with its state goes on; then it awakes."""
+        at = f"{self.chance.choice(self.stopped_at)}:{self.chance.randint(2, 8)}"
+        self.a_zombie_at(at, held=self.chance.random() < 0.5)
+
+    def a_zombie_at(self, at: str, *, held: bool) -> None:
+        """With `held` the successor stands still as soon as it has the job, until it was awake."""
         self.feed_if_idle()
         place = self.place
-        point = self.chance.choice(self.stopped_at)
-        zombie = place.start(
-            *RUN, at=f"{point}:{self.chance.randint(2, 5)}", stops=True, **self.settings()
-        )
+        zombie = place.start(*RUN, at=at, stops=True, **self.settings())
         if not stopped(zombie):
             assert zombie.process.exitcode == 0, zombie.text
             return
+        had_job = zombie.has_job
         beside = place.data.with_name("beside")
         place.copy(beside, ("jobs",))
         for part in ("topics", "lakes"):
@@ -140,15 +142,24 @@ class Ordeal:
                 (beside / part).symlink_to(place.data / part)
         successor = place.start(*RUN, data=beside, **self.settings())
         begun(successor)
-        successor.end(self.chance.choice([0, 0.3, 60]))
-        assert zombie.process.pid is not None
-        os.kill(zombie.process.pid, signal.SIGCONT)
+        if held:
+            # It has opened all its outputs, and given rows to hardly one of them.
+            successor.hold()
+        else:
+            successor.end(self.chance.choice([0, 0.3, 60]))
+        zombie.wake()
+        if held:
+            # It may have been stopped while it held a lock that the zombie waits for.
+            zombie.end(_HELD_SECONDS)
+            successor.wake()
+            successor.end()
         code = zombie.end()
         assert code in self.zombies_end and "Traceback" not in zombie.text, zombie.text
         successor.kill()
         place.done["zombies"] += 1
         if successor.process.exitcode == REFUSED:
             # It had copied the state before the zombie took its number, and the zombie was first.
+            assert not (had_job and successor.has_job), f"no zombie stops it: {successor.text}"
             assert "Traceback" not in successor.text, successor.text
         else:
             place.counted(successor, "successors of zombies")

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -19,6 +20,7 @@ from typing import Any
 
 from headrace import App
 from headrace.apps.activity import app as activity
+from headrace.storage.topics.log import LocalTopic
 from tests.torture.kills.child import SEGMENT_BYTES, Call
 from tests.torture.kills.everything import app as everything
 from tests.torture.kills.everything import write_lines
@@ -40,15 +42,14 @@ class Subject:
     topic: str
 
 
-SUBJECTS = (
-    Subject(activity, "activity", "headrace.apps.activity:app", "user_activity"),
-    Subject(
-        everything,
-        "tests.torture.kills.everything:app",
-        "tests.torture.kills.everything:app",
-        "things",
-    ),
+ACTIVITY = Subject(activity, "activity", "headrace.apps.activity:app", "user_activity")
+EVERYTHING = Subject(
+    everything,
+    "tests.torture.kills.everything:app",
+    "tests.torture.kills.everything:app",
+    "things",
 )
+SUBJECTS = (ACTIVITY, EVERYTHING)
 
 
 @dataclass
@@ -67,6 +68,30 @@ class Run:
         """Kills it; whether it was still running."""
         self.process.kill()
         return self.end() == KILLED
+
+    def hold(self) -> None:
+        """Stops it, if it has not ended; `wake` lets it go on."""
+        self._signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        if self.process.exitcode is None:
+            assert self.process.pid is not None
+            os.kill(self.process.pid, number)
+
+    def is_stopped(self) -> bool:
+        try:
+            stat = Path(f"/proc/{self.process.pid}/stat").read_text()
+        except FileNotFoundError:
+            return False
+        return stat.rpartition(")")[2].split()[0] == "T"
+
+    @property
+    def has_job(self) -> bool:
+        """Whether it has opened all that it delivers to."""
+        return "job_started" in self.text
 
     @property
     def text(self) -> str:
@@ -96,6 +121,7 @@ class Place:
     idle: bool = False  # whether nothing was written since a run caught up
     _runs: int = 0
     _filled: int = 0
+    _given: int = 0  # records to be in the log, each once
 
     def start(
         self,
@@ -177,7 +203,8 @@ class Place:
     def fill(self, count: int, at: str = "") -> tuple[str, ...]:
         """Adds `count` records to the source's topic, killed on the way now and then, and at `at`.
 
-        What a killed command has not written its next try writes. Returns the command.
+        What a killed command has not written its next try writes, and each record once. Returns
+        the command.
         """
         self.data.mkdir(parents=True, exist_ok=True)
         points = self.writing if self._filled else self.writing + self.beginning
@@ -192,18 +219,20 @@ class Place:
                 self.kill_after(self.chance.uniform(0, 0.4), *command)
         self.run(*command)
         self.idle = False
+        if "topics" not in self.settings:
+            topic = LocalTopic.open(self.data / "topics", self.subject.topic)
+            there = sum(topic.end_offsets())
+            assert there == self._given, f"{there} records in the log, of {self._given}"
         return command
 
     def _writing(self, count: int) -> tuple[str, ...]:
         """The command that writes the next `count` records."""
         if self.subject.app is not activity:
             path = self.data.with_name(f"lines-{self._filled}.ndjson")
-            return (
-                "ingest",
-                "APP",
-                "things",
-                str(write_lines(path, self.chance, count, self._filled)),
-            )
+            write_lines(path, self.chance, count, self._filled)
+            self._given += path.read_bytes().count(b"\n")
+            return "ingest", "APP", "things", str(path)
+        self._given += count
         begin = _START + timedelta(seconds=self._filled * _SECONDS_APART)
         options = {
             "--count": count,
@@ -225,17 +254,9 @@ class Place:
 
 def stopped(run: Run) -> bool:
     """Waits until a run has stopped itself; False where it ended."""
-    until = time.monotonic() + _SECONDS_MAX
-    while time.monotonic() < until:
-        if run.end(0.01) is not None:
-            return False
-        try:
-            state = Path(f"/proc/{run.process.pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except FileNotFoundError:
-            continue
-        if state == "T":
-            return True
-    raise AssertionError(f"hangs: {run.text}")
+    _wait(run, run.is_stopped, _SECONDS_MAX)
+    assert run.is_stopped() or run.process.exitcode is not None, f"hangs: {run.text}"
+    return run.process.exitcode is None
 
 
 def begun(run: Run) -> None:
@@ -243,8 +264,13 @@ def begun(run: Run) -> None:
 
     That one may have been stopped while it held the lock of a topic.
     """
-    until = time.monotonic() + _PATIENCE_SECONDS
-    while "job_started" not in run.text and time.monotonic() < until:
+    _wait(run, lambda: run.has_job, _PATIENCE_SECONDS)
+
+
+def _wait(run: Run, condition: Callable[[], bool], seconds: float) -> None:
+    """Until it holds, or the run has ended, at most so long."""
+    until = time.monotonic() + seconds
+    while not condition() and time.monotonic() < until:
         if run.end(0.01) is not None:
             return
 
