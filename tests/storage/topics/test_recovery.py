@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -267,6 +268,21 @@ def test_a_missing_segment_is_named(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(TopicRefused, match=rf"{path.name} is missing"):
         read_all(LocalTopic.open(tmp_path, "t"))
+
+
+def test_a_finished_segment_that_lost_its_last_frames_is_named(tmp_path: Path) -> None:
+    topic = LocalTopic.create(tmp_path, "t", 1, limits=SMALL_SEGMENTS)
+    for _ in range(12):
+        topic.append(pa.array([b"x" * 700]))
+    first, *_ = segment_files(topic.path)
+    with topic._seen() as head:
+        index = topic._segments.at(0, head).index
+        spans = [index.span(number) for number in range(index.count)]
+    for begin, _ in reversed(spans[1:]):
+        os.truncate(first, begin)
+        with pytest.raises(TopicRefused, match="is damaged") as refused:
+            read_all(reopened(topic))
+        assert str(first) in str(refused.value)
 
 
 def test_the_head_comes_back_as_it_was_written(topic: LocalTopic) -> None:

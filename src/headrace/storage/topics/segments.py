@@ -33,6 +33,10 @@ class Segments:
         segment = self.opened(ordinal)
         if ordinal < head.segment:
             segment.extend()
+            # Cut between two frames it would seem whole, and what follows to be all there is.
+            ends, follows = segment.index.ends, self.begin(ordinal + 1)[0]
+            if not segment.index.count or (ends[:, -1] != follows).any():
+                raise segment.damaged(segment.index.limit)
         else:
             if segment.index.limit > head.position:
                 # The log was cut back by a repair: what is known of it is worth nothing.
