@@ -203,3 +203,21 @@ def test_types_that_delta_lacks(tmp_path: Path) -> None:
     ]
     with pytest.raises(DefinitionError, match="cannot hold the column 'i'"):
         DeltaLake(tmp_path / "other", pa.schema([("i", pa.list_(pa.duration("us")))]))
+
+
+@pytest.mark.parametrize("name", ["my data", "dürr", "50%", "a+b&c=d", "it's", "x[1]", "*"])
+def test_any_name_of_the_directory(name: str, tmp_path: Path) -> None:
+    target = lake(tmp_path / name / "lake")
+    target.open(JOB, 1)
+    for epoch in range(1, 10):
+        target.deliver(events(epoch * 2, 2), mark(epoch))
+    assert rows(target.directory) == ordered([event(n) for n in range(2, 20)])
+    assert all(path.exists() for path in live_files(target.directory))
+    assert lake(target.directory).open(JOB, 2) == mark(9)
+
+
+@pytest.mark.parametrize("name", ["a%20b", "C#", "what?"])
+def test_a_name_that_delta_takes_for_another_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(StateRefused, match="keeps no lake in .*parts of a URI") as refused:
+        lake(tmp_path / name / "lake").open(JOB, 1)
+    assert name in str(refused.value) and "--data" in str(refused.value.remedy)

@@ -51,6 +51,7 @@ def test_the_tail_cut_at_every_byte(topic: LocalTopic) -> None:
     whole, last = path.read_bytes(), frame_starts(topic)[-1]
     for size in range(last, len(whole)):
         path.write_bytes(whole[:size])
+        drop_head(topic.path / HEAD)
         again = reopened(topic)
         assert again.end_offsets() == [2] and values_of(again) == VALUES[:2]
         assert again.append(pa.array([b"three"]), producer="p", sequence=2).base == (2,)
@@ -125,6 +126,13 @@ def test_a_head_ahead_of_the_file(topic: LocalTopic) -> None:
     path.write_bytes(path.read_bytes()[: frame_starts(topic)[-1]])
     with pytest.raises(TopicRefused, match="damaged at byte"):
         reopened_without_mending(topic).read([0], records_max=9)
+    for use in (lambda: reopened(topic), lambda: topic.append(pa.array([b"more"]))):
+        with pytest.raises(
+            TopicRefused, match=f"{path} ends at byte.*were acknowledged"
+        ) as refused:
+            use()
+        assert str(refused.value.remedy).endswith(f"remove {topic.path / HEAD}")
+    drop_head(topic.path / HEAD)
     assert values_of(reopened(topic)) == VALUES[:2]
     with pytest.raises(TopicRefused, match="ends at offset 2 of partition 0, but offset 3"):
         topic.read([3], records_max=1)
@@ -231,6 +239,7 @@ def test_a_record_that_holds_frames_is_only_a_record(topic: LocalTopic) -> None:
     topic.append(pa.array([b"#" * pad + content for pad in range(64)]))
     path, end = segment_files(topic.path)[0], frame_starts(topic)[-1]
     path.write_bytes(path.read_bytes()[:-64])
+    drop_head(topic.path / HEAD)
     assert values_of(reopened(topic)) == VALUES
     assert path.stat().st_size == end
 

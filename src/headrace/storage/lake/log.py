@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import pyarrow as pa
 
@@ -141,10 +142,19 @@ def create(
     configuration: dict[str, str],
     entry: Entry,
 ) -> DeltaTable:
-    """An empty lake whose first commit carries `entry`; the present one if a rival was faster."""
+    """An empty lake whose first commit carries `entry`; the present one if a rival was faster.
+
+    StateRefused where Delta would look for it elsewhere.
+    """
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 
+    place = str(directory.absolute())
+    if unquote(place) != place or "#" in place or "?" in place:
+        raise StateRefused(
+            f"Delta keeps no lake in {place}: it takes #, ? and %20 or the like for parts of a URI",
+            remedy="Choose another place for the data: --data DIR",
+        )
     make_directory(directory)
     try:
         table = DeltaTable.create(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 
@@ -33,7 +34,7 @@ def version(directory: Path) -> int | None:
 def live_files(directory: Path, version: int | None = None) -> list[Path]:
     """The Parquet files that hold the rows of `version` (None: the present one)."""
     table = load(directory, version)
-    return [] if table is None else _files(table)
+    return [] if table is None else _files(table, directory)
 
 
 def read_mark(directory: Path, job: str) -> Mark | None:
@@ -83,7 +84,7 @@ def relation_sql(
         raise StateRefused(
             f"There is no lake in {directory}", remedy="Run the job that writes it first."
         )
-    files = [] if table is None else _files(table)
+    files = [] if table is None else _files(table, directory)
     if checked:
         check_files(files)
     columns = ", ".join(f"{naive_sql(quote(f.name), f.type)} AS {quote(f.name)}" for f in stored)
@@ -107,8 +108,10 @@ def _hive(stored: pa.Schema, partitions: list[str]) -> str:
     return f"hive_partitioning=true, hive_types={{{types}}}"
 
 
-def _files(table: DeltaTable) -> list[Path]:
-    return [Path(uri) for uri in table.file_uris()]
+def _files(table: DeltaTable, directory: Path) -> list[Path]:
+    # Delta writes the way to the table as in a URI (a space is %20), a file's name as it is.
+    way = urlsplit(table.table_uri).path
+    return [directory / uri.removeprefix(way) for uri in table.file_uris()]
 
 
 def no_entry(directory: Path) -> StateRefused:

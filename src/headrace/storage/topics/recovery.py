@@ -17,6 +17,7 @@ from headrace.storage.durable import sync_directory
 from headrace.storage.topics import frame
 from headrace.storage.topics.directory import About
 from headrace.storage.topics.disk import sync_data
+from headrace.storage.topics.head import FILE_NAME as HEAD
 from headrace.storage.topics.head import Head, publish_head, read_head
 from headrace.storage.topics.segment import Segment, index_path, ordinals, segment_path
 from headrace.storage.topics.segments import Segments
@@ -46,7 +47,14 @@ def settle(about: About, segments: Segments) -> Head:
             remedy="Restore the topic's directory from a backup.",
         ) from None
     if size < head.position:
-        return _rebuild(about, segments)
+        # The head follows what is durable, so this was no crash: records that were acknowledged
+        # are gone, and whoever has not read them would never know.
+        raise TopicRefused(
+            f"{path} ends at byte {size}, though records up to byte {head.position} were "
+            "acknowledged",
+            remedy="Restore the topic's directory from a backup; or, to go on with the records "
+            f"that are left, remove {directory / HEAD}",
+        )
     follows = segment_path(directory, head.segment + 1).exists()
     if size == head.position and not follows:
         return head
