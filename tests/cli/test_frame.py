@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -12,7 +13,9 @@ import pytest
 import typer
 
 from headrace.cli.commands import settings as settings_command
+from headrace.cli.failures import report
 from headrace.cli.main import call, cli
+from headrace.cli.session import session
 from headrace.values import errors
 
 
@@ -131,3 +134,17 @@ def test_settings_says_where_a_value_comes_from(tmp_path: Path) -> None:
     done = headrace("settings", "--data", "there", "--json", cwd=tmp_path)
     row = next(r for r in json.loads(done.stdout) if r["name"] == "data")
     assert (row["value"], row["source"]) == ("there", "option")
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EACCES, errno.EIO, errno.ENOSPC])
+def test_what_the_system_refuses_is_no_bug(number: int, capsys: pytest.CaptureFixture[str]) -> None:
+    session.begin()
+    assert report(OSError(number, os.strerror(number), "/data/file")) == 5
+    said = capsys.readouterr().err
+    assert f"/data/file: {os.strerror(number)}" in said and "bug" not in said
+    assert len(said.splitlines()) == 2
+
+
+def test_a_file_that_should_be_there_is_a_bug(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report(FileNotFoundError(errno.ENOENT, "gone", "/data/file")) == 70
+    assert "bug in Headrace" in capsys.readouterr().err

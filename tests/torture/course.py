@@ -166,6 +166,9 @@ class _Running:
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+        for line in Path("/proc/self/mounts").read_text().splitlines():
+            if (place := line.split()[1]).startswith(f"{self._directory}/"):
+                subprocess.run(["umount", "-l", place.replace("\\040", " ")], check=False)
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def _said(self) -> str:

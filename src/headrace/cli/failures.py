@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 import traceback
@@ -10,10 +11,20 @@ import typer
 
 from headrace.cli.session import session
 from headrace.ops.owner import HolderFailed
-from headrace.values.errors import HeadraceError
+from headrace.values.errors import DiskRefused, HeadraceError
 
 BUG_EXIT_CODE = 70
 INTERRUPTED_EXIT_CODE = 130
+_ROOM, _RIGHT = "Free some space, then run again.", "Give this user the right to use it."
+_FILES = "Raise the limit of open files (ulimit -n), then run again."
+_OF_THE_SYSTEM = {
+    errno.EIO: "Check the disk, then run again.",
+    errno.EROFS: "Mount it for writing, or move the data.",
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _ROOM),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), _RIGHT),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), _FILES),
+}
+"""What the system may refuse anywhere, without anybody's bug, and the way on."""
 
 
 def report(error: BaseException) -> int:
@@ -23,6 +34,12 @@ def report(error: BaseException) -> int:
         if session.debug:
             traceback.print_exception(error)
         return error.exit_code
+    if isinstance(error, OSError) and error.errno in _OF_THE_SYSTEM and error.filename:
+        said = f"Cannot use {error.filename}: {error.strerror}\n{_OF_THE_SYSTEM[error.errno]}"
+        _say(DiskRefused.__name__, said, DiskRefused.exit_code)
+        if session.debug:
+            traceback.print_exception(error)
+        return DiskRefused.exit_code
     what = f"{type(error).__name__}: {error}".rstrip(": ")
     _say("Bug", f"{what}\nThis is a bug in Headrace, not in your app or your data.", BUG_EXIT_CODE)
     if session.debug:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -146,3 +150,38 @@ def _check_read_only(topic: LocalTopic, reason: str) -> None:
     with pytest.raises(DiskRefused, match=reason):
         topic.register_reader("r", [0])
     assert values_of(LocalTopic.open(topic.path.parent, "t")) == [b"a"]
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.EACCES, "no permission\nGive this user the right to read"),
+        (errno.EMFILE, "too many open files\nRaise the limit of open files"),
+        (errno.EIO, "Input/output error\nCheck the disk"),
+    ],
+)
+@pytest.mark.parametrize("name", ["head", "000000000000.segment", "topic.json", "readers.json"])
+def test_what_cannot_be_opened_for_reading(
+    name: str, number: int, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = LocalTopic.create(tmp_path, "t", 1)
+    topic.append(pa.array([b"one"]))
+    topic.register_reader("r", [0])
+
+    def use() -> object:
+        topic = LocalTopic.open(tmp_path, "t")
+        return values_of(topic), topic.readers()
+
+    wanted = use()
+    with monkeypatch.context() as patched:
+        for module, called in ((os, os.open), (io, io.open)):
+            patched.setattr(module, "open", partial(_refused, called, name, number))
+        with pytest.raises(DiskRefused, match=f"Cannot read {topic.path / name}: {words}"):
+            use()
+    assert use() == wanted
+
+
+def _refused(real: Any, name: str, number: int, path: Any, *more: Any, **options: Any) -> Any:
+    if str(path).endswith(name):
+        raise OSError(number, os.strerror(number), str(path))
+    return real(path, *more, **options)

@@ -6,6 +6,8 @@ killed need not wait for the disk: the page cache outlives a process.
 
 from __future__ import annotations
 
+import builtins
+import io
 import os
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +27,8 @@ def install() -> None:
         setattr(os, name, _passing(name, lambda *arguments: None))
     for name in CHANGES:
         setattr(os, name, _passing(name, getattr(os, name)))
+    # Files that are opened for reading and writing through Python pass by as well.
+    builtins.open = io.open = _passing("open", io.open)
 
 
 def guard(one: Guard) -> None:

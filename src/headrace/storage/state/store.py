@@ -110,11 +110,14 @@ class StateStore:
 
     def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Makes the tables that are missing, in the present format."""
+        # In one step: a file that says only half of what it is would be refused.
+        connection.execute("begin")
         connection.execute(TABLES)
         written = _facts(connection).get("format")
         if written is None:
             rows = [("format", str(FORMAT)), ("duckdb", ENGINE_VERSION)]
             connection.executemany("insert into meta.facts values (?, ?)", rows)
+        connection.execute("commit")
         while written in MIGRATIONS:
             written = self._migrated(connection, written)
         connection.execute(VIEWS)

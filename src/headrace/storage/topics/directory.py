@@ -27,7 +27,7 @@ import xxhash
 from headrace.storage.durable import make_directory, sync_directory
 from headrace.storage.topics import frame
 from headrace.storage.topics.checkpoint import begin_segment
-from headrace.storage.topics.disk import write_json, writing
+from headrace.storage.topics.disk import reading, write_json, writing
 from headrace.storage.topics.head import Head, publish_head
 from headrace.values.errors import TopicRefused, UsageError, did_you_mean
 from headrace.values.points import reach
@@ -56,7 +56,8 @@ def read_about(directory: Path, name: str) -> About:
     """What the topic `name` in `directory` is; TopicRefused when it is missing or unreadable."""
     path = _checked(directory, name) / _ABOUT
     try:
-        content = json.loads(path.read_bytes())
+        with reading(path):
+            content = json.loads(path.read_bytes())
         written = content["format"]
         about = About(content["name"], content["identity"], content["partitions"])
         # Logs of the first days have none.
@@ -77,8 +78,6 @@ def read_about(directory: Path, name: str) -> About:
             f"{path} is damaged: {error}",
             remedy="Restore the topic's directory from a backup.",
         ) from error
-    except OSError as error:
-        raise TopicRefused(f"Cannot read {path}: {os.strerror(error.errno or 0)}") from error
     if written != _FORMAT:
         raise TopicRefused(
             f"{path} has log format {written}, this version reads {_FORMAT}",

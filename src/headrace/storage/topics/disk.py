@@ -27,6 +27,8 @@ _REASONS = {
     errno.EMFILE: ("too many open files", "Raise the limit of open files (ulimit -n)."),
 }
 
+_TO_READ = {errno.EACCES: "Give this user the right to read there."}
+
 sync_data = getattr(os, "fdatasync", os.fsync)
 
 
@@ -51,6 +53,21 @@ def writing(path: Path) -> Iterator[None]:
             error.errno or 0, (os.strerror(error.errno or 0), "Check the disk, then go on.")
         )
         raise DiskRefused(f"Cannot write {path}: {reason}", remedy=remedy) from error
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turns what the system refuses inside the block into DiskRefused; not that a file is gone."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        number = error.errno or 0
+        reason, remedy = _REASONS.get(number, (os.strerror(number), "Check the disk, then go on."))
+        raise DiskRefused(
+            f"Cannot read {path}: {reason}", remedy=_TO_READ.get(number, remedy)
+        ) from error
 
 
 def write_at(descriptor: int, pieces: Sequence[Any], position: int) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import xxhash
 
-from headrace.storage.topics.disk import sync_data, write_at
+from headrace.storage.topics.disk import reading, sync_data, write_at
 
 FILE_NAME = "head"
 _MAGIC = b"HRH1"
@@ -40,17 +40,17 @@ class Head:
 
 
 def read_head(directory: Path, partitions: int) -> Head | None:
-    """The head of the topic in `directory`; None when it is missing or stays damaged."""
+    """The head of the topic in `directory`; None when it is missing or stays damaged.
+
+    DiskRefused where it cannot be read.
+    """
     layout = _layout(partitions)
     for _ in range(_TRIES):
         try:
-            descriptor = os.open(f"{directory}/{FILE_NAME}", os.O_RDONLY)
+            with reading(directory / FILE_NAME):
+                content = _read(f"{directory}/{FILE_NAME}", layout.size + 1)
         except FileNotFoundError:
             return None
-        try:
-            content = os.read(descriptor, layout.size + 1)
-        finally:
-            os.close(descriptor)
         if len(content) == layout.size:
             checksum, magic, count, identity, first, segment, position, arrival_us, *offsets = (
                 layout.unpack(content)
@@ -96,6 +96,14 @@ def publish_head(directory: Path, head: Head, *, durable: bool = False) -> None:
         write_at(descriptor, [content], 0)
         if durable:
             sync_data(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read(path: str, size: int) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return os.read(descriptor, size)
     finally:
         os.close(descriptor)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import xxhash
 
-from headrace.storage.topics.disk import write_json
+from headrace.storage.topics.disk import reading, write_json
 from headrace.values.errors import TopicRefused
 
 _FILE_NAME = "readers.json"
@@ -21,7 +21,8 @@ def load_readers(directory: Path) -> dict[str, list[int]]:
     """The registered readers' next offsets, by partition."""
     path = directory / _FILE_NAME
     try:
-        content = json.loads(path.read_bytes())
+        with reading(path):
+            content = json.loads(path.read_bytes())
         # Logs of the first days have the readers alone.
         checksum = content.get("checksum")
         readers: dict[str, list[int]] = content["readers"] if type(checksum) is str else content

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from bisect import bisect_left
 from pathlib import Path
@@ -10,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from headrace.storage.topics.disk import reading
 from headrace.storage.topics.head import Head
-from headrace.storage.topics.segment import Segment
-from headrace.values.errors import TopicRefused
+from headrace.storage.topics.segment import Segment, segment_path
 
 _OPEN_MAX = 16
 
@@ -94,15 +93,8 @@ class Segments:
         """Segment `ordinal` with its index as it is; FileNotFoundError when it is gone."""
         segment = self._open.pop(ordinal, None)
         if segment is None:
-            try:
+            with reading(segment_path(self.directory, ordinal)):
                 segment = Segment(self.directory, ordinal, self.partitions, self.seed)
-            except FileNotFoundError:
-                raise
-            except OSError as error:
-                raise TopicRefused(
-                    f"Cannot read {error.filename}: {os.strerror(error.errno or 0)}",
-                    remedy="Give this user the right to read the topic's directory.",
-                ) from error
         self._open[ordinal] = segment
         if len(self._open) > _OPEN_MAX:
             del self._open[next(iter(self._open))]
