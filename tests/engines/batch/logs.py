@@ -109,20 +109,25 @@ def runs(draw: st.DrawFn, replays: bool = True, again: bool = False) -> Run:
         starts,
         until,
         starts[until + 1],
-        _recomputes(draw, events, until),
+        _recomputes(draw, events, until, starts[until + 1]),
     )
 
 
-def _recomputes(draw: st.DrawFn, events: list[Event], until: int) -> list[Recompute]:
+def _recomputes(
+    draw: st.DrawFn, events: list[Event], until: int, watermark_us: int | None
+) -> list[Recompute]:
     """Up to two recomputes, each of what had been read by the end of some epoch."""
-    made = []
+    made: list[Recompute] = []
+    if watermark_us is None:
+        # Nothing is closed that could be recomputed.
+        return made
     for epoch in sorted(draw(st.lists(st.integers(1, until), max_size=2))):
         offsets: dict[tuple[str, int], int] = {}
         for e in events:
             if e.epoch <= epoch and e.replay is None:
                 place = e.generation, e.partition
                 offsets[place] = max(offsets.get(place, 0), e.offset + 1)
-        bound = draw(st.integers(-10, 50))
+        bound = draw(st.integers(-10, watermark_us // SECOND))
         start = draw(st.one_of(st.none(), st.integers(-15, 40)))
         made.append(
             Recompute(None if start is None else start * SECOND, bound * SECOND, offsets, epoch)

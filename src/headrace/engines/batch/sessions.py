@@ -13,6 +13,11 @@ touch; one that is not settled as of B spans all that follows. An island in whic
 served or recomputed, is settled as of B and ends after the region's `from` is covered: its
 recomputed sessions replace its served ones. Any other island touches something open, or something
 outside the region, and stays as it was served. Recomputes apply one after the other.
+
+All rows of a key, late ones too, fall into *pieces*, the gap or timeout or more apart. No session
+reaches from one into the next. Where no row of a piece is late, and a recompute read all of it
+before its bound, that recompute finds what is served: it is computed from the other pieces alone,
+so that many recomputes cost little more than one. A bound never lies above the watermark.
 """
 
 from __future__ import annotations
@@ -40,14 +45,42 @@ def add_sessions(
 
     `more` are further aggregates over the session's rows, as SQL with names.
     """
-    source = rows.chain.name
+    source = _with_pieces(view, window, rows, as_of) if as_of.regions else rows.chain.name
     on_time = f"select * from {source} where not _late"
-    served = _sessions(view, window, rows, on_time, more)
-    for region in as_of.regions:
-        read = f"select * from {source} where {was_read(region)}"
-        recomputed = _sessions(view, window, rows, read, more)
-        served = _replaced(view, rows, served, recomputed, region)
+    kept = ["bool_or(_touched) filter (where _member) as _touched"] if as_of.regions else []
+    served = _sessions(view, window, rows, on_time, [*more, *kept])
+    if as_of.regions:
+        untouched = f"select * from {served} where not _touched"
+        served = rows.chain.add(f"select * from {served} where _touched")
+        for region in as_of.regions:
+            read = f"select * from {source} where _touched and {was_read(region)}"
+            recomputed = _sessions(view, window, rows, read, [*more, *kept])
+            served = _replaced(view, rows, served, recomputed, region)
+        served = f"({untouched} union all by name select * from {served})"
     rows.chain.add(f"select *, {_ended_by(window, as_of.watermark_us)} as _ended_by from {served}")
+
+
+def _with_pieces(view: View, window: SessionGap | SessionMarks, rows: Rows, as_of: AsOf) -> str:
+    """All rows with `_touched`: whether a recompute may change anything in their piece."""
+    by_key = _by_key(view)
+    apart = rows.chain.add(
+        f"select *, coalesce(_time - lag(_time) over ({by_key}order by _time)"
+        f" >= {interval(_length_us(window))}, true) as _apart from {rows.chain.name}"
+    )
+    pieces = rows.chain.add(
+        f"select * exclude (_apart), sum(_apart::int) over ({by_key}order by _time, _apart desc"
+        f" rows unbounded preceding) as _piece from {apart}"
+    )
+    by_piece = f"{by_key}{',' if by_key else 'partition by'} _piece"
+    changes = " or ".join(
+        [
+            "_late",
+            *(f"(_time < {timestamp(r.bound_us)} and not {was_read(r)})" for r in as_of.regions),
+        ]
+    )
+    return rows.chain.add(
+        f"select * exclude (_piece), bool_or({changes}) over ({by_piece}) as _touched from {pieces}"
+    )
 
 
 def settled(as_of_us: int | None) -> str:
@@ -60,8 +93,7 @@ def settled(as_of_us: int | None) -> str:
 
 def add_members(view: View, window: SessionGap | SessionMarks, rows: Rows, select: str) -> str:
     """Rows of `select` with `_segment`, `_ends` and `_member`: which session, if any."""
-    keys, order = key_names(view), ", ".join(rows.order)
-    by_key = f"partition by {', '.join(keys)} " if keys else ""
+    by_key, order = _by_key(view), ", ".join(rows.order)
     return (
         _gap_members(window, rows, select, by_key, order)
         if isinstance(window, SessionGap)
@@ -137,13 +169,12 @@ def _sessions(
         f"select {', '.join([*keys, '_segment', *times, *calls])} from {members}"
         f" where _segment > 0 group by {by}"
     )
-    by_key = f"partition by {', '.join(keys)} " if keys else ""
+    by_key = _by_key(view)
     marks = isinstance(window, SessionMarks)
     following = f"lead(_start) over ({by_key}order by _segment)" if marks else "null::timestamp"
-    length = window.timeout_us if isinstance(window, SessionMarks) else window.gap_us
     return rows.chain.add(
         f"select * exclude (_segment), {following} as _next,"
-        f" _last + {interval(length)} as _lapses from {grouped}"
+        f" _last + {interval(_length_us(window))} as _lapses from {grouped}"
     )
 
 
@@ -159,8 +190,7 @@ def _ended_by(window: SessionGap | SessionMarks, watermark_us: int | None) -> st
 
 def _replaced(view: View, rows: Rows, served: str, recomputed: str, region: Region) -> str:
     """The sessions served once `region`, with its `recomputed` ones, is applied to `served`."""
-    keys = key_names(view)
-    by_key = f"partition by {', '.join(keys)} " if keys else ""
+    by_key = _by_key(view)
     closed = settled(region.bound_us)
     both = rows.chain.add(
         f"select *, {closed} as _settled, case when {closed} then _last else"
@@ -188,3 +218,12 @@ def _replaced(view: View, rows: Rows, served: str, recomputed: str, region: Regi
         "select * exclude (_settled, _reach, _side, _apart, _island, _covered)"
         f" from {judged} where _side = _covered::int"
     )
+
+
+def _by_key(view: View) -> str:
+    keys = key_names(view)
+    return f"partition by {', '.join(keys)} " if keys else ""
+
+
+def _length_us(window: SessionGap | SessionMarks) -> int:
+    return window.timeout_us if isinstance(window, SessionMarks) else window.gap_us
