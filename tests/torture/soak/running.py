@@ -22,13 +22,26 @@ from tests.torture.soak.watching import Watch
 SUBJECT = Subject(
     app, "tests.torture.soak.site:app", "tests.torture.soak.site:app", "user_activity"
 )
-# A recompute and a proof go through all events that there ever were, and once more for each
-# recompute before. Small epochs keep the rate so low that they get through the lake of a soak in
-# minutes, and make as many of them as hours of large ones.
-EPOCH_RECORDS_MAX = 4_000
+# A record and its part of the index, in the log; more or less.
+_RECORD_BYTES = 150
 PATIENCE_SECONDS = 900.0
 KILLS_MIN = 2
+PASSED_ON = "enriched_activity"
 _RECOMPUTED = timedelta(hours=2)
+
+
+@dataclass(frozen=True)
+class Seldom:
+    """When a process does what it does now and then: more often, as a soak is short.
+
+    Clean-up of a lake comes after so many commits and leaves what is younger than the grace
+    period; the state's log goes into its file when it has so many bytes.
+    """
+
+    lake_commits: int
+    lake_grace_seconds: int
+    housekeeping_seconds: float
+    state_log_bytes: int
 
 
 @dataclass(frozen=True)
@@ -36,41 +49,47 @@ class Sizes:
     """How long, how fast (records a second; None: half of what this machine can), how patient.
 
     Processes live for `life_seconds` on average, one of them for a third of the whole: what a
-    process gathers shows in a long life only. `leasts` names the series that must
+    process gathers shows in a long life only; it has `long_epochs_min` epochs at least, so that
+    what one of them leaves behind adds up on any machine. `leasts` names the series that must
     level off; `share` of what is there, but at least this, they may gain, see `leveling`.
     """
 
     seconds: float
     rate: float | None
+    epoch_records_max: int
+    long_epochs_min: int
     segment_bytes: int
-    retention_bytes: int
     life_seconds: float
     recompute_seconds: float
     look_seconds: float
     lag_seconds_max: float
     lake_interval_seconds: float
-    lake_grace_seconds: int
-    housekeeping_seconds: float
+    seldom: Seldom
     share: float
     leasts: Mapping[str, float]
 
-    def settings(self) -> dict[str, object]:
-        return {
+    def place(self, data: Path, chance: Random, rate: float | None = None) -> Place:
+        """An empty directory for the job, whose processes are as patient as said here.
+
+        With a `rate` retention keeps more than the job may fall behind, so that the log has one
+        size, whether the job is behind or not.
+        """
+        settings: dict[str, object] = {
             "threads": 2,
-            "epoch_records_max": EPOCH_RECORDS_MAX,
-            "retention_bytes": self.retention_bytes,
+            "epoch_records_max": self.epoch_records_max,
             "lake_interval_seconds": self.lake_interval_seconds,
         }
-
-    def place(self, data: Path, chance: Random) -> Place:
-        """An empty directory for the job, whose processes are as patient as said here."""
+        if rate is not None:
+            kept = 1.5 * self.lag_seconds_max * rate * _RECORD_BYTES
+            settings["retention_bytes"] = int(kept)
         return Place(
             SUBJECT,
             data,
             chance,
-            settings=self.settings(),
-            before=partial(_prepare, self.lake_grace_seconds, self.housekeeping_seconds),
+            settings=settings,
+            before=partial(_prepare, self.seldom),
             segment_bytes=self.segment_bytes,
+            checkpoint_commits=self.seldom.lake_commits,
             patience_seconds=PATIENCE_SECONDS,
         )
 
@@ -87,6 +106,7 @@ class Lives:
     run: Run | None = None
     long: int | None = None
     long_from: float = 0.0
+    _long_at: int = 0
     _recompute: Run | None = None
     _life: float = 0.0
     _ends: float | None = None
@@ -106,7 +126,7 @@ class Lives:
             if self._ends is None and "job_started" in self.run.text:
                 self._ends = now + self._life
                 if self.number == self.long:
-                    self.long_from = now
+                    self.long_from, self._long_at = now, self._passed_on()
             if self._ends is not None and now >= self._ends and self._may_kill(now):
                 self._kill()
         if self._recompute is not None and self._recompute.process.exitcode is not None:
@@ -147,7 +167,24 @@ class Lives:
 
     def _may_kill(self, now: float) -> bool:
         """Not once the time is over, where it waits only for what is still to happen."""
+        if self.number == self.long and not self.long_enough:
+            return False
         return now < self.sizes.seconds or self.place.done["kills"] < KILLS_MIN
+
+    @property
+    def long_enough(self) -> bool:
+        """Whether the long life has had its epochs, by the records that it has passed on."""
+        if self.long is None or not self.long_from:
+            return False
+        records = self.sizes.long_epochs_min * self.sizes.epoch_records_max
+        return self.number > self.long or self._passed_on() - self._long_at >= records
+
+    def _passed_on(self) -> int:
+        """Records in the topic that the job writes."""
+        topics = self.place.data / "topics"
+        if not (topics / PASSED_ON).exists():
+            return 0
+        return sum(LocalTopic.open(topics, PASSED_ON).end_offsets())
 
     def _event_time(self) -> datetime:
         """About where the feed is in its own time."""
@@ -170,16 +207,16 @@ class Lives:
         self._recompute = None
 
 
-def _prepare(grace_seconds: int, housekeeping_seconds: float) -> None:
-    """In a process of the job: syncs reach the disk, and what happens now and then is more often.
-
-    A soak is shorter than the hour for which a lake keeps what it has replaced.
-    """
+def _prepare(seldom: Seldom) -> None:
+    """In a process of the job: syncs reach the disk, and what is done seldom is done more often."""
     syncs.guard(_sync)
     lake = import_module("headrace.storage.lake.lake").DeltaLake
-    lake.__init__.__kwdefaults__["grace_seconds"] = grace_seconds
+    lake.__init__.__kwdefaults__["grace_seconds"] = seldom.lake_grace_seconds
     vars(import_module("headrace.engines.embedded.runner")).update(
-        _HOUSEKEEPING_SECONDS=housekeeping_seconds
+        _HOUSEKEEPING_SECONDS=seldom.housekeeping_seconds
+    )
+    vars(import_module("headrace.storage.state.store")).update(
+        _LOG_BYTES_MAX=seldom.state_log_bytes
     )
 
 

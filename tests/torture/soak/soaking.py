@@ -25,51 +25,66 @@ from tests.torture.kills.place import Place, told
 from tests.torture.soak.drawing import Panel, Picture
 from tests.torture.soak.feeding import Feed
 from tests.torture.soak.leveling import Level, Points, level
-from tests.torture.soak.running import KILLS_MIN, SUBJECT, Lives, Sizes
+from tests.torture.soak.running import KILLS_MIN, SUBJECT, Lives, Seldom, Sizes
 from tests.torture.soak.watching import OF_PROCESS, Watch
 
 LEFT = Path(__file__).resolve().parents[3] / "build" / "soak.json"
 MINUTES = float(os.environ.get("SOAK_MINUTES", "20"))
 _MEASURED_RECORDS = 150_000
-_LATEST = 10
+_LATEST = 30
 # They grow with every event, as they should.
 _DRAWN_ONLY = ("lake MiB", "full lake files", "output topic MiB", "output topic files", "spill MiB")
 
 SHORT = Sizes(
     seconds=12,
-    rate=8_000,
-    segment_bytes=300_000,
-    retention_bytes=600_000,
+    rate=2_500,
+    epoch_records_max=200,
+    long_epochs_min=60,
+    segment_bytes=100_000,
     life_seconds=1.5,
-    recompute_seconds=4,
+    recompute_seconds=8,
     look_seconds=0.1,
     lag_seconds_max=1,
     lake_interval_seconds=0.2,
-    lake_grace_seconds=120,
-    housekeeping_seconds=0.3,
-    share=0.5,
+    # What a lake has replaced stays for longer than this takes: a proof may be reading it.
+    seldom=Seldom(
+        lake_commits=20,
+        lake_grace_seconds=120,
+        housekeeping_seconds=0.3,
+        state_log_bytes=2 << 20,
+    ),
+    share=0.1,
+    # A process that has only just begun fills its memory; what thirty epochs leave behind shows.
     leasts={
-        "memory MiB": 512,
-        "threads": 60,
-        "open files": 40,
-        "log MiB": 6,
-        "log files": 40,
-        "state MiB": 64,
+        "memory MiB": 160,
+        "threads": 24,
+        "open files": 16,
+        "log MiB": 2,
+        "log files": 12,
+        "state MiB": 12,
         "state files": 2,
     },
 )
 LONG = Sizes(
     seconds=MINUTES * 60,
     rate=None,
+    # A recompute and a proof go through all events that there ever were, and once more for each
+    # recompute before. Small epochs keep the rate so low that they get through the lake of a soak
+    # in minutes, and make as many of them as hours of large ones.
+    epoch_records_max=4_000,
+    long_epochs_min=500,
     segment_bytes=4 << 20,
-    retention_bytes=16 << 20,
     life_seconds=20,
     recompute_seconds=240,
     look_seconds=1,
     lag_seconds_max=30,
     lake_interval_seconds=1,
-    lake_grace_seconds=90,
-    housekeeping_seconds=5,
+    seldom=Seldom(
+        lake_commits=20,
+        lake_grace_seconds=90,
+        housekeeping_seconds=5,
+        state_log_bytes=32 << 20,
+    ),
     share=0.1,
     leasts={
         "memory MiB": 40,
@@ -92,8 +107,8 @@ def soak(
     What it saw is drawn at `left`, also where the proof then finds something.
     """
     chance = Random(seed)
-    place = sizes.place(directory / "data", chance)
     rate = sizes.rate or _greatest_rate(sizes, directory, chance) / 2
+    place = sizes.place(directory / "data", chance, rate)
     topics = place.data / "topics"
     fed = Feed(
         topics,
@@ -198,7 +213,12 @@ def _watched(lives: Lives, sizes: Sizes) -> None:
 def _enough(lives: Lives) -> bool:
     topic = LocalTopic.open(lives.place.data / "topics", SUBJECT.topic)
     done = lives.place.done
-    return done["kills"] >= KILLS_MIN and done["recomputes"] >= 1 and any(topic.begin_offsets())
+    return (
+        done["kills"] >= KILLS_MIN
+        and done["recomputes"] >= 1
+        and lives.long_enough
+        and any(topic.begin_offsets())
+    )
 
 
 def _check_all_is_there(place: Place, records: int) -> None:
