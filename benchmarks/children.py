@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.process_tree import Tree, adopt_orphans, status_kib
 from benchmarks.sizes import ROOT
 
-_SAMPLE_SECONDS = 0.02
+_SAMPLE_SECONDS, _TREE_SAMPLE_SECONDS = 0.02, 0.1
 
 
 class MeasurementFailed(Exception):
@@ -47,35 +50,63 @@ def headrace(*arguments: object) -> Ended:
     return run([command, *map(str, arguments), "--json"])
 
 
-def run(command: list[str]) -> Ended:
+def tree(command: list[str], environment: Mapping[str, str], seconds_max: float) -> Ended:
+    """Runs a program with all that it starts; its report is the last line that it writes.
+
+    Memory is summed over the processes and sampled, CPU is of all of them.
+    """
+    adopt_orphans()
+    return run(command, environment=environment, seconds_max=seconds_max, descendants=True)
+
+
+def run(
+    command: list[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    seconds_max: float = math.inf,
+    descendants: bool = False,
+) -> Ended:
     """Runs `command` to its end; MeasurementFailed with its last words when that is an error."""
     errors = ROOT / "build" / "bench-stderr.txt"
     errors.parent.mkdir(exist_ok=True)
     begun, busy = time.perf_counter(), _busy_seconds()
     with errors.open("wb") as to:
-        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=to, cwd=ROOT)
+        child = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=to, cwd=ROOT, env=environment
+        )
         assert child.stdout is not None
         os.set_blocking(child.stdout.fileno(), False)
-        output, anonymous = b"", 0
+        output, resident, anonymous = b"", 0, 0
+        watched = Tree(child.pid) if descendants else None
         while True:
             output += child.stdout.read() or b""
-            anonymous = max(anonymous, _anonymous_kib(child.pid))
+            now = watched.sample_kib() if watched else status_kib(child.pid)
+            resident, anonymous = max(resident, now[0]), max(anonymous, now[1])
             ended, status, used = os.wait4(child.pid, os.WNOHANG)
             if ended:
                 break
-            time.sleep(_SAMPLE_SECONDS)
+            if time.perf_counter() - begun > seconds_max:
+                child.kill()
+            time.sleep(_TREE_SAMPLE_SECONDS if watched else _SAMPLE_SECONDS)
         wall = time.perf_counter() - begun
         child.returncode = os.waitstatus_to_exitcode(status)
+        cpu = used.ru_utime + used.ru_stime + (watched.end() if watched else 0.0)
         output += child.stdout.read() or b""
         child.stdout.close()
+    if wall > seconds_max:
+        raise MeasurementFailed(f"{' '.join(command)}: not done in {seconds_max:g} s")
     if child.returncode != 0:
         words = errors.read_text(errors="replace")[-2000:]
         raise MeasurementFailed(f"{' '.join(command)}: exit {child.returncode}\n{words}")
-    peak_kib = used.ru_maxrss / (1024 if sys.platform == "darwin" else 1)
-    report = json.loads(output) if output.strip() else None
-    cpu = used.ru_utime + used.ru_stime
+    peak = resident if watched else used.ru_maxrss / (1024 if sys.platform == "darwin" else 1)
     others = max(0.0, _busy_seconds() - busy - cpu) / wall
-    return Ended(wall, cpu, peak_kib / 1024, anonymous / 1024, others, report)
+    return Ended(wall, cpu, peak / 1024, anonymous / 1024, others, _report(output, watched))
+
+
+def _report(output: bytes, watched: Tree | None) -> Any:
+    """Programs of others write more than their report, which is the last line."""
+    lines = output.strip().splitlines() if watched else [output.strip()]
+    return json.loads(lines[-1]) if lines and lines[-1] else None
 
 
 def _busy_seconds() -> float:
@@ -87,13 +118,3 @@ def _busy_seconds() -> float:
     user, nice, system, _idle, _waiting, irq, soft_irq, steal = map(int, fields)
     ticks = user + nice + system + irq + soft_irq + steal
     return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def _anonymous_kib(pid: int) -> int:
-    try:
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("RssAnon:"):
-                return int(line.split()[1])
-    except OSError:
-        pass
-    return 0

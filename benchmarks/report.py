@@ -144,7 +144,7 @@ def _peer(runs: Runs, sizes: Sizes) -> Iterator[str]:
     yield "| events | table | rows | equal to the peer's |"
     yield "|---|---|---|---|"
     for count in measured:
-        for table, rows in runs[f"rows {count}"][0].items():
+        for table, rows in runs[f"rows peer {count}"][0].items():
             yield f"| {count:,} | {table} | {rows['ours']:,} | {rows['equal']:,} |"
     yield ""
     for count in measured:

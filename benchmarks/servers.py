@@ -13,6 +13,7 @@ from tests.servers import guard
 from tests.servers.class_archive import archive_options
 from tests.servers.kafka import LONG_LIVED, Kafka
 from tests.servers.postgres import Postgres
+from tests.servers.process import Server
 
 DATABASE = "bench"
 # What an owner of a database of this size would set; durability stays as it is.
@@ -46,7 +47,7 @@ class Servers:
     def playing(self, *roles: str) -> Iterator[None]:
         """Within it, processes that are started use these for `roles` (topics, tables)."""
         settings = {f"HEADRACE_{role.upper()}": getattr(self, role) for role in roles}
-        with _environment(settings):
+        with environment(settings):
             yield
 
 
@@ -54,13 +55,9 @@ class Servers:
 def started(directory: Path) -> Iterator[Servers]:
     """Both, empty, until the end of the block. Raises Missing where one cannot be had."""
     shutil.rmtree(directory, ignore_errors=True)
-    kafka = Kafka(directory / "kafka", java_options=[*LONG_LIVED, *archive_options()])
+    kafka = _kafka(directory)
     postgres = Postgres(directory / "postgres", settings=_POSTGRES)
-    with ExitStack() as stack:
-        for server in (kafka, postgres):
-            server.directory.mkdir(parents=True, exist_ok=True)
-            guard.watch(server.directory)
-            stack.callback(server.stop)
+    with _stopped_at_last(kafka, postgres):
         kafka.start(wait=False)
         postgres.start()
         kafka.wait_until_ready()
@@ -69,7 +66,32 @@ def started(directory: Path) -> Iterator[Servers]:
 
 
 @contextmanager
-def _environment(settings: Mapping[str, str]) -> Iterator[None]:
+def kafka_started(directory: Path) -> Iterator[Kafka]:
+    """Kafka alone, empty, until the end of the block. Raises Missing where it cannot be had."""
+    shutil.rmtree(directory, ignore_errors=True)
+    kafka = _kafka(directory)
+    with _stopped_at_last(kafka):
+        yield kafka.start()
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def _kafka(directory: Path) -> Kafka:
+    return Kafka(directory / "kafka", java_options=[*LONG_LIVED, *archive_options()])
+
+
+@contextmanager
+def _stopped_at_last(*servers: Server) -> Iterator[None]:
+    with ExitStack() as stack:
+        for server in servers:
+            server.directory.mkdir(parents=True, exist_ok=True)
+            guard.watch(server.directory)
+            stack.callback(server.stop)
+        yield
+
+
+@contextmanager
+def environment(settings: Mapping[str, str]) -> Iterator[None]:
+    """Within it, these variables are set."""
     before = dict(os.environ)
     os.environ.update(settings)
     try:

@@ -16,7 +16,9 @@ class Sizes:
     """`events`: the sizes of the log. Sizes up to `repeated_max` are measured `repeats` times,
     larger ones once; the peer and NDJSON stop at `files_max`. `live_preload`: events in the state
     when the second latency measurement begins. `connected_…` is with Kafka and PostgreSQL,
-    `upserted_rows` the size of the table there that is changed.
+    `upserted_rows` the size of the table there that is changed. `peers` are those that are
+    measured (none: all), with `peer_five` and `peer_count` events for the two pipelines, and with
+    the `slow_…` ones where a peer is slow; none may take longer than `peer_seconds_max`.
     """
 
     events: tuple[int, ...]
@@ -29,6 +31,12 @@ class Sizes:
     connected_events: int
     connected_rate: int
     upserted_rows: int
+    peers: tuple[str, ...]
+    peer_five: int
+    peer_count: int
+    slow_five: int
+    slow_count: int
+    peer_seconds_max: float
     directory: Path
 
 
@@ -45,6 +53,12 @@ def sizes_from_environment() -> Sizes:
         connected_events=int(_text("CONNECTED_EVENTS", "3000000")),
         connected_rate=int(_text("CONNECTED_RATE", "5000")),
         upserted_rows=int(_text("UPSERTED_ROWS", "5000000")),
+        peers=tuple(name for name in _text("PEERS", "").split(",") if name),
+        peer_five=int(_text("PEER_FIVE", "1000000")),
+        peer_count=int(_text("PEER_COUNT", "2000000")),
+        slow_five=int(_text("SLOW_FIVE", "200000")),
+        slow_count=int(_text("SLOW_COUNT", "500000")),
+        peer_seconds_max=float(_text("PEER_SECONDS_MAX", "240")),
         directory=Path(_text("DIR", str(ROOT / "build" / "bench"))),
     )
 

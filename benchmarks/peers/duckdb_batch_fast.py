@@ -9,7 +9,7 @@ input (well-formed lines without braces inside, few days) and gives no guarantee
   that no window function is needed where it lasts less than the timeout;
 - each day is a plain file of its own: nothing is shuffled, and no order is kept.
 
-Arguments: a directory of NDJSON files, a directory to make, `five` or `count`.
+Arguments: a directory of NDJSON files, a directory to make, `five` (as without) or `count`.
 """
 
 import json
@@ -108,7 +108,7 @@ def count(connection: duckdb.DuckDBPyConnection, source: str, _target: str) -> N
     connection.execute(COUNT.format(events=COUNTED.format(source=source)))
 
 
-def main(source: str, target: str, pipeline: str) -> None:
+def main(source: str, target: str, pipeline: str = "five") -> None:
     Path(target).mkdir(parents=True)
     begun = time.perf_counter()
     with duckdb.connect(f"{target}/results.duckdb") as connection:

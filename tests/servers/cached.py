@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def cache_directory() -> Path:
+def cache_directory(kind: str = "jars") -> Path:
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "headrace" / "jars"
+    return Path(base) / "headrace" / kind
 
 
 def made_once(whole: Path, make: Callable[[Path], None]) -> Path:

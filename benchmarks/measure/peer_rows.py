@@ -1,0 +1,82 @@
+"""Compares what a peer left with the tables of a run over the same events; nothing is hidden.
+
+Windows that no watermark could have closed yet are counted as open where the peer has not written
+them, not as lost.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import duckdb
+
+from benchmarks.activity_five import app
+from benchmarks.peers.tables import TABLES, Tables
+
+_LATENESS = "interval 2 minutes"
+
+_COUNTS = f"""
+with sides as (
+    select o.view_count as ours, p.view_count as peer,
+        o.window_start + interval 1 minute > (
+            select max(window_start) - {_LATENESS} from ours_counts) as open
+    from ours_counts o full join ({{peer}}) as p (window_start, page_url, view_count)
+    on o.window_start = p.window_start and o.page_url = p.page_url)
+select count(ours) as rows,
+    count(*) filter (ours = peer) as equal,
+    count(*) filter (ours <> peer) as different,
+    count(*) filter (peer is null and not open) as missing,
+    count(*) filter (peer is null and open) as open,
+    count(*) filter (ours is null) as more,
+    coalesce(sum(ours) filter (peer is not null or not open), 0)::bigint as events,
+    coalesce(sum(peer), 0)::bigint as peer_events
+from sides
+"""
+_USERS = """
+select count(*) as rows, count(p.n) as found,
+    count(*) filter (o.active_user_count = p.n) as equal,
+    max(abs(p.n - o.active_user_count) / o.active_user_count) as off_max
+from ours_users o left join ({peer}) as p (window_start, n) using (window_start)
+"""
+_SESSIONS = """
+select (select count(*) from ours_sessions) as rows,
+    (select count(*) from (from ours_sessions intersect all {peer})) as equal
+"""
+_OURS = {
+    "ours_counts": "select window_start, page_url, view_count from page_view_counts",
+    "ours_users": "select window_start, active_user_count from active_users",
+    "ours_sessions": "select user_id, session_start_time, event_count from user_sessions",
+}
+
+
+def main(data: str, peer: str, pipeline: str, target: str) -> None:
+    with duckdb.connect() as connection:
+        connection.execute("set timezone = 'UTC'")
+        for name, sql in _OURS.items():
+            connection.register(name, app.query(sql, data=data))
+        print(json.dumps(compared(connection, TABLES[peer], target, pipeline), default=str))
+
+
+def compared(
+    connection: duckdb.DuckDBPyConnection, tables: Tables, target: str, pipeline: str
+) -> dict[str, dict[str, float]]:
+    """By output, what `_COUNTS` and the others count; the views `ours_…` are there."""
+
+    def row(sql: str, peer: str) -> dict[str, float]:
+        found = connection.execute(sql.format(peer=peer.format(at=target)))
+        return dict(zip((c[0] for c in found.description), found.fetchone(), strict=True))
+
+    rows = {"page_view_counts": row(_COUNTS, tables.page_view_counts)}
+    if pipeline == "five":
+        if tables.active_users:
+            rows["active_users"] = row(_USERS, tables.active_users)
+        if tables.user_sessions:
+            rows["user_sessions"] = row(_SESSIONS, tables.user_sessions)
+        for name in ("lake", "enriched"):
+            rows[name] = row("select count(*) as rows from ({peer})", getattr(tables, name))
+    return rows
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,73 @@
+"""The peers: how each is run, and what to know when reading its figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FILES, ONE_FILE, KAFKA = "files", "one file", "kafka"
+
+
+@dataclass(frozen=True)
+class Peer:
+    """`script` is a module beside this file; its packages are pinned in `NAME.txt`.
+
+    `source`: what it reads. `warm`: it runs twice in one process, as a JVM is slow at first.
+    `slow`: it gets fewer events. `says`: where its outputs are not quite ours.
+    """
+
+    title: str
+    script: str
+    source: str
+    says: str
+    warm: bool = False
+    slow: frozenset[str] = frozenset()
+    pom: str = ""
+
+
+PEERS = {
+    "spark": Peer(
+        "PySpark Structured Streaming",
+        "spark_streaming.py",
+        FILES,
+        "`local[2]`, from files, in batches of about 500,000 events, two shuffle partitions; a "
+        "query for each output, each of which reads the files. Sessions by a gap of 30 minutes, "
+        "written when closed: not compared. No delivery is kept exactly once where rows are "
+        "updated.",
+        warm=True,
+    ),
+    "flink": Peer(
+        "PyFlink SQL",
+        "flink_sql.py",
+        KAFKA,
+        "parallelism 2, from Kafka (its file source loses events in silence), one statement set, "
+        "checkpoints every 10 s. Sessions by a gap of 30 minutes: not compared; distinct users "
+        "exactly.",
+        warm=True,
+        pom="flink-pom.xml",
+    ),
+    "bytewax": Peer(
+        "Bytewax",
+        "bytewax_flow.py",
+        ONE_FILE,
+        "one worker (two lose events), from one file, each batch of 10,000 lines aggregated "
+        "before windows see it. Sessions by marks, in the order of arrival; distinct users "
+        "exactly. No recovery store.",
+    ),
+    "pathway": Peer(
+        "Pathway",
+        "pathway_tables.py",
+        FILES,
+        "two threads, from files, static mode (it reads all, then ends), windows without a cutoff "
+        "(with one it loses events). Sessions by a gap of 30 minutes: not compared.",
+        slow=frozenset({"five"}),
+    ),
+    "quix": Peer(
+        "Quix Streams",
+        "quix_streams.py",
+        KAFKA,
+        "one process, from Kafka, at least once. **Four outputs, not five**: distinct users would "
+        "write a state of thousands with each message. Sessions by marks, in the order of "
+        "arrival; windows are written when closed, so the last ones are open.",
+        slow=frozenset({"five", "count"}),
+    ),
+}
