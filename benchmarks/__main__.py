@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
+from benchmarks.chart import draw
 from benchmarks.measurements import Measurements
+from benchmarks.peer_report import CHART
 from benchmarks.report import machine, page
 from benchmarks.sizes import ROOT, sizes_from_environment
 
@@ -12,6 +14,7 @@ from benchmarks.sizes import ROOT, sizes_from_environment
 def main() -> None:
     sizes = sizes_from_environment()
     runs = Measurements(sizes).all()
+    draw(runs, ROOT / "docs" / CHART)
     results = ROOT / "build" / "bench-results.json"
     results.write_text(json.dumps({"machine": machine(), "runs": runs}, indent=1) + "\n")
     path = ROOT / "docs" / "performance.md"

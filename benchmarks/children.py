@@ -94,7 +94,7 @@ def run(
         output += child.stdout.read() or b""
         child.stdout.close()
     if wall > seconds_max:
-        raise MeasurementFailed(f"{' '.join(command)}: not done in {seconds_max:g} s")
+        raise MeasurementFailed(f"{' '.join(command)}\nnot done in {seconds_max:g} s")
     if child.returncode != 0:
         words = errors.read_text(errors="replace")[-2000:]
         raise MeasurementFailed(f"{' '.join(command)}: exit {child.returncode}\n{words}")

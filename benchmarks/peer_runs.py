@@ -114,9 +114,8 @@ class PeerRuns:
             last = target / "warm" if peer.warm else target
             rows = children.python("benchmarks.measure.peer_rows", data, name, pipeline, last)
         except (Missing, MeasurementFailed) as error:
-            words = str(error).strip().splitlines()
             print(f"peer {name} {pipeline}: {error}", file=sys.stderr)
-            self.note(f"peer {name} {pipeline}", {"left_out": f"{words[0]} … {words[-1]}"})
+            self.note(f"peer {name} {pipeline}", {"left_out": str(error).strip().splitlines()[-1]})
             return
         finally:
             shutil.rmtree(target, ignore_errors=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import signal
 import sys
 import time
 
@@ -23,7 +24,7 @@ class Tree:
 
     def __init__(self, pid: int) -> None:
         self._root = pid
-        self._seen: set[int] = set()
+        self._others = _children() - {pid}
 
     def sample_kib(self) -> tuple[int, int]:
         """Resident memory, summed (shared pages count for each), and what of it is anonymous."""
@@ -31,32 +32,26 @@ class Tree:
             found = [self._root, *(c.pid for c in psutil.Process(self._root).children(True))]
         except psutil.NoSuchProcess:
             return 0, 0
-        self._seen.update(found[1:])
         each = [status_kib(pid) for pid in found]
         return sum(rss for rss, _ in each), sum(anonymous for _, anonymous in each)
 
     def end(self) -> float:
         """Waits for descendants that were left behind; their CPU seconds. Ends who stays."""
         cpu, deadline = 0.0, time.monotonic() + _LEAVE_SECONDS_MAX
-        left = set(self._seen)
-        while left:
-            for pid in list(left):
-                try:
-                    ended, _, used = os.wait4(pid, os.WNOHANG)
-                except ChildProcessError:
-                    left.discard(pid)  # its own parent waited for it
-                    continue
-                if ended:
-                    left.discard(pid)
-                    cpu += used.ru_utime + used.ru_stime
-            if left:
+        while left := _children() - self._others - {self._root}:
+            for pid in left:
                 if time.monotonic() > deadline:
-                    for pid in left:
-                        with contextlib.suppress(psutil.NoSuchProcess):
-                            psutil.Process(pid).kill()
-                    deadline = float("inf")
-                time.sleep(0.02)
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                ended, _, used = os.wait4(pid, os.WNOHANG)
+                if ended:
+                    cpu += used.ru_utime + used.ru_stime
+            time.sleep(0.02)
         return cpu
+
+
+def _children() -> set[int]:
+    return {child.pid for child in psutil.Process().children()}
 
 
 def adopt_orphans() -> None:

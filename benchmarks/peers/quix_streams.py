@@ -9,6 +9,7 @@ Arguments: `five` or `count`, servers/topic, a directory to make, how many event
 """
 
 import json
+import os
 import sys
 import time
 from datetime import UTC, datetime, timedelta
@@ -49,17 +50,17 @@ def session_of(event: dict, state: State) -> list[dict]:
     ]
 
 
-def five(events: StreamingDataFrame, target: Path) -> None:
+def five(events: StreamingDataFrame) -> None:
     sessions = events.apply(session_of, stateful=True, expand=True)
-    sessions.sink(LocalFileSink(directory=str(target / "user_sessions")))
+    sessions.sink(LocalFileSink(directory="user_sessions"))
     lake = events.apply(lambda e: e | {"event_date": e["event_time"][:10]})
-    lake.sink(LocalFileSink(directory=str(target / "lake"), format="parquet"))
+    lake.sink(LocalFileSink(directory="lake", format="parquet"))
     enriched = events.apply(lambda e: e | {"processing_time": datetime.now(UTC).isoformat()})
-    enriched.sink(LocalFileSink(directory=str(target / "enriched_activity")))
-    count(events, target)
+    enriched.sink(LocalFileSink(directory="enriched_activity"))
+    count(events)
 
 
-def count(events: StreamingDataFrame, target: Path) -> None:
+def count(events: StreamingDataFrame) -> None:
     views = events[events["event_type"] == "page_view"].group_by("page_url")
     windows = views.tumbling_window(timedelta(minutes=1), grace_ms=timedelta(minutes=2)).count()
     rows = windows.final(closing_strategy="partition").apply(
@@ -70,23 +71,25 @@ def count(events: StreamingDataFrame, target: Path) -> None:
         },
         metadata=True,
     )
-    rows.sink(LocalFileSink(directory=str(target / "page_view_counts")))
+    rows.sink(LocalFileSink(directory="page_view_counts"))
 
 
 def main(pipeline: str, source: str, target: str, _events: str) -> None:
     begun, directory = time.perf_counter(), Path(target)
     servers, _, name = source.partition("/")
+    directory.mkdir(parents=True)
+    os.chdir(directory)  # its sink takes no path with a hyphen in it
     app = Application(
         broker_address=servers,
         consumer_group=directory.parent.name + directory.name,
         auto_offset_reset="earliest",
-        state_dir=directory / "state",
+        state_dir="state",
         loglevel="WARNING",
         # Without it the client waits up to a second when its queue was full.
         consumer_extra_config={"fetch.queue.backoff.ms": 5},
     )
     topic = app.topic(name, value_deserializer="json", timestamp_extractor=event_ms)
-    {"count": count, "five": five}[pipeline](app.dataframe(topic), directory)
+    {"count": count, "five": five}[pipeline](app.dataframe(topic))
     app.run(timeout=QUIET_SECONDS)
     seconds = time.perf_counter() - begun - QUIET_SECONDS
     print(json.dumps({"seconds": [seconds], "quiet": QUIET_SECONDS}))

@@ -1,0 +1,172 @@
+"""The part of the page that tells of other stream processors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchmarks.cells import cell, met, middle, peak
+from benchmarks.measurements import Run
+from benchmarks.peers.known import PEERS
+from benchmarks.sizes import Sizes
+
+CHART = "performance-peers.svg"
+NO_CHART = "no chart"
+TITLES = {"five": "Five outputs", "count": "One count of page views a minute and page"}
+GOALS = {
+    "five": {"spark": 25.0, "flink": 25.0},
+    "count": {"spark": 10.0, "flink": 10.0, "bytewax": 10.0},
+}
+_COUNT_GOAL = 4_000_000
+
+_WORDS = """\
+The same events, on the same machine, in the same run, each peer in an environment of its own and
+written as its documentation recommends (`benchmarks/peers/`). *Cold* counts from the start of the
+process to its end; *warm* is the work alone, and where the peer lives in a JVM, its second run in
+the same one. CPU and memory are of all its processes (not of the broker of those that read from
+Kafka, which runs on the same cores and is in the column "others"); memory is summed over them.
+Slow peers get fewer events. "Headrace is" compares with Headrace over as many events, warm, by the
+medians: with few events, what Headrace does once for each run weighs more.
+"""
+_ROWS = """\
+What the peers left, row by row against Headrace's tables. "Lost" are page views that are missing in
+windows which had to be closed; "open" are rows of the last windows, which a peer that writes closed
+windows alone does not have at the end. Distinct users are approximate: the greatest difference from
+ours is shown.
+"""
+
+
+def peers(runs: dict[str, list[Run]], sizes: Sizes) -> Iterator[str]:
+    """The section as lines of Markdown; nothing where no peer was tried."""
+    tried = [k for k in runs if k.startswith("peer ") and k.split()[1] in PEERS]
+    if not tried:
+        return
+    yield "## Beside other stream processors"
+    yield ""
+    yield _WORDS
+    if NO_CHART in runs:
+        yield f"There is no chart: {runs[NO_CHART][0]['why']}."
+    else:
+        yield f"![Events per second of Headrace and its peers, warm]({CHART})"
+    yield ""
+    for pipeline, title in TITLES.items():
+        yield f"### {title}"
+        yield ""
+        yield from _speeds(runs, pipeline)
+    yield from _rows(runs)
+    yield "How each was run, and where its outputs are not quite ours:"
+    yield ""
+    for name, peer in PEERS.items():
+        if f"peer {name} five" in runs:
+            yield f"- {peer.title}: {peer.says}"
+    yield ""
+    yield from _left_out(runs, sizes)
+
+
+def measured(runs: dict[str, list[Run]], pipeline: str) -> dict[str, list[Run]]:
+    """The peers that were measured with this pipeline, by name."""
+    found = {name: runs.get(f"peer {name} {pipeline}", []) for name in PEERS}
+    return {name: of for name, of in found.items() if of and "left_out" not in of[0]}
+
+
+def _speeds(runs: dict[str, list[Run]], pipeline: str) -> Iterator[str]:
+    yield (
+        "| what | events | cold events/s | warm events/s | Headrace is | goal "
+        "| CPU µs/event | peak MiB | others |"
+    )
+    yield "|---|---|---|---|---|---|---|---|---|"
+    found = measured(runs, pipeline)
+    for count in sorted({of[0]["events"] for of in found.values()}):
+        goal = "–"
+        ours = runs[f"ours {pipeline} {count}"]
+        if pipeline == "count":
+            goal = met(middle(ours, "events_per_second") >= _COUNT_GOAL, "≥ 4 M")
+        yield _speed("Headrace, from its log", ours, "", goal)
+        if f"fastest {pipeline} {count}" in runs:
+            batch = runs[f"fastest {pipeline} {count}"]
+            yield _speed("DuckDB batch, the fastest", batch, _times(ours, batch), "–")
+        for name, theirs in found.items():
+            if theirs[0]["events"] != count:
+                continue
+            wanted = GOALS[pipeline].get(name)
+            ratio = _ratio(ours, theirs)
+            goal = met(ratio >= wanted, f"≥ {wanted:g}×") if wanted else "–"
+            yield _speed(PEERS[name].title, theirs, _times(ours, theirs), goal)
+    yield ""
+
+
+def _speed(label: str, found: list[Run], times: str, goal: str) -> str:
+    cells = [
+        label,
+        f"{found[0]['events']:,}",
+        cell(found, "cold_per_second", _rate, best=max),
+        cell(found, "events_per_second", _rate, best=max),
+        times,
+        goal,
+        cell(found, "cpu_us_per_event", lambda v: f"{v:.2f}"),
+        f"{peak(found, 'peak_mib'):,.0f}",
+        f"{middle(found, 'other_cores'):.1f}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _rate(value: float) -> str:
+    return f"{value / 1e6:.2f} M" if value >= 100_000 else f"{value:,.0f}"
+
+
+def _ratio(ours: list[Run], theirs: list[Run]) -> float:
+    return middle(ours, "events_per_second") / middle(theirs, "events_per_second")
+
+
+def _times(ours: list[Run], theirs: list[Run]) -> str:
+    return f"**{_ratio(ours, theirs):.1f}×**"
+
+
+def _rows(runs: dict[str, list[Run]]) -> Iterator[str]:
+    yield "### Are their rows the same?"
+    yield ""
+    yield _ROWS
+    yield (
+        "| peer | outputs | page_view_counts: equal | different | missing | open | more "
+        "| page views lost | active_users | user_sessions: equal | lake | enriched |"
+    )
+    yield "|---|---|---|---|---|---|---|---|---|---|---|---|"
+    for pipeline in TITLES:
+        for name, of in measured(runs, pipeline).items():
+            cells = [PEERS[name].title, pipeline, *_row_cells(of[0])]
+            yield f"| {' | '.join(cells)} |"
+    yield ""
+
+
+def _row_cells(run: Run) -> Iterator[str]:
+    counts = run["rows"]["page_view_counts"]
+    yield f"{counts['equal']:,} of {counts['rows']:,}"
+    for kind in ("different", "missing", "open", "more"):
+        yield f"{counts[kind]:,}"
+    lost = max(0, counts["events"] - counts["peer_events"])
+    yield f"**{lost:,} ({lost / counts['events']:.1%})**" if lost else "0"
+    users, sessions = (run["rows"].get(name) for name in ("active_users", "user_sessions"))
+    if users and users["found"]:
+        yield f"{users['found']:,} of {users['rows']:,}, ± {users['off_max']:.1%}"
+    else:
+        yield "–"
+    yield f"{sessions['equal']:,} of {sessions['rows']:,}" if sessions else "–"
+    for name in ("lake", "enriched"):
+        found = run["rows"].get(name)
+        yield f"{found['rows']:,}" if found else "–"
+
+
+def _left_out(runs: dict[str, list[Run]], sizes: Sizes) -> Iterator[str]:
+    """Peers that could not be run, and those that nobody asked for, in words."""
+    words = []
+    for name, peer in PEERS.items():
+        for pipeline in TITLES:
+            of = runs.get(f"peer {name} {pipeline}")
+            if of is None:
+                words.append(f"{peer.title}, {pipeline}: not chosen (BENCH_PEERS)")
+            elif "left_out" in of[0]:
+                words.append(f"{peer.title}, {pipeline}: {of[0]['left_out']}")
+    if words:
+        yield "Left out:"
+        yield ""
+        yield from (f"- {word}" for word in words)
+        yield ""

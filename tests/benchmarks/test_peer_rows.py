@@ -1,0 +1,69 @@
+"""What a peer lost is counted, and told apart from what it could not have written yet."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from benchmarks.measure.peer_rows import compared
+from benchmarks.peers.tables import Tables
+
+TABLES = Tables(
+    page_view_counts="select window_start, page_url, view_count from read_parquet('{at}/views')",
+    active_users="select window_start, n from read_parquet('{at}/users')",
+    user_sessions="from read_parquet('{at}/sessions')",
+    lake="from read_parquet('{at}/views')",
+    enriched="from read_parquet('{at}/users')",
+)
+VIEWS = [(0, "/a", 5), (0, "/b", 7), (1, "/a", 2), (9, "/a", 4)]
+
+
+def table(names: str, rows: list[tuple]) -> pa.Table:
+    """Rows whose first value, a minute, becomes a time."""
+    timed = [(datetime(2026, 1, 5, 0, minute), *rest) for minute, *rest in rows]
+    return pa.table([list(column) for column in zip(*timed, strict=True)], names.split())
+
+
+@pytest.fixture
+def connection(tmp_path) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect()
+    views, users = "window_start page_url view_count", "window_start active_user_count"
+    connection.register("ours_counts", table(views, VIEWS))
+    connection.register("ours_users", table(users, [(0, 100), (1, 50)]))
+    sessions = "session_start_time user_id event_count"
+    connection.register("ours_sessions", table(sessions, [(0, "u", 3), (1, "v", 1)]))
+    return connection
+
+
+def written(connection, at, views: list[tuple]) -> dict[str, dict[str, float]]:
+    for name, rows in (
+        ("views", table("window_start page_url view_count", views)),
+        ("users", table("window_start n", [(0, 110), (1, 50)])),
+        ("sessions", table("session_start_time user_id event_count", [(0, "u", 3), (1, "v", 2)])),
+    ):
+        connection.register("rows", rows)
+        connection.execute(f"copy rows to '{at}/{name}' (format parquet)")
+    return compared(connection, TABLES, str(at), "five")
+
+
+def test_equal_rows_are_equal(connection, tmp_path) -> None:
+    found = written(connection, tmp_path, VIEWS)
+    counts = found["page_view_counts"]
+    assert (counts["rows"], counts["equal"]) == (4, 4)
+    assert counts["events"] == counts["peer_events"] == 18
+    assert found["active_users"]["equal"] == 1
+    assert found["active_users"]["off_max"] == pytest.approx(0.1)
+    assert found["user_sessions"] == {"rows": 2, "equal": 1}
+    assert found["lake"] == {"rows": 4}
+
+
+def test_lost_rows_are_not_hidden(connection, tmp_path) -> None:
+    # One row is missing, one too small, one is no row of ours; the window of minute 9 is open.
+    found = written(connection, tmp_path, [(0, "/b", 6), (1, "/a", 2), (3, "/c", 1)])
+    counts = found["page_view_counts"]
+    kinds = {k: counts[k] for k in ("equal", "different", "missing", "open", "more")}
+    assert kinds == {"equal": 1, "different": 1, "missing": 1, "open": 1, "more": 1}
+    assert (counts["events"], counts["peer_events"]) == (14, 9)
