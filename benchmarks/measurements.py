@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 from benchmarks import children, inputs
 from benchmarks.children import Ended
 from benchmarks.connected import Connected
+from benchmarks.curves.points import points
 from benchmarks.peer_runs import PeerRuns
 from benchmarks.sizes import APP, TOPIC, Sizes
 from tests.servers.missing import Missing
@@ -39,6 +41,7 @@ class Measurements:
         self.live()
         self.connected()
         PeerRuns(self.sizes, self._note).all()
+        self.curves()
         shutil.rmtree(self.directory)
         return self.runs
 
@@ -106,6 +109,15 @@ class Measurements:
             Connected(self.sizes, self._timed, self._note).all()
         except Missing as missing:
             self._note(NOT_CONNECTED, {"why": str(missing)})
+
+    def curves(self) -> None:
+        """What an event costs as one thing grows."""
+        for point in points(self.sizes.curve_events, self.sizes.curve_keys):
+            data, told = self.directory / "curve", json.dumps(point.arguments())
+            children.python("benchmarks.curves.log", data, told)
+            ended = children.python("benchmarks.curves.run", data, told)
+            self._timed(point.name, point.events, ended, ended.report["seconds"])
+            shutil.rmtree(data)
 
     def _simulated(self, count: int) -> Path:
         """A data directory whose topic holds `count` events."""

@@ -12,6 +12,7 @@ from statistics import median
 from benchmarks.batch_report import batches
 from benchmarks.cells import cell, met, middle, peak
 from benchmarks.connected_report import connected
+from benchmarks.curves.report import curves
 from benchmarks.measurements import Run
 from benchmarks.peer_report import peers
 from benchmarks.sizes import Sizes
@@ -65,6 +66,7 @@ def page(runs: Runs, sizes: Sizes) -> str:
             *_start_up(runs),
             *_live(runs, sizes),
             *connected(runs, sizes),
+            *curves(runs, sizes),
             _COMMANDS.rstrip(),
             "",
         ]

@@ -19,6 +19,7 @@ class Sizes:
     `upserted_rows` the size of the table there that is changed. `peers` are those that are
     measured (none: all), with `peer_five` and `peer_count` events for the two pipelines, and with
     the `slow_…` ones where a peer is slow; none may take longer than `peer_seconds_max`.
+    `curve_…` are the points of the curves of events and of keys.
     """
 
     events: tuple[int, ...]
@@ -37,13 +38,15 @@ class Sizes:
     slow_five: int
     slow_count: int
     peer_seconds_max: float
+    curve_events: tuple[int, ...]
+    curve_keys: tuple[int, ...]
     directory: Path
 
 
 def sizes_from_environment() -> Sizes:
     """Reads BENCH_EVENTS (a list: 1000000,10000000), BENCH_REPEATS and so on."""
     return Sizes(
-        events=tuple(int(n) for n in _text("EVENTS", "1000000,10000000").split(",")),
+        events=_numbers("EVENTS", "1000000,10000000"),
         repeats=int(_text("REPEATS", "3")),
         repeated_max=int(_text("REPEATED_MAX", "1000000")),
         files_max=int(_text("FILES_MAX", "10000000")),
@@ -59,8 +62,14 @@ def sizes_from_environment() -> Sizes:
         slow_five=int(_text("SLOW_FIVE", "200000")),
         slow_count=int(_text("SLOW_COUNT", "500000")),
         peer_seconds_max=float(_text("PEER_SECONDS_MAX", "240")),
+        curve_events=_numbers("CURVE_EVENTS", "1000000,3000000,10000000"),
+        curve_keys=_numbers("CURVE_KEYS", "1000,10000,100000,1000000,10000000"),
         directory=Path(_text("DIR", str(ROOT / "build" / "bench"))),
     )
+
+
+def _numbers(name: str, default: str) -> tuple[int, ...]:
+    return tuple(int(n) for n in _text(name, default).split(","))
 
 
 def _text(name: str, default: str) -> str:
