@@ -72,7 +72,7 @@ LONG = Sizes(
     # recompute before. Small epochs keep the rate so low that they get through the lake of a soak
     # in minutes, and make as many of them as hours of large ones.
     epoch_records_max=4_000,
-    long_epochs_min=500,
+    long_epochs_min=100,
     segment_bytes=4 << 20,
     life_seconds=20,
     recompute_seconds=240,
@@ -81,7 +81,7 @@ LONG = Sizes(
     lake_interval_seconds=1,
     seldom=Seldom(
         lake_commits=20,
-        lake_grace_seconds=90,
+        lake_grace_seconds=180,
         housekeeping_seconds=5,
         state_log_bytes=32 << 20,
     ),
