@@ -39,7 +39,7 @@ def main(source: str, target: str) -> None:
         figure.patch.set_facecolor("white")
         for axis, panel in zip(axes[:, 0], panels, strict=True):
             draw_panel(axis, panel)
-        figure.savefig(target, metadata={"Date": None})
+        figure.savefig(target, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
 
 
 def draw_panel(axis: plt.Axes, panel: dict) -> None:

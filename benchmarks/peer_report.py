@@ -11,7 +11,7 @@ from benchmarks.sizes import Sizes
 
 CHART = "performance-peers.svg"
 NO_CHART = "no chart"
-TITLES = {"five": "Five outputs", "count": "One count of page views a minute and page"}
+TITLES = {"five": "Five outputs", "count": "Page views a minute and page alone"}
 GOALS = {
     "five": {"spark": 25.0, "flink": 25.0},
     "count": {"spark": 10.0, "flink": 10.0, "bytewax": 10.0},
