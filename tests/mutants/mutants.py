@@ -84,6 +84,7 @@ MUTANTS = (
         "engines/embedded/views/placing.py",
         "bound = greatest - batch.lateness_us - step.within_us",
         "bound = greatest - batch.lateness_us",
+        part="kills",
     ),
     Mutant(
         "exactly the timeout apart is together",
@@ -102,6 +103,7 @@ MUTANTS = (
         "engines/embedded/tables.py",
         'newer = f"and {_not_older(self.order)} "',
         'newer = ""',
+        part="disks",
     ),
     Mutant(
         "dead letters are counted, not kept",
