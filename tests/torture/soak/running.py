@@ -76,6 +76,7 @@ class Sizes:
         """
         settings: dict[str, object] = {
             "threads": 2,
+            "memory_limit": "512MB",
             "epoch_records_max": self.epoch_records_max,
             "lake_interval_seconds": self.lake_interval_seconds,
         }
@@ -115,6 +116,10 @@ class Lives:
     @property
     def pid(self) -> int | None:
         return None if self.run is None else self.run.process.pid
+
+    @property
+    def recomputing(self) -> bool:
+        return self._recompute is not None
 
     def go_on(self) -> None:
         """Begins, kills and recomputes what is due."""

@@ -12,7 +12,7 @@ import json
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -26,7 +26,7 @@ from tests.torture.soak.drawing import Panel, Picture
 from tests.torture.soak.feeding import Feed
 from tests.torture.soak.leveling import Level, Points, level
 from tests.torture.soak.running import KILLS_MIN, SUBJECT, Lives, Seldom, Sizes
-from tests.torture.soak.watching import OF_PROCESS, Watch
+from tests.torture.soak.watching import OF_PROCESS, Sample, Watch
 
 LEFT = Path(__file__).resolve().parents[3] / "build" / "soak.json"
 MINUTES = float(os.environ.get("SOAK_MINUTES", "20"))
@@ -206,7 +206,7 @@ def _watched(lives: Lives, sizes: Sizes) -> None:
     while watch.seconds < sizes.seconds or not _enough(lives):
         assert watch.seconds < _LATEST * sizes.seconds, f"too slow: {lives.place.history[-20:]}"
         lives.go_on()
-        watch.look(lives.pid, lives.number)
+        watch.look(lives.pid, lives.number, lives.recomputing)
         time.sleep(sizes.look_seconds)
 
 
@@ -233,13 +233,14 @@ def _check_all_is_there(place: Place, records: int) -> None:
 
 
 def _judged(watch: Watch, lives: Lives, sizes: Sizes) -> tuple[Picture, list[Level]]:
-    series: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    life: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for sample in watch.samples:
-        for name, value in sample.values.items():
-            series[name].append((sample.seconds, value))
-            if sample.life == lives.long and sample.seconds >= lives.long_from:
-                life[name].append((sample.seconds, value))
+    series = _series(watch.samples)
+    lived = [s for s in watch.samples if s.life == lives.long and s.seconds >= lives.long_from]
+    life = _series(lived)
+    # A recompute takes memory up to the engine's limit while it runs, the more the longer the
+    # soak is: what the process keeps is seen where none runs, if that is most of the time.
+    alone = [s for s in lived if not s.recomputing]
+    if len(alone) >= len(lived) / 2:
+        life["memory MiB"] = _series(alone)["memory MiB"]
     levels = [
         level(name, (life if name in OF_PROCESS else series)[name], sizes.share, least)
         for name, least in sizes.leasts.items()
@@ -250,10 +251,18 @@ def _judged(watch: Watch, lives: Lives, sizes: Sizes) -> tuple[Picture, list[Lev
         for name in (*sizes.leasts, *_DRAWN_ONLY)
         if series[name]
     ]
-    seconds = [at for at, _ in life["memory MiB"]]
+    shaded = (lived[0].seconds, lived[-1].seconds)
     whole = watch.samples[-1].seconds
     title = f"{whole / 60:.0f} minutes, {len(watch.kills)} kills"
-    return Picture(title, whole, watch.kills, (seconds[0], seconds[-1]), panels), levels
+    return Picture(title, whole, watch.kills, shaded, panels), levels
+
+
+def _series(samples: Sequence[Sample]) -> dict[str, list[tuple[float, float]]]:
+    series: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for sample in samples:
+        for name, value in sample.values.items():
+            series[name].append((sample.seconds, value))
+    return series
 
 
 def _grown(points: Points) -> str:

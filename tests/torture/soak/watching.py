@@ -21,10 +21,14 @@ _MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Sample:
-    """What there was `seconds` after the begin; `life` is the number of the process that ran."""
+    """What there was `seconds` after the begin; `life` is the number of the process that ran.
+
+    `recomputing`: whether that was computing something again, which may take the engine's memory.
+    """
 
     seconds: float
     life: int
+    recomputing: bool
     values: Mapping[str, float]
 
 
@@ -46,12 +50,12 @@ class Watch:
         """Notes when."""
         self.kills.append(self.seconds)
 
-    def look(self, pid: int | None, life: int) -> None:
+    def look(self, pid: int | None, life: int, recomputing: bool) -> None:
         """Takes a sample; what is gone meanwhile is left out."""
         values = dict(self._on_disk())
         if pid is not None:
             values |= _of_process(pid)
-        self.samples.append(Sample(self.seconds, life, values))
+        self.samples.append(Sample(self.seconds, life, recomputing, values))
 
     def _on_disk(self) -> Mapping[str, float]:
         found: Counter[str] = Counter()
