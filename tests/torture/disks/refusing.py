@@ -125,5 +125,5 @@ DISKS = Part(
     share=1.5,
     short_trial=short_trial,
     seconds_max=900.0,
-    goals={"calls refused": 300, "files damaged": 150},
+    goals={"calls refused": 150, "files damaged": 60},
 )
