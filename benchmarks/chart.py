@@ -1,4 +1,4 @@
-"""The bars of the page: what is drawn, and that it is drawn in an environment of its own."""
+"""The pictures of the page: what is drawn, and that it is drawn in an environment of its own."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cells import middle
+from benchmarks.curves.report import lines
 from benchmarks.environments import python_of
 from benchmarks.measurements import Run
 from benchmarks.peer_report import NO_CHART, TITLES, measured
 from benchmarks.peers.known import PEERS
-from benchmarks.sizes import ROOT
+from benchmarks.sizes import ROOT, Sizes
 from tests.servers.missing import Missing
 
 _NEEDED = ROOT / "benchmarks" / "charts.txt"
@@ -21,7 +22,15 @@ _BATCHES = {"fastest": "DuckDB batch, the fastest", "peer": "DuckDB batch, plain
 
 def draw(runs: dict[str, list[Run]], path: Path) -> None:
     """Writes the SVG where peers were measured; where that cannot be, `runs` says why."""
-    shown = panels(runs)
+    _render(panels(runs), path, runs)
+
+
+def draw_curves(runs: dict[str, list[Run]], sizes: Sizes, path: Path) -> None:
+    """Writes the SVG of the curves that were measured; where that cannot be, `runs` says why."""
+    _render(lines(runs, sizes), path, runs)
+
+
+def _render(shown: list[dict[str, Any]], path: Path, runs: dict[str, list[Run]]) -> None:
     if not shown:
         return
     data = ROOT / "build" / "bench-chart.json"

@@ -1,4 +1,6 @@
-"""Draws bars as SVG: one panel above the other, readable on a phone. Run by `benchmarks/chart.py`.
+"""Draws bars and lines as SVG, one panel above the other, readable on a phone.
+
+Run by `benchmarks/chart.py`.
 
 Arguments: a JSON file of panels, the SVG to write.
 """
@@ -14,7 +16,7 @@ import matplotlib.pyplot as plt
 
 OURS, OTHERS, INK = "#0b6e99", "#b8c4cc", "#222222"
 # Points: 4.2 inches fill a phone's width at about the size of its text.
-WIDTH_INCHES, BAR_INCHES, PANEL_INCHES, TEXT_POINTS = 4.2, 0.46, 0.55, 10
+WIDTH_INCHES, BAR_INCHES, PANEL_INCHES, LINE_INCHES, TEXT_POINTS = 4.2, 0.46, 0.55, 1.5, 10
 SETTINGS = {
     "svg.hashsalt": "headrace",
     "svg.fonttype": "none",
@@ -26,7 +28,7 @@ SETTINGS = {
 
 def main(source: str, target: str) -> None:
     panels = json.loads(Path(source).read_text())
-    heights = [len(panel["bars"]) * BAR_INCHES + PANEL_INCHES for panel in panels]
+    heights = [height_of(panel) for panel in panels]
     with matplotlib.rc_context(SETTINGS):
         figure, axes = plt.subplots(
             len(panels),
@@ -38,11 +40,42 @@ def main(source: str, target: str) -> None:
         )
         figure.patch.set_facecolor("white")
         for axis, panel in zip(axes[:, 0], panels, strict=True):
-            draw_panel(axis, panel)
+            (draw_line if "line" in panel else draw_bars)(axis, panel)
         figure.savefig(target, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
 
 
-def draw_panel(axis: plt.Axes, panel: dict) -> None:
+def height_of(panel: dict) -> float:
+    """In inches."""
+    return LINE_INCHES if "line" in panel else len(panel["bars"]) * BAR_INCHES + PANEL_INCHES
+
+
+def draw_line(axis: plt.Axes, panel: dict) -> None:
+    """What was varied grows by factors to the right; each point says its value."""
+    places, values = zip(*panel["line"], strict=True)
+    axis.plot(places, values, color=OURS, marker="o")
+    for place, value in panel["line"]:
+        axis.annotate(
+            f"{value:.2f}", (place, value), (0, 6), textcoords="offset points", ha="center"
+        )
+    axis.set_xscale("log")
+    axis.set_xticks(places, [short(place) for place in places])
+    axis.minorticks_off()
+    axis.margins(x=0.08)
+    axis.set_ylim(0, max(values) * 1.35)
+    axis.set_yticks([])
+    axis.spines[["top", "left", "right"]].set_visible(False)
+    axis.set_title(panel["title"], loc="left", fontsize=TEXT_POINTS, weight="bold")
+
+
+def short(value: float) -> str:
+    """10 M, 3 k, 64."""
+    for unit, name in ((1_000_000, " M"), (1_000, " k")):
+        if value >= unit:
+            return f"{value / unit:g}{name}"
+    return f"{value:g}"
+
+
+def draw_bars(axis: plt.Axes, panel: dict) -> None:
     """Each bar with its label above it, so that labels take no width from the bars."""
     greatest = max(value for _, value, _ in panel["bars"])
     for place, (label, value, ours) in enumerate(panel["bars"]):
