@@ -116,7 +116,7 @@ class PeerRuns:
             rows = children.python("benchmarks.measure.peer_rows", data, name, pipeline, last)
         except (Missing, MeasurementFailed) as error:
             print(f"peer {name} {pipeline}: {error}", file=sys.stderr)
-            self.note(f"peer {name} {pipeline}", {"left_out": str(error).strip().splitlines()[-1]})
+            self.note(f"peer {name} {pipeline}", {"left_out": _told(error)})
             return
         finally:
             shutil.rmtree(target, ignore_errors=True)
@@ -137,6 +137,12 @@ class PeerRuns:
             source = f"{self.kafka.bootstrap_servers}/{TOPIC}"
         script = str(HERE / peer.script)
         return [str(python), script, pipeline, source, str(target), str(count), *extra]
+
+
+def _told(error: Exception) -> str:
+    """The last line that is not a mark below another, shortened."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip(" ^")]
+    return lines[-1][:200]
 
 
 def _environment() -> dict[str, str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Tables:
     """`{at}` is the peer's directory. Empty where it has no such output, or another meaning.
 
-    `lake` and `enriched` only count; `page_view_counts` may name a row again: the last holds.
+    `lake` and `enriched` only count. Where rows were written again, the SQL takes the last.
     """
 
     page_view_counts: str
@@ -70,11 +70,11 @@ TABLES = {
         "from read_json('{at}/enriched_activity.jsonl')",
     ),
     "quix": Tables(
-        "select make_timestamp(r.window_start * 1000), r.page_url, r.view_count from"
-        " (select _value as r from read_json('{at}/page_view_counts/*/*/*.jsonl'))",
+        "select make_timestamp(r.window_start * 1000), r.page_url, max(r.view_count) from"
+        " (select _value as r from read_json('{at}/page_view_counts/*/*/*.jsonl')) group by all",
         "",
-        "select user_id, make_timestamp(at * 1000) as session_start_time, event_count from"
-        " (select r.user_id, r.session_start_time as at, r.event_count from"
+        "select user_id, make_timestamp(ms * 1000) as session_start_time, event_count from"
+        " (select r.user_id, r.session_start_time as ms, r.event_count from"
         " (select _value as r from read_json('{at}/user_sessions/*/*/*.jsonl'))) " + _LAST_SESSION,
         "from read_parquet('{at}/lake/*/*/*.parquet')",
         "from read_json('{at}/enriched_activity/*/*/*.jsonl')",
