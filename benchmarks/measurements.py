@@ -33,6 +33,7 @@ class Measurements:
         self.runs: dict[str, list[Run]] = {}
 
     def all(self) -> dict[str, list[Run]]:
+        peers = PeerRuns(self.sizes, self._note)
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
         self.start_up()
@@ -40,7 +41,7 @@ class Measurements:
             self.throughput(count)
         self.live()
         self.connected()
-        PeerRuns(self.sizes, self._note).all()
+        peers.all()
         self.curves()
         shutil.rmtree(self.directory)
         return self.runs

@@ -37,6 +37,8 @@ class PeerRuns:
     def __init__(self, sizes: Sizes, note: Note) -> None:
         self.sizes, self.note = sizes, note
         self.directory = sizes.directory / "peers"
+        if unknown := set(sizes.peers) - set(PEERS):
+            sys.exit(f"no such peers: {', '.join(sorted(unknown))}; there are {', '.join(PEERS)}")
         self.chosen = {n: PEERS[n] for n in sizes.peers or PEERS}
         self.kafka: Kafka | None = None
         self.no_kafka = ""
