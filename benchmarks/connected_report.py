@@ -16,7 +16,7 @@ client alone is `benchmarks/peers/kafka_client.py`: it reads the same topic and 
 """
 _ROWS = (
     (CLIENT, "peer: the Python client reads, alone", None),
-    (KAFKA, "five outputs, from Kafka into embedded tables and lake", 0.3),
+    (KAFKA, "five outputs, from Kafka into embedded tables and lake", 0.5),
     (BOTH, "five outputs, from Kafka into PostgreSQL and lake", 0.15),
 )
 _UPSERTS_GOAL, _LIVE_GOAL_MS = 100_000, 500

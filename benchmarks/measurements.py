@@ -25,6 +25,12 @@ _IMPORTS, _FIRST_RESULT_EVENTS = 7, 1_000_000
 Run = dict[str, Any]
 
 
+def live_runs(sizes: Sizes) -> list[tuple[str, int, int]]:
+    """Latency is measured at (name of the run, events a second, events in the state before)."""
+    found = [(sizes.live_rate, 0), (sizes.live_rate, sizes.live_preload), (sizes.fast_rate, 0)]
+    return [(f"live {rate} {preload}", rate, preload) for rate, preload in found]
+
+
 class Measurements:
     """All runs, by measurement; `directory` is emptied before and after."""
 
@@ -73,8 +79,22 @@ class Measurements:
             self._timed(f"five outputs {count}", count, ended, ended.report["seconds"])
             if files.exists():
                 self._from_files(count, files, data, compare=number == 0)
+        self._proofs(count, data)
         shutil.rmtree(data)
         shutil.rmtree(files, ignore_errors=True)
+
+    def _proofs(self, count: int, data: Path) -> None:
+        """`recompute` and `verify` of what the last run left."""
+        for command in ("recompute", "verify"):
+            ended = children.headrace(command, APP, "--data", data)
+            self._note(f"{command} {count}", asdict(ended))
+
+    def _both(self, count: int) -> None:
+        """`ingest` and the five outputs one after the other, of their last runs."""
+        parts = [self.runs[f"{name} {count}"][-1] for name in ("ingest", "five outputs")]
+        run = {k: max(p[k] for p in parts) for k in ("peak_mib", "anonymous_mib", "other_cores")}
+        run |= {k: sum(p[k] for p in parts) for k in ("seconds", "cpu_us_per_event")}
+        self._note(f"both {count}", run | {"events_per_second": count / run["seconds"]})
 
     def _from_files(self, count: int, files: Path, data: Path, *, compare: bool) -> None:
         target = self.directory / "ingested"
@@ -82,6 +102,7 @@ class Measurements:
         ended = children.headrace("ingest", APP, TOPIC, *inputs, "--data", target)
         assert ended.report["added"] == count
         self._timed(f"ingest {count}", count, ended, ended.report["seconds"])
+        self._both(count)
         shutil.rmtree(target)
         target = self.directory / "peer"
         for name, script in (("fastest", "duckdb_batch_fast"), ("peer", "duckdb_batch")):
@@ -96,12 +117,12 @@ class Measurements:
 
     def live(self) -> None:
         """Latency at a steady rate: on an empty state, and on one that has seen events."""
-        for preload in (0, self.sizes.live_preload):
+        for name, rate, preload in live_runs(self.sizes):
             data = self._simulated(preload) if preload else self.directory / "live"
             ended = children.python(
-                "benchmarks.measure.latency", data, self.sizes.live_rate, self.sizes.live_seconds
+                "benchmarks.measure.latency", data, rate, self.sizes.live_seconds
             )
-            self._note(f"live {preload}", asdict(ended) | ended.report)
+            self._note(name, asdict(ended) | ended.report)
             shutil.rmtree(data)
 
     def connected(self) -> None:

@@ -13,13 +13,15 @@ TOPIC = "user_activity"
 
 @dataclass(frozen=True)
 class Sizes:
-    """`events`: the sizes of the log. Sizes up to `repeated_max` are measured `repeats` times,
-    larger ones once; the peer and NDJSON stop at `files_max`. `live_preload`: events in the state
-    when the second latency measurement begins. `connected_…` is with Kafka and PostgreSQL,
-    `upserted_rows` the size of the table there that is changed. `peers` are those that are
-    measured (none: all), with `peer_five` and `peer_count` events for the two pipelines, and with
-    the `slow_…` ones where a peer is slow; none may take longer than `peer_seconds_max`.
-    `curve_…` are the points of the curves of events and of keys.
+    """How much of each.
+
+    `events`: the sizes of the log. Sizes up to `repeated_max` are measured `repeats` times, larger
+    ones once; the peer and NDJSON stop at `files_max`. `live_preload`: events in the state when
+    the second latency measurement begins, `fast_rate`: events a second of the third.
+    `connected_…` is with Kafka and PostgreSQL, `upserted_rows` the size of the table there that is
+    changed. `peers` are those that are measured (none: all), with `peer_five` and `peer_count`
+    events for the two pipelines, and with the `slow_…` ones where a peer is slow; none may take
+    longer than `peer_seconds_max`. `curve_…` are the points of the curves of events and of keys.
     """
 
     events: tuple[int, ...]
@@ -27,6 +29,7 @@ class Sizes:
     repeated_max: int
     files_max: int
     live_rate: int
+    fast_rate: int
     live_seconds: float
     live_preload: int
     connected_events: int
@@ -51,6 +54,7 @@ def sizes_from_environment() -> Sizes:
         repeated_max=int(_text("REPEATED_MAX", "1000000")),
         files_max=int(_text("FILES_MAX", "10000000")),
         live_rate=int(_text("LIVE_RATE", "10000")),
+        fast_rate=int(_text("FAST_RATE", "100000")),
         live_seconds=float(_text("LIVE_SECONDS", "25")),
         live_preload=int(_text("LIVE_PRELOAD", "1000000")),
         connected_events=int(_text("CONNECTED_EVENTS", "3000000")),

@@ -1,0 +1,54 @@
+"""The part of the page that tells of latency."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchmarks.cells import met
+from benchmarks.measurements import Run, live_runs
+from benchmarks.sizes import Sizes
+
+_WORDS = """\
+Events are appended every 20 ms at a steady rate, while the same process asks for the sum of all
+counts as fast as it is answered, with 5 ms between. An event's time runs from before its durable
+append to the answer that first counts it; the first two seconds are left out of p50 and p99.
+"""
+_PARTS = ("append", "query", "epoch")
+# p50 and p99 in milliseconds, by events a second.
+_GOALS: dict[int, tuple[float | None, float]] = {10_000: (20, 100), 100_000: (None, 250)}
+
+
+def live(runs: dict[str, list[Run]], sizes: Sizes) -> Iterator[str]:
+    """The section as lines of Markdown."""
+    yield "## Latency"
+    yield ""
+    yield _WORDS
+    yield (
+        "| events/s | state at the start | p50 ms | goal | p99 ms | goal | longest ms "
+        "| append p50/p99 ms | query p50/p99 ms | epoch p50/p99 ms | events an epoch | CPU cores "
+        "| others |"
+    )
+    yield f"|{'---|' * 13}"
+    for name, rate, preload in live_runs(sizes):
+        run = runs[name][0]
+        median_max, high_max = _GOALS.get(rate, (None, None))
+        pairs = [f"{run[f'{k}_p50_ms']:.0f} / {run[f'{k}_p99_ms']:.0f}" for k in _PARTS]
+        cells = [
+            f"{rate:,}",
+            f"{preload:,} events" if preload else "empty",
+            f"{run['p50_ms']:.0f}",
+            _goal(run["p50_ms"], median_max),
+            f"{run['p99_ms']:.0f}",
+            _goal(run["p99_ms"], high_max),
+            f"{run['max_ms']:.0f}",
+            *pairs,
+            f"{run['epoch_records_p50']:,.0f}",
+            f"{run['cpu_seconds'] / run['wall_seconds']:.1f}",
+            f"{run['other_cores']:.1f}",
+        ]
+        yield f"| {' | '.join(cells)} |"
+    yield ""
+
+
+def _goal(value: float, greatest: float | None) -> str:
+    return "–" if greatest is None else met(value <= greatest, f"≤ {greatest:g}")
