@@ -7,18 +7,17 @@ difference, as far as it explains what is found.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from headrace.engines.batch.expected import expected_stream
 from headrace.engines.embedded.runner import JobRunner
-from headrace.engines.embedded.targets import target_of
+from headrace.engines.embedded.withdrawing import kept as kept_of
 from headrace.plan.operators import Named, Output, Project, Stream
 from headrace.proof.earlier import NOTE, left_behind
 from headrace.proof.events import Events
 from headrace.proof.fixed import Fixed
 from headrace.proof.report import SHOWN, Checked
 from headrace.proof.served import load_topic
-from headrace.storage.contract import Kept, TopicSnapshot
 from headrace.storage.state.store import one_row
 from headrace.values.schema import literal, quote
 
@@ -70,7 +69,8 @@ def excused(
     """
     if not missing and not unexpected:
         return Excused(0, 0, None)
-    kept, notes = _kept(runner, fix, output), []
+    kept = kept_of(runner.systems, runner.job, output, fix.snapshots.get(output.name))
+    notes = []
     gone = others = 0
     if missing and compaction and kept.compacts:
         gone = missing
@@ -99,16 +99,6 @@ def stable(reader: Stream) -> list[str]:
             named += step.columns
     changing = {n.name for n in named if n.expression.changes_with_run}
     return [c.name for c in reader.columns if c.name not in changing]
-
-
-def _kept(runner: JobRunner, fix: Fixed, output: Output) -> Kept:
-    if output.name in fix.snapshots:
-        snapshot = cast(TopicSnapshot, fix.snapshots[output.name])
-        return snapshot.kept(target_of(runner.job, output))
-    mine = f"{runner.job.id}/{output.name}"
-    topic = runner.systems.local_topic(output.name, output.partitions)
-    others = set(topic.producers()) - {mine, f"{mine}/starts"}
-    return Kept(tuple(topic.begin_offsets()), others=tuple(sorted(others)))
 
 
 def _apart(fix: Fixed, wanted: str, columns: list[str]) -> tuple[int, int]:

@@ -69,7 +69,7 @@ def _check(runner: JobRunner, fix: Fixed, events: dict[str, Events], output: Out
     if not events[source.topic].whole:
         return Checked(output.role, output.name, 0, 0, note=_GONE, compared=False)
     if isinstance(reader, View):
-        if output.role not in TABLE_ROLES and left_behind(fix, output):
+        if output.emit == "final" and left_behind(fix, output):
             return Checked(output.role, output.name, 0, 0, note=NOTE, compared=False)
         return _check_view(runner, fix, events[source.topic], output, reader)
     if output.role == "lake":
@@ -95,7 +95,7 @@ def _check_view(
     if output.role in TABLE_ROLES and output.name not in runner.engine.inside:
         refused = leave_out(fix, output, view, "_proof_apart")
     different, note = _different(runner, fix, output)
-    if different and output.role not in TABLE_ROLES and still_corrected(fix, view):
+    if different and output.emit == "final" and still_corrected(fix, view):
         return Checked(output.role, output.name, 0, 0, note=STILL_CORRECTED, compared=False)
     first = cursor.sql(f"select * from _proof_apart limit {SHOWN}").to_arrow_table()
     changed = None

@@ -214,7 +214,7 @@ def _lost_text(lost: dict[str, Any], start: str | None) -> str:
     if lost["recomputed"]:
         kept = (
             f"\nTables lose what was recomputed ({', '.join(lost['recomputed'])}), topics and "
-            "lakes keep it; recompute again when it has caught up."
+            "lakes of final rows keep it; recompute again when it has caught up."
         )
     return (
         f"This forgets, of job {lost['job']}: {rows or 'no table'}, {letters}, all offsets and "

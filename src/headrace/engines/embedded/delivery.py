@@ -63,6 +63,8 @@ class Delivery:
         self._records = 0
         # Set where the first delivery replaces what is there: it is made without rows, too.
         self.replaces: pa.Table | None = None
+        # Set where rows go ahead of those of the first delivery: it is made for them, too.
+        self.ahead: pa.Table | None = None
         self.problem: HeadraceError | BaseException | None = None
         self.outage = Outage()
         self._handed_at: float | None = None
@@ -195,6 +197,8 @@ class Delivery:
         begun = time.monotonic()
         with self._spent("make rows"):
             tables = [t for t in map(self.rows_of, batch) if t is not None and len(t)]
+        if self.ahead is not None:
+            tables.insert(0, self.ahead)
         if not tables and self.replaces is not None:
             tables = [self.replaces]
         last, sent, landed = batch[-1], 0, 0
@@ -213,7 +217,7 @@ class Delivery:
             if taken is None:
                 return
             sent, landed = len(rows), taken
-            self.replaces = None
+            self.replaces = self.ahead = None
         with self._changed:
             for _ in batch:
                 self._records -= self._queue.popleft().records

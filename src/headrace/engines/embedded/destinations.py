@@ -21,6 +21,7 @@ from headrace.engines.embedded.outgoing import StreamRows
 from headrace.engines.embedded.places import leave, stands_here
 from headrace.engines.embedded.recall import recall
 from headrace.engines.embedded.targets import destination_of
+from headrace.engines.embedded.withdrawing import begins_anew, withdrawals
 from headrace.plan.operators import TABLE_ROLES, Output
 from headrace.storage.contract import Destination, Mark, TableDestination
 from headrace.storage.systems import Systems
@@ -65,7 +66,7 @@ def open_deliveries(
             if lack is not None:
                 unfilled.append(_unfilled(output, delivery, lack))
                 continue
-            _begin(engine, output, delivery, made, mark)
+            _begin(engine, systems, delivery, made, mark)
             deliveries.append(delivery)
         opened.pop_all()
     return Opened(incarnation, deliveries, [*unfilled, *_arriving(engine)])
@@ -118,14 +119,17 @@ def _delivery(
 
 
 def _begin(
-    engine: JobEngine, output: Output, delivery: Delivery, made: StreamRows, mark: Mark | None
+    engine: JobEngine, systems: Systems, delivery: Delivery, made: StreamRows, mark: Mark | None
 ) -> None:
     """Starts a delivery with every epoch that its destination lacks."""
+    output = made.output
     delivered = _delivered(engine, output, mark, made)
     same = mark is not None and mark.generation == engine.ledger.generation
     marked = mark.epoch if mark is not None and same else 0
     if mark is not None and not same and output.role in TABLE_ROLES:
         delivery.replaces = made.no_changes()
+    if mark is not None and not same and begins_anew(engine.job, output):
+        delivery.ahead = withdrawals(made.connection, systems, engine.job, output)
     if output.role in TABLE_ROLES and stands_here(engine.store, output.name):
         with engine.store.transaction():
             leave(engine.store, output.name)

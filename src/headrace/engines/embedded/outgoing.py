@@ -98,7 +98,7 @@ class StreamRows:
             text = splice(raw, added, plain=plain)
         else:
             text = rows_to_json(self.connection, rows.select([c.name for c in self.input.columns]))
-        return pa.table([self._keys(rows), text.cast(pa.binary())], schema=_RECORD)
+        return pa.table([self._keys(rows), text.cast(pa.binary())], schema=RECORD)
 
     def table(self, committed: Committed) -> pa.Table | None:
         """Rows for a table elsewhere: `_op`, then the view's columns."""
@@ -228,7 +228,7 @@ class StreamRows:
         if "_op" in rows.column_names:
             gone = pc.equal(rows.column("_op"), "d")
             text = pc.if_else(gone, pa.scalar(None, pa.string()), one_array(text))
-        return pa.table([self._row_keys(rows), _as_bytes(text)], schema=_RECORD)
+        return pa.table([self._row_keys(rows), _as_bytes(text)], schema=RECORD)
 
     def _row_keys(self, rows: pa.Table) -> pa.Array:
         """Keys that later records of the same row share: without one, or null, they stand as JSON.
@@ -269,7 +269,7 @@ def _projected(relation: str, stream: Stream) -> str:
     return relation
 
 
-_RECORD = pa.schema([("key", pa.binary()), ("value", pa.binary())])
+RECORD = pa.schema([("key", pa.binary()), ("value", pa.binary())])
 
 
 def late_lists(rows: np.ndarray, committed: Committed, views: list[str]) -> pa.Array:
