@@ -13,6 +13,10 @@ NOTE = (
     "it holds rows of records that an earlier generation of the state read and this one did not, "
     "under the same keys"
 )
+NOT_BEGUN = (
+    "it holds what an earlier generation of the state told; that goes with the first rows of this "
+    "one"
+)
 STILL_CORRECTED = (
     "it holds what a recompute corrected before the state was reset; the next one brings both "
     "together: headrace recompute APP"

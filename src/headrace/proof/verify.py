@@ -10,7 +10,7 @@ from headrace.engines.batch.tolerance import tolerance
 from headrace.engines.embedded.runner import JobRunner
 from headrace.plan.operators import TABLE_ROLES, Output, View
 from headrace.proof.delivered import check_lake
-from headrace.proof.earlier import NOTE, STILL_CORRECTED, left_behind, still_corrected
+from headrace.proof.earlier import NOT_BEGUN, NOTE, STILL_CORRECTED, left_behind, still_corrected
 from headrace.proof.events import Events, events_of
 from headrace.proof.expected import expected_rows, latest_region, row_key
 from headrace.proof.fixed import Fixed, fixed
@@ -69,8 +69,11 @@ def _check(runner: JobRunner, fix: Fixed, events: dict[str, Events], output: Out
     if not events[source.topic].whole:
         return Checked(output.role, output.name, 0, 0, note=_GONE, compared=False)
     if isinstance(reader, View):
-        if output.emit == "final" and left_behind(fix, output):
-            return Checked(output.role, output.name, 0, 0, note=NOTE, compared=False)
+        note = NOTE if _only_adds(output) and left_behind(fix, output) else None
+        if any(d.ahead is not None for d in runner.deliveries if d.name == output.name):
+            note = NOT_BEGUN
+        if note is not None:
+            return Checked(output.role, output.name, 0, 0, note=note, compared=False)
         return _check_view(runner, fix, events[source.topic], output, reader)
     if output.role == "lake":
         return check_lake(runner, fix, events[source.topic], output)
@@ -95,7 +98,7 @@ def _check_view(
     if output.role in TABLE_ROLES and output.name not in runner.engine.inside:
         refused = leave_out(fix, output, view, "_proof_apart")
     different, note = _different(runner, fix, output)
-    if different and output.emit == "final" and still_corrected(fix, view):
+    if different and _only_adds(output) and still_corrected(fix, view):
         return Checked(output.role, output.name, 0, 0, note=STILL_CORRECTED, compared=False)
     first = cursor.sql(f"select * from _proof_apart limit {SHOWN}").to_arrow_table()
     changed = None
@@ -134,6 +137,10 @@ def _different(runner: JobRunner, fix: Fixed, output: Output) -> tuple[int, str 
     apart = [counts.get(kind, 0) for kind in ("missing", "unexpected")]
     found = excused(runner, fix, output, *apart, compaction=False)
     return sum(counts.values()) - found.missing - found.unexpected, found.note
+
+
+def _only_adds(output: Output) -> bool:
+    return output.role not in TABLE_ROLES and output.emit == "final"
 
 
 def _has_late(fix: Fixed, view: View) -> bool:

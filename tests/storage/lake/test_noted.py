@@ -75,6 +75,9 @@ def test_the_writer_does_without_a_damaged_checkpoint(target: DeltaLake, name: s
         path.write_bytes(content)
     assert lake(target.directory).open(JOB, 2) == mark(5)
     assert rows(target.directory) == wanted
+    if name != LAST_CHECKPOINT:
+        # There may be no other: it is put aside, as it is.
+        assert path.with_name(f"{name}.damaged").read_bytes() == content
 
 
 def test_a_damaged_last_commit_is_not_taken_for_a_torn_one(target: DeltaLake) -> None:

@@ -18,6 +18,7 @@ from headrace.engines.embedded.targets import target_of
 from headrace.plan.operators import Job, Output, View
 from headrace.storage.contract import Kept, Snapshot, TopicSnapshot
 from headrace.storage.systems import Systems
+from headrace.values.schema import literal
 
 _PIECE_RECORDS = 100_000
 
@@ -31,13 +32,16 @@ def begins_anew(job: Job, output: Output) -> bool:
 def withdrawals(
     connection: duckdb.DuckDBPyConnection, systems: Systems, job: Job, output: Output
 ) -> pa.Table | None:
-    """Deletes (a key, a null value) of all keys that the topic shows; None where there are none.
+    """Deletes (a key, a null value) of all rows that the topic shows; None where there are none.
 
-    Nor where others write to it: whose a key is, cannot be told.
+    A record that is no row of the view is another's, and stays. So does everything where others are
+    known to write there too: whose a row is, cannot be told then.
     """
     connection.execute(
-        "create or replace temp table _shown (key blob, part integer, place bigint, gone boolean)"
+        "create or replace temp table _shown (key blob, part integer, place bigint, ours boolean)"
     )
+    columns = ", ".join(literal(c.name) for c in job.input_of(output).columns)
+    ours = f"coalesce(try(json_keys(decode(value))) = [{columns}], false)"
     with systems.snapshots([target_of(job, output)]) as snapshots:
         snapshot = snapshots.get(output.name)
         if kept(systems, job, output, snapshot).others:
@@ -45,13 +49,15 @@ def withdrawals(
         for piece in _pieces(systems, job, output, snapshot):
             connection.register("_piece", piece)
             connection.execute(
-                'insert into _shown select key, "partition", max("offset"), '
-                'arg_max(value is null, "offset") from _piece where key is not null '
-                'group by key, "partition"'
+                'insert into _shown select key, "partition", "offset", '
+                f"{ours} from _piece where key is not null "
+                'qualify row_number() over (partition by key, "partition" order by "offset" desc) '
+                "= 1"
             )
             connection.unregister("_piece")
     keys = connection.sql(
-        "select key from _shown group by key, part having not arg_max(gone, place) order by all"
+        "select distinct key from (select key, arg_max(ours, place) as ours from _shown "
+        "group by key, part) where ours order by all"
     ).to_arrow_table()
     connection.execute("drop table _shown")
     if not keys.num_rows:

@@ -24,7 +24,7 @@ from headrace.storage.lake.log import LOG, Log, load_mended, sync_commits
 from headrace.storage.lake.merge import widened
 from headrace.storage.lake.opening import fenced, take
 from headrace.storage.lake.reading import claim_in
-from headrace.values.errors import DefinitionError, StateRefused, did_you_mean
+from headrace.values.errors import DefinitionError, HeadraceError, StateRefused, did_you_mean
 from headrace.values.points import reach
 
 _FORBIDDEN = frozenset(" ,;{}()\n\t=")
@@ -174,7 +174,7 @@ class DeltaLake:
             if self._deliveries % FILES_MIN == 0:
                 compact(log, entry)
             tidy(log, self.grace_seconds)
-        except (DeltaError, OSError, StateRefused) as error:
+        except (DeltaError, OSError, HeadraceError) as error:
             _log.warning("tidying the lake %s waits: %s", self.directory, error)
             log.table.update_incremental()
 

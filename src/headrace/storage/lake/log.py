@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -42,6 +43,9 @@ def load(directory: Path, version: int | None = None) -> DeltaTable | None:
     """
     from deltalake.exceptions import DeltaError
 
+    with suppress(DeltaError):
+        return _load(directory, version)
+    # Clean-up may have taken what had just been listed: what is damaged is so the second time, too.
     try:
         return _load(directory, version)
     except DeltaError as error:
@@ -102,18 +106,22 @@ def _damaged(directory: Path, error: Exception) -> StateRefused | None:
 
 
 def _mend(log: Path) -> None:
-    """Removes a torn newest commit, checkpoints that are torn or changed, and the hint to the last.
+    """Removes a torn newest commit, torn checkpoints, and the hint to the last.
 
-    Older commits are kept until a checkpoint that covers them is on disk, so nothing is lost. A
-    commit that was durable is not torn but damaged, and stays.
+    Older commits are kept until a checkpoint that covers them is on disk, so nothing is lost. What
+    was durable is not torn but damaged: a commit stays, a checkpoint is put aside, as there may be
+    no other.
     """
-    checkpoints = log.glob("*.checkpoint.parquet")
-    torn = [path for path in checkpoints if differs(path) or not _whole_parquet(path)]
+    checkpoints = list(log.glob("*.checkpoint.parquet"))
+    damaged = [path for path in checkpoints if differs(path)]
+    torn = [path for path in checkpoints if path not in damaged and not _whole_parquet(path)]
     newest = sorted(log.glob(_COMMIT))[-1:]
     torn += [path for path in newest if not differs(path) and not _whole_json(path)]
     (log / LAST_CHECKPOINT).unlink(missing_ok=True)
     for path in torn:
         path.unlink()
+    for path in damaged:
+        path.rename(path.with_name(f"{path.name}.damaged"))
     sync_directory(log)
 
 
