@@ -57,7 +57,7 @@ def sizes_from_environment() -> Sizes:
         fast_rate=int(_text("FAST_RATE", "100000")),
         live_seconds=float(_text("LIVE_SECONDS", "25")),
         live_preload=int(_text("LIVE_PRELOAD", "1000000")),
-        connected_events=int(_text("CONNECTED_EVENTS", "3000000")),
+        connected_events=int(_text("CONNECTED_EVENTS", "8000000")),
         connected_rate=int(_text("CONNECTED_RATE", "5000")),
         upserted_rows=int(_text("UPSERTED_ROWS", "5000000")),
         peers=tuple(name for name in _text("PEERS", "").split(",") if name),
