@@ -51,7 +51,7 @@ bench-smoke: $(READY) ## is it still as fast? A minute, against a plain DuckDB s
 # A failure prints the SEED, PART and TRIAL that repeat it. MINUTES is for all parts together; the
 # soak takes SOAK_MINUTES (20) of them and a little more for its proof.
 torture: SEED ?= 1
-torture: MINUTES ?= 80
+torture: MINUTES ?= 60
 torture: $(READY) ## every promise of docs/reliability.md, tried at length
 	$(BIN)/python -m tests.torture --seed $(SEED) --minutes $(MINUTES) \
 		$(if $(PART),--part $(PART)) $(if $(TRIAL),--trial $(TRIAL))

@@ -23,6 +23,8 @@ from pathlib import Path
 
 Trial = Callable[[int, Path], Mapping[str, int]]
 _POLL_SECONDS = 0.05
+# A part goes on when a trial found something, so that a long run says all that it finds.
+_FAILURES_MAX = 5
 
 
 class Failed(Exception):
@@ -95,13 +97,14 @@ class Course:
     def run(self, part: Part, seconds: float) -> Result:
         """Trials for `seconds`, and on until the goals are reached (three times as long at most).
 
-        Of a part with a long trial that one alone. Raises Failed with the first trial that found
-        something.
+        Of a part with a long trial that one alone. Raises Failed when a trial found something, once
+        the others are done; what it found is printed at once.
         """
         if words := part.absent():
             return Result(part, absent=words)
         result, begun, number = Result(part), time.monotonic(), 0
         running: list[_Running] = []
+        failures: list[str] = []
         at_once = self.processes if part.long_trial is None else 1
         try:
             while True:
@@ -109,13 +112,18 @@ class Course:
                 over = spent >= seconds and (result.reached or spent >= 3 * seconds)
                 if part.long_trial is not None:
                     over = number > 0
+                over = over or len(failures) >= _FAILURES_MAX
                 while not over and len(running) < at_once:
                     running.append(_Running(self.seed, part, number))
                     number += 1
                 for one in [r for r in running if r.ended()]:
                     running.remove(one)
-                    result.done.update(one.result())
                     result.trials += 1
+                    try:
+                        result.done.update(one.result())
+                    except Failed as failure:
+                        print(failure, file=sys.stderr, flush=True)
+                        failures.append(one.again)
                 if over and not running:
                     break
                 time.sleep(_POLL_SECONDS)
@@ -123,6 +131,8 @@ class Course:
             for one in running:
                 one.kill()
         result.seconds = time.monotonic() - begun
+        if failures:
+            raise Failed(f"{part.name}: {len(failures)} of {result.trials} trials found something")
         if not result.reached:
             raise Failed(f"{part.name}: too slow for its goals {dict(part.goals)}: {result.line()}")
         return result
@@ -148,14 +158,17 @@ class _Running:
             )
 
     def ended(self) -> bool:
-        if time.monotonic() - self._begun > self.part.seconds_max:
-            said = self._said()
-            self.kill()
-            raise Failed(f"{self.part.name} hangs: {self.again}\n{said}")
-        return self._process.poll() is not None
+        return self._process.poll() is not None or self._hangs()
+
+    def _hangs(self) -> bool:
+        return time.monotonic() - self._begun > self.part.seconds_max
 
     def result(self) -> Mapping[str, int]:
+        """What it did. Raises Failed when it found something, or has not ended in its time."""
         said = self._said()
+        if self._process.poll() is None:
+            self.kill()
+            raise Failed(f"{self.part.name} hangs: {self.again}\n{said}")
         shutil.rmtree(self._directory, ignore_errors=True)
         if self._process.returncode != 0:
             raise Failed(f"{self.part.name} found something: {self.again}\n{said}")
