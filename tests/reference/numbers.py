@@ -76,9 +76,9 @@ def _rest(a: int, b: int) -> int | None:
 
 def _to_whole(value: Any) -> int:
     if isinstance(value, str):
-        if re.fullmatch(r"\s*[-+]?\d+\s*", value) is None:
+        if re.fullmatch(r"\s*[-+]?(\d+\.?\d*|\.\d+)\s*", value, re.ASCII) is None:
             raise Failure
-        return int(fits(int(value)))
+        return int(fits(int(_EXACT.quantize(Decimal(value.strip()), Decimal(1)))))
     return int(fits(int(round(value))))
 
 
