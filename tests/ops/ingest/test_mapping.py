@@ -322,3 +322,16 @@ def test_a_quote_that_is_never_closed_costs_its_row_and_the_next(
 def test_quotes_without_partners_are_text(topic: LocalTopic, tmp_path: Path) -> None:
     found = records(topic, tmp_path / "s.csv", b'id,note\na,5" pipe\nb,6" pipe\n', schema=SALE)
     assert found == [{"id": "a", "note": '5" pipe'}, {"id": "b", "note": '6" pipe'}]
+
+
+def test_a_row_on_which_an_expression_used_twice_fails_stays(
+    topic: LocalTopic, tmp_path: Path
+) -> None:
+    """A time is asked for its type and its value: what both need is computed for each row."""
+    path = tmp_path / "s.parquet"
+    pq.write_table(pa.table({"a": ['{"x": 1, ', '"2026-01-05"'], "id": ["1", "2"]}), path)
+    found = records(topic, path, path.read_bytes(), schema=SALE, expressions={"at": "a ->> '$'"})
+    assert [row["id"] for row in found if isinstance(row, dict)] == ["1", "2"]
+    assert '{"x": 1, ' in str(found[0])
+    assert isinstance(found[1], dict)
+    assert found[1]["at"] == "2026-01-05"

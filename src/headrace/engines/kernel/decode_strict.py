@@ -150,7 +150,7 @@ def _whole_number(t: str) -> Judged:
     whole = f"regexp_full_match({t}, '{_DIGITS}({_EXPONENT})?') and {_behind_point(t)} <= 0"
     value = (
         f"case when regexp_full_match({t}, '-?\\d+') then try_cast({t} as bigint) "
-        f"when {whole} then try_cast(try_cast({t} as decimal(38, 0)) as bigint) end"
+        f"when {whole} then try_cast({_without_exponent(t)} as bigint) end"
     )
     seen = f"left({t}, 40)"
     reason = f"""case when ({value}) is not null then null
@@ -160,9 +160,28 @@ def _whole_number(t: str) -> Judged:
     return Judged(value, reason)
 
 
+def _digits(t: str) -> str:
+    """All digits of the number written in `t`, those of its exponent left out."""
+    return f"regexp_replace(regexp_replace({t}, '[eE].*', ''), '[^0-9]', '', 'g')"
+
+
+def _without_exponent(t: str) -> str:
+    """The number written in `t` without an exponent: DuckDB reads 1234567890123456789.01e-11 by
+    way of more digits than it has room for. Null where 38 do not do before the point."""
+    behind = f"({_behind_point(t)})"
+    kept = f"trim({_digits(t)}, '0')"
+    filled = f"lpad({kept}, greatest(length({kept}), {behind} + 1)::integer, '0')"
+    return (
+        f"case when {kept} = '' then '0' when length({kept}) - {behind} <= 38 then "
+        f"case when starts_with({t}, '-') then '-' else '' end || case when {behind} <= 0 "
+        f"then {kept} || repeat('0', -{behind}) "
+        f"else left({filled}, -{behind}) || '.' || right({filled}, {behind}) end end"
+    )
+
+
 def _behind_point(t: str) -> str:
     """How many digits the number written in `t` has behind the point, exponent counted; 0 has 0."""
-    digits = f"regexp_replace(regexp_replace({t}, '[eE].*', ''), '[^0-9]', '', 'g')"
+    digits = _digits(t)
     kept = f"rtrim({digits}, '0')"
     fraction = f"length(regexp_extract({t}, '\\.(\\d*)', 1))"
     exponent = f"coalesce(try_cast(regexp_extract({t}, '[eE](.*)', 1) as integer), 0)"
@@ -206,10 +225,8 @@ def _decimal(type_: DecimalType, t: str) -> Judged:
     power = (
         f"regexp_full_match({text}, '{_DIGITS}{_EXPONENT}') and {_behind_point(text)} <= {scale}"
     )
-    # By way of 38 digits, as 100000e-2 overflows DECIMAL(6, 2) while DuckDB reads it.
-    wide = f"try_cast({text} as decimal(38, {scale}))"
     value = f"case when {plain} then try_cast({text} as {sql_type(type_)}) "
-    value += f"when {power} then try_cast({wide} as {sql_type(type_)}) end"
+    value += f"when {power} then try_cast({_without_exponent(text)} as {sql_type(type_)}) end"
     return Judged(
         value,
         f"""case when ({value}) is null

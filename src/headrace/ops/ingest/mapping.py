@@ -14,6 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from headrace.ops.ingest.fields import json_of_text, json_of_value
+from headrace.storage.state.store import configure
 from headrace.values.errors import UsageError, did_you_mean
 from headrace.values.schema import Field, Schema, literal, quote
 
@@ -60,7 +61,7 @@ class Mapper:
 
     def __init__(self, shape: Shape, expressions: Mapping[str, str], schema: Schema | None) -> None:
         self._connection = duckdb.connect(config={"threads": 1})
-        self._connection.execute("SET TimeZone = 'UTC'")
+        configure(self._connection)
         self._shape = shape
         self._schema = schema
         if schema is not None:
