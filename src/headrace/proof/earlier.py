@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 
+from headrace.engines.batch.relations import AsOf
 from headrace.engines.embedded.coverage import CORRECTED
-from headrace.plan.operators import Output, View
+from headrace.plan.operators import Output, SessionGap, SessionMarks, View
 from headrace.proof.fixed import Fixed, regions
 from headrace.storage.state.store import one_row
+from headrace.values.schema import quote
 
 NOTE = (
     "it holds rows of records that an earlier generation of the state read and this one did not, "
@@ -18,8 +21,13 @@ NOT_BEGUN = (
     "one"
 )
 STILL_CORRECTED = (
-    "it holds what a recompute corrected before the state was reset; the next one brings both "
+    "hold what a recompute corrected before the state was reset; the next one brings both "
     "together: headrace recompute APP"
+)
+BESIDE = "_proof_beside"
+UNKNOWN = (
+    "its rows may hold what a recompute corrected before the state was reset, by a version that "
+    "did not keep which; the next one brings both together: headrace recompute APP"
 )
 
 
@@ -39,9 +47,63 @@ def left_behind(fix: Fixed, output: Output) -> bool:
     return bool(row and row[0])
 
 
-def still_corrected(fix: Fixed, view: View) -> bool:
-    """Whether an earlier generation recomputed the view, and this one has not yet."""
+def leave_out_corrected(
+    fix: Fixed, view: View, compare: Callable[[AsOf], None], differences: str
+) -> int:
+    """Takes rows out of the table `differences` that an earlier generation's recompute made.
+
+    `compare` fills the table BESIDE with what is served and differs from the batch as of the
+    recomputes that it is given: what does not differ there is as one of them left it. Returns how
+    many rows those are.
+    """
+    key = [quote(name) for name in view.key_columns]
+    same = " and ".join(f"o.{k} is not distinct from d.{k}" for k in key) or "true"
+    gone = 0
+    for as_of in _left_corrected(fix, view):
+        if not fix.cursor.execute(f"select 1 from {differences} limit 1").fetchall():
+            break
+        compare(as_of)
+        row = one_row(
+            fix.cursor.execute(
+                f"delete from {differences} d where not exists (select 1 from {BESIDE} o "
+                f"where {same})"
+            )
+        )
+        gone += int(row[0]) if row else 0
+    return gone
+
+
+def _left_corrected(fix: Fixed, view: View) -> Iterator[AsOf]:
+    """What recomputes may have left behind, the last one first.
+
+    Of windows a recompute writes those that it covers, so that those of all generations add up;
+    of sessions it writes whatever differs from what its own generation serves.
+    """
+    sessions = isinstance(view.window, SessionGap | SessionMarks)
+    here = fix.as_of(view.name, view.topic)
+    if sessions and here.regions:
+        return
+    found = _recomputed_in(fix, view)
+    for generation in reversed(found):
+        kept = [generation] if sessions else [g for g in found if g <= generation]
+        before = [region for g in kept for region in regions(fix.cursor, view.name, g)]
+        yield AsOf(here.until, here.watermark_us, [*before, *here.regions])
+
+
+def corrected_unknown(fix: Fixed, view: View) -> bool:
+    """Whether an earlier generation recomputed the view, and it was not kept what.
+
+    Then no row can be told from a wrong one: not even which late events it would have to hold.
+    """
     row = one_row(fix.cursor.execute("select value from meta.facts where name = ?", [CORRECTED]))
-    return (
-        row is not None and view.name in json.loads(row[0]) and not regions(fix.cursor, view.name)
-    )
+    named = row is not None and view.name in json.loads(row[0])
+    return named and not regions(fix.cursor, view.name) and not _recomputed_in(fix, view)
+
+
+def _recomputed_in(fix: Fixed, view: View) -> list[int]:
+    """The earlier generations that recomputed the view."""
+    rows = fix.cursor.execute(
+        "select distinct generation from meta.earlier_regions where view = ? order by 1",
+        [view.name],
+    ).fetchall()
+    return [generation for (generation,) in rows]

@@ -101,11 +101,16 @@ def _fix(runner: JobRunner, opened: ExitStack) -> Fixed:
     )
 
 
-def regions(cursor: duckdb.DuckDBPyConnection, view: str) -> list[Region]:
-    """The recomputes of a view, in their order."""
+def regions(
+    cursor: duckdb.DuckDBPyConnection, view: str, generation: int | None = None
+) -> list[Region]:
+    """The recomputes of a view, in their order: of this generation, or of an earlier one."""
+    noted = "meta.regions"
+    if generation is not None:
+        noted = f"(from meta.earlier_regions where generation = {generation})"
     rows = cursor.execute(
         'select number, from_us, bound_us, epoch, topic_generation, "partition", end_offset '
-        "from meta.regions where view = ? order by number",
+        f"from {noted} where view = ? order by number",
         [view],
     ).fetchall()
     made: dict[int, Region] = {}

@@ -6,11 +6,21 @@ import time
 from collections.abc import Callable
 
 from headrace.engines.batch.compare import compare_sql
+from headrace.engines.batch.relations import AsOf
 from headrace.engines.batch.tolerance import tolerance
 from headrace.engines.embedded.runner import JobRunner
 from headrace.plan.operators import TABLE_ROLES, Output, View
 from headrace.proof.delivered import check_lake
-from headrace.proof.earlier import NOT_BEGUN, NOTE, STILL_CORRECTED, left_behind, still_corrected
+from headrace.proof.earlier import (
+    BESIDE,
+    NOT_BEGUN,
+    NOTE,
+    STILL_CORRECTED,
+    UNKNOWN,
+    corrected_unknown,
+    leave_out_corrected,
+    left_behind,
+)
 from headrace.proof.events import Events, events_of
 from headrace.proof.expected import expected_rows, latest_region, row_key
 from headrace.proof.fixed import Fixed, fixed
@@ -83,34 +93,38 @@ def _check(runner: JobRunner, fix: Fixed, events: dict[str, Events], output: Out
 def _check_view(
     runner: JobRunner, fix: Fixed, events: Events, output: Output, view: View
 ) -> Checked:
-    cursor, source = fix.cursor, runner.job.source(view.topic)
-    held, wanted = served(runner, fix, output, view), "_proof_expected"
-    sql = expected_rows(view, source, output, fix.as_of(view.name, source.topic), events)
-    cursor.execute(f"create or replace temp table {wanted} as {sql}")
-    tolerated = tolerance(view)
-    columns = [c.name for c in view.columns]
-    inexact = not tolerated.exact
-    comparison = compare_sql(
-        columns, tolerated, wanted, held, row_key(view, output), allowances=inexact
-    )
-    cursor.execute(f"create or replace temp table _proof_apart as {comparison}")
-    refused = 0
+    held, wanted, apart = served(runner, fix, output, view), "_proof_expected", "_proof_apart"
+    source, tolerated = runner.job.source(view.topic), tolerance(view)
+
+    def compare(as_of: AsOf, there: str, wanted: str, apart: str) -> None:
+        """Makes the temporary tables `wanted`, and `apart` of what differs `there`."""
+        sql = expected_rows(view, source, output, as_of, events)
+        fix.cursor.execute(f"create or replace temp table {wanted} as {sql}")
+        columns, key = [c.name for c in view.columns], row_key(view, output)
+        inexact = not tolerated.exact
+        sql = compare_sql(columns, tolerated, wanted, there, key, allowances=inexact)
+        fix.cursor.execute(f"create or replace temp table {apart} as {sql}")
+
+    compare(fix.as_of(view.name, source.topic), held, wanted, apart)
+    refused = corrected = 0
     if output.role in TABLE_ROLES and output.name not in runner.engine.inside:
-        refused = leave_out(fix, output, view, "_proof_apart")
+        refused = leave_out(fix, output, view, apart)
+    if _only_adds(output):
+        corrected = leave_out_corrected(
+            fix, view, lambda as_of: compare(as_of, held, "_proof_other", BESIDE), apart
+        )
     different, note = _different(runner, fix, output)
-    if different and _only_adds(output) and still_corrected(fix, view):
-        return Checked(output.role, output.name, 0, 0, note=STILL_CORRECTED, compared=False)
-    first = cursor.sql(f"select * from _proof_apart limit {SHOWN}").to_arrow_table()
+    if different and _only_adds(output) and corrected_unknown(fix, view):
+        return Checked(output.role, output.name, 0, 0, note=UNKNOWN, compared=False)
+    first = fix.cursor.sql(f"select * from {apart} limit {SHOWN}").to_arrow_table()
     changed = None
     late = latest_region(fix, source)
     if view.window is not None and late is not None and _has_late(fix, view):
         again = fix.as_of(view.name, source.topic, late)
-        sql = expected_rows(view, source, output, again, events)
-        cursor.execute(f"create or replace temp table _proof_late as {sql}")
-        other = compare_sql(
-            columns, tolerated, "_proof_late", wanted, row_key(view, output), allowances=inexact
-        )
-        changed = _count(fix, f"({other})")
+        compare(again, wanted, "_proof_late", "_proof_changed")
+        changed = _count(fix, "_proof_changed")
+    if corrected:
+        note = "; ".join([f"{corrected:,} rows {STILL_CORRECTED}", *([note] if note else [])])
     if refused:
         note = f"{refused} rows are not as they should be, since it refused them (refused_rows)"
     if tolerated.rows:

@@ -15,10 +15,13 @@ import duckdb
 from headrace.storage.contract import Mark
 from headrace.storage.state.store import StateStore
 
-KEPT_TABLES = ("earlier", "delivered")
+KEPT_TABLES = ("earlier", "delivered", "earlier_regions")
 """Tables of the schema `meta` that a reset leaves as they are."""
 CORRECTED = "corrected"
-"""The fact with the views that earlier generations recomputed, as JSON."""
+"""The fact with the views, as JSON, that earlier generations recomputed nobody knows how far.
+
+Earlier versions left it behind in place of `meta.earlier_regions`.
+"""
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,10 @@ class Range:
 
 
 def keep_what_was_read(connection: duckdb.DuckDBPyConnection, generation: int) -> None:
-    """Notes what this generation of the state read, before a reset forgets it."""
+    """Notes what this generation of the state read and recomputed, before a reset forgets it."""
+    connection.execute(
+        "insert into meta.earlier_regions select ?, * from meta.regions", [generation]
+    )
     connection.execute(
         "insert into meta.earlier select ?, topic, identity, since_epoch, "
         '"partition", min(start_offset), max(end_offset) from ('
@@ -48,11 +54,11 @@ def keep_what_was_read(connection: duckdb.DuckDBPyConnection, generation: int) -
     )
 
 
-def corrected_views(store: StateStore) -> str:
-    """The fact CORRECTED, as it is when this generation too is an earlier one."""
+def corrected_views(store: StateStore) -> list[str]:
+    """The views that this or an earlier generation recomputed."""
     before = json.loads(store.fact(CORRECTED) or "[]")
-    here = [view for (view,) in store.rows("select distinct view from meta.regions")]
-    return json.dumps(sorted({*before, *here}))
+    sql = "select view from meta.regions union select view from meta.earlier_regions"
+    return sorted({*before, *(view for (view,) in store.rows(sql))})
 
 
 def note_delivered(store: StateStore, output: str, topic: str, mark: Mark, identity: str) -> None:

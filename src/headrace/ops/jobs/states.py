@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +106,7 @@ def what_a_reset_loses(job_id: str, settings: Settings) -> dict[str, Any]:
                 for n in names
             ],
             "dead_letters": store.rows("select count(*) from meta.dead_letters")[0][0],
-            "recomputed": json.loads(corrected_views(store)),
+            "recomputed": corrected_views(store),
         }
 
 
@@ -127,7 +126,7 @@ def reset(job_id: str, settings: Settings, at: Begins | None = None) -> int:
         base = max(int(store.fact(name) or 0) for name in ("epoch_base", "epoch_elsewhere"))
         last = store.rows("select coalesce(max(epoch), 0) from meta.epochs")[0][0]
         facts["epoch_base"] = str(max(base, last))
-        facts[CORRECTED] = corrected_views(store)
+        facts[CORRECTED] = store.fact(CORRECTED) or "[]"
         with store.transaction() as connection:
             keep_what_was_read(connection, int(store.fact("generation") or 1))
             connection.execute(

@@ -45,6 +45,9 @@ create table if not exists meta.replays (replay bigint, topic varchar, epoch big
 create table if not exists meta.regions (
   view varchar, number bigint, from_us bigint, bound_us bigint, epoch bigint,
   topic_generation varchar, "partition" integer, end_offset bigint);
+create table if not exists meta.earlier_regions (
+  generation bigint, view varchar, number bigint, from_us bigint, bound_us bigint, epoch bigint,
+  topic_generation varchar, "partition" integer, end_offset bigint);
 """
 
 MIGRATIONS = {
