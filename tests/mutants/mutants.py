@@ -63,9 +63,8 @@ MUTANTS = (
     Mutant(
         "what a window held is dropped when an epoch adds to it",
         "engines/kernel/partial.py",
-        'return merge_sql(view, f"({applied_sql(view, partial)} union all {held})")',
-        'return merge_sql(view, f"({applied_sql(view, partial)} union all '
-        '{held} limit (select count(*) from {partial}))")',
+        """f"{c.name} = {c.joined.format(a=f's.{c.name}', b=f'm.{c.name}')}\"""",
+        'f"{c.name} = m.{c.name}"',
     ),
     Mutant(
         "a window closes before the watermark has reached its end",

@@ -8,13 +8,31 @@ that merging needs no order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from headrace.plan.operators import AggregateCall
 
+
+def _either(both: str) -> str:
+    """SQL for `both` of two values; the other where one is null."""
+    return f"coalesce({both}, {{a}}, {{b}})"
+
+
 PLACE = "t := _time, p := _partition, o := _offset, i := _pos"
 
-_SAME = {"min", "max", "bool_and", "bool_or", "bit_and", "bit_or", "bit_xor"}
+# How two values become one, by aggregate; a null one leaves the other.
+_SAME = {
+    "min": "least({a}, {b})",
+    "max": "greatest({a}, {b})",
+    "bool_and": _either("{a} and {b}"),
+    "bool_or": _either("{a} or {b}"),
+    "bit_and": _either("{a} & {b}"),
+    "bit_or": _either("{a} | {b}"),
+    "bit_xor": _either("xor({a}, {b})"),
+}
+_ADDED = _either("{a} + {b}")
+_LONGER = "list_concat({a}, {b})"
+_UNITED = f"list_distinct({_LONGER})"
 _EXPORTED = {
     "approx_count_distinct",
     "approx_quantile",
@@ -28,11 +46,15 @@ _FROM_VALUES = {"quantile_cont", "quantile_disc", "median"}
 
 @dataclass(frozen=True)
 class StateColumn:
-    """One column of a state: its name, how rows make it, how states make it one."""
+    """One column of a state: its name, how rows make it, how states make it one.
+
+    `joined` says the same of two states `{a}` and `{b}`, without grouping them.
+    """
 
     name: str
     partial: str
     merge: str
+    joined: str
 
 
 @dataclass(frozen=True)
@@ -57,7 +79,8 @@ def aggregate_state(call: AggregateCall) -> AggregateState:
     """The state of `call` over rows as `place` leaves them (`a0_x0`, …, and their place)."""
     made = _state(call)
     columns = tuple(
-        StateColumn(c.name, _filtered(call, c.partial), c.merge.format(c=c.name)) for c in made[0]
+        replace(c, partial=_filtered(call, c.partial), merge=c.merge.format(c=c.name))
+        for c in made[0]
     )
     return AggregateState(columns, f"cast({made[1]} as {call.type})")
 
@@ -77,25 +100,25 @@ def _state(call: AggregateCall) -> tuple[list[StateColumn], str]:
     function = "count_distinct" if call.distinct and call.function == "count" else call.function
     if function in ("count_star", "count"):
         rows = "count(*)" if function == "count_star" else f"count({x})"
-        return [StateColumn(a, rows, "sum({c})::bigint")], f"coalesce({a}, 0)"
+        return [StateColumn(a, rows, "sum({c})::bigint", _ADDED)], f"coalesce({a}, 0)"
     if function == "sum":
-        return [StateColumn(a, f"sum({x})", "sum({c})")], a
+        return [StateColumn(a, f"sum({x})", "sum({c})", _ADDED)], a
     if function == "avg":
         pair = [
-            StateColumn(f"{a}_s", f"sum({x})", "sum({c})"),
-            StateColumn(f"{a}_n", f"count({x})", "sum({c})::bigint"),
+            StateColumn(f"{a}_s", f"sum({x})", "sum({c})", _ADDED),
+            StateColumn(f"{a}_n", f"count({x})", "sum({c})::bigint", _ADDED),
         ]
         return pair, f"({a}_s::double / nullif({a}_n, 0))"
     if function in _SAME:
-        return [StateColumn(a, f"{function}({x})", f"{function}({{c}})")], a
+        return [StateColumn(a, f"{function}({x})", f"{function}({{c}})", _SAME[function])], a
     if function in _EXPORTED:
         constants = "".join(f", {c}" for c in call.constants)
         partial = f"{function}({x}{constants}) export_state"
-        state = StateColumn(a, partial, "combine_aggr({c})")
+        state = StateColumn(a, partial, "combine_aggr({c})", _either("combine({a}, {b})"))
         if function != "approx_quantile":
             return [state], f"finalize({a})"
         # DuckDB takes the greatest of values that are all negative for 0 once states are merged.
-        greatest = StateColumn(f"{a}_m", f"max({x})", "max({c})")
+        greatest = StateColumn(f"{a}_m", f"max({x})", "max({c})", _SAME["max"])
         return [state, greatest], f"least(finalize({a}), {a}_m)"
     return _ordered(function, a, x, y, call)
 
@@ -107,35 +130,34 @@ def _ordered(
     if function in ("first", "last"):
         pick = "min" if function == "first" else "max"
         partial = f"{pick}(struct_pack({PLACE}, v := {x}))"
-        return [StateColumn(a, partial, f"{pick}({{c}})")], f"{a}.v"
+        return [StateColumn(a, partial, f"{pick}({{c}})", _SAME[pick])], f"{a}.v"
     if function in ("arg_min", "arg_max"):
         pick = function.removeprefix("arg_")
         partial = (
             f"{pick}(struct_pack(y := {y}, {PLACE}, v := {x}))"
             f" WHERE {x} is not null and {y} is not null"
         )
-        return [StateColumn(a, partial, f"{pick}({{c}})")], f"{a}.v"
+        return [StateColumn(a, partial, f"{pick}({{c}})", _SAME[pick])], f"{a}.v"
     if function == "last_row":
         row = ", ".join(f"x{i} := {argument(call, i)}" for i in range(len(call.arguments)))
         value = ", ".join(f"x{i} := {a}.x{i}" for i in range(len(call.arguments)))
-        state = StateColumn(a, f"max(struct_pack({PLACE}, {row}))", "max({c})")
+        state = StateColumn(a, f"max(struct_pack({PLACE}, {row}))", "max({c})", _SAME["max"])
         return [state], f"struct_pack({value})"
     if function == "count_distinct":
         partial = f"list(distinct {x}) WHERE {x} is not null"
-        return [
-            StateColumn(a, partial, "list_distinct(flatten(list({c})))")
-        ], f"coalesce(len({a}), 0)"
+        state = StateColumn(a, partial, "list_distinct(flatten(list({c})))", _UNITED)
+        return [state], f"coalesce(len({a}), 0)"
     if function == "list":
         if call.distinct:
             partial = f"list(distinct {x}) WHERE {x} is not null"
             merge = "list_distinct(flatten(list({c})))"
-            return [StateColumn(a, partial, merge)], f"list_sort(nullif({a}, []))"
+            return [StateColumn(a, partial, merge, _UNITED)], f"list_sort(nullif({a}, []))"
         partial = f"list(struct_pack({PLACE}, v := {x}))"
         final = f"list_transform(list_sort(nullif({a}, [])), lambda e: e.v)"
-        return [StateColumn(a, partial, "flatten(list({c}))")], final
+        return [StateColumn(a, partial, "flatten(list({c}))", _LONGER)], final
     if function in _FROM_VALUES:
         constants = "".join(f", {c}" for c in call.constants)
         partial = f"list({x}) WHERE {x} is not null"
         final = f"list_aggregate(nullif({a}, []), '{function}'{constants})"
-        return [StateColumn(a, partial, "flatten(list({c}))")], final
+        return [StateColumn(a, partial, "flatten(list({c}))", _LONGER)], final
     raise KeyError(f"no state is known for the aggregate {function}")

@@ -64,13 +64,16 @@ def matches(left: str, right: str, names: Sequence[str]) -> str:
     return " and ".join(f"{left}.{n} is not distinct from {right}.{n}" for n in names) or "true"
 
 
-def merged_with_state_sql(view: View, partial: str, state: str) -> str:
-    """New states of every (slice, key) that `partial` touches, what `state` holds included."""
-    names = ["_slice", *key_names(view)]
-    columns = ", ".join([*names, *(c.name for c in state_columns(view))])
-    touched = f"(select {', '.join(names)} from {partial} where _verdict = 0)"
-    held = f"select {columns} from {state} s semi join {touched} p on {matches('s', 'p', names)}"
-    return merge_sql(view, f"({applied_sql(view, partial)} union all {held})")
+def merge_into_sql(view: View, partial: str, state: str) -> str:
+    """Statement that joins the states of `partial` to those that `state` holds."""
+    names, columns = ["_slice", *key_names(view)], state_columns(view)
+    joined = [f"{c.name} = {c.joined.format(a=f's.{c.name}', b=f'm.{c.name}')}" for c in columns]
+    values = ", ".join(f"m.{n}" for n in [*names, *(c.name for c in columns)])
+    return (
+        f"merge into {state} s using ({applied_sql(view, partial)}) m "
+        f"on {matches('s', 'm', names)} when matched then update set {', '.join(joined)} "
+        f"when not matched then insert values ({values})"
+    )
 
 
 def finals_sql(view: View, states: str, identity: Sequence[str]) -> str:

@@ -45,14 +45,15 @@ class KeyedView:
         """Applies an epoch's events; what changed and what became final is in the outcome."""
         view, outcome = self.view, Outcome()
         part, groups = self._count(connection, batch, outcome)
+        window = view.window
+        closes = isinstance(window, Tumble) and passes(batch, window.size_us, window.offset_us)
         if groups:
             before = self._shown(connection, part, "before")
-            merged = self._merge(connection, part)
+            self._merge(connection, part)
             if "changes" in self.wants:
-                self._change(connection, part, merged, before, outcome)
+                outcome.changes = self._changes(connection, part, before, closes)
                 outcome.upserts = groups if before is None else None
-        window = view.window
-        if isinstance(window, Tumble) and passes(batch, window.size_us, window.offset_us):
+        if closes:
             self._close(connection, batch, outcome)
         return outcome
 
@@ -80,24 +81,9 @@ class KeyedView:
         tally(connection, self.placing, placed, counted, outcome)
         return part, sum(groups for verdict, _, groups in rows if verdict == 0)
 
-    def _merge(self, connection: duckdb.DuckDBPyConnection, part: str) -> str:
-        """Merges an epoch's states into those held; returns the new ones of what it touched."""
-        sql = partial.merged_with_state_sql(self.view, part, self.state)
-        merged = make_temp(connection, temp_name(self.view.name, "merged"), sql)
-        self._hold(connection, merged)
-        return merged
-
-    def _hold(self, connection: duckdb.DuckDBPyConnection, merged: str) -> None:
-        """Puts merged states in place of those that they came from."""
-        view = self.view
-        names = ["_slice", *partial.key_names(view)]
-        states = [c.name for c in partial.state_columns(view)]
-        updates = ", ".join(f"{c} = m.{c}" for c in states)
-        values = ", ".join(f"m.{c}" for c in [*names, *states])
-        connection.execute(
-            f"merge into {self.state} s using {merged} m on {partial.matches('s', 'm', names)} "
-            f"when matched then update set {updates} when not matched then insert values ({values})"
-        )
+    def _merge(self, connection: duckdb.DuckDBPyConnection, part: str) -> None:
+        """Merges an epoch's states into those held."""
+        connection.execute(partial.merge_into_sql(self.view, part, self.state))
 
     def _shown(self, connection: duckdb.DuckDBPyConnection, part: str, name: str) -> str | None:
         """The rows now served of what `part` touches; only where rows can be withdrawn."""
@@ -105,29 +91,28 @@ class KeyedView:
         if view.top is None and view.having is None:
             return None
         names = ["_slice"] if view.top is not None else ["_slice", *partial.key_names(view)]
-        touched = (
-            f"(select * from {self.state} s where exists (select 1 from {part} p "
-            f"where p._verdict = 0 and {partial.matches('s', 'p', names)}))"
-        )
+        touched = self._touched_by(part, names)
         return make_temp(connection, temp_name(view.name, name), rows.rows_sql(view, touched))
 
-    def _change(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        part: str,
-        merged: str,
-        before: str | None,
-        outcome: Outcome,
-    ) -> None:
-        view = self.view
+    def _touched_by(self, part: str, names: list[str]) -> str:
+        """The states that share `names` with one that was applied of `part`."""
+        applied = f"(select {', '.join(names)} from {part} where _verdict = 0)"
+        on = partial.matches("s", "p", names)
+        return f"(select s.* from {self.state} s semi join {applied} p on {on})"
+
+    def _changes(
+        self, connection: duckdb.DuckDBPyConnection, part: str, before: str | None, closes: bool
+    ) -> str:
+        """The relation of changed rows; a table where it must outlive states that `closes` ends."""
+        view, name = self.view, temp_name(self.view.name, "changes")
         if before is None:
+            states = self._touched_by(part, ["_slice", *partial.key_names(view)])
+            sql = rows.upserts_sql(view, states)
             # Hardly ever read twice: a table of its own would cost more than the rows.
-            outcome.changes = f"({rows.upserts_sql(view, merged)})"
-            return
+            return make_temp(connection, name, sql) if closes else f"({sql})"
         after = self._shown(connection, part, "after")
         assert after is not None
-        name, sql = temp_name(view.name, "changes"), rows.changed_sql(view, after, before)
-        outcome.changes = make_temp(connection, name, sql)
+        return make_temp(connection, name, rows.changed_sql(view, after, before))
 
     def _close(self, connection: duckdb.DuckDBPyConnection, batch: Batch, outcome: Outcome) -> None:
         """Drops the windows that the watermark has passed; their rows are final."""
