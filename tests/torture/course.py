@@ -145,6 +145,8 @@ class _Running:
         self.part, self.number = part, number
         self.again = f"make torture SEED={seed} PART={part.name} TRIAL={number}"
         self._directory = Path(tempfile.mkdtemp(prefix="headrace-trial-"))
+        # PostgreSQL runs as a user of its own, who must get through.
+        self._directory.chmod(0o711)
         self._output = self._directory / "output"
         self._begun = time.monotonic()
         options = ["--seed", str(seed), "--part", part.name, "--trial", str(number)]

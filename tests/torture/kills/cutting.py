@@ -71,5 +71,6 @@ POWER = Part(
     "Where a kill also takes what was not synced, in any way in which a disk may, all of what was "
     "acknowledged is there, and the end is that of a run that nobody disturbed.",
     trial,
+    share=1.5,
     goals={"power cuts": 200},
 )

@@ -54,7 +54,10 @@ class Ordeal:
 
     def feed(self, count: int = MORE) -> None:
         """More records; those before are kept for the undisturbed run where retention may go on."""
-        self.place.fill(count)
+        self._filled(count)
+
+    def _filled(self, count: int, at: str = "") -> None:
+        self.place.fill(count, at)
         if self.retains:
             self.follow()
 
@@ -80,7 +83,7 @@ class Ordeal:
         self._points.append(point := self._points.pop(0))
         at, settings = f"{point}:{self.chance.choice(leading.passes(point))}", self.settings()
         if point in leading.WRITING and self.chance.random() < 0.5:
-            self.place.fill(MORE, at)
+            self._filled(MORE, at)
             return
         if point in leading.REMOVING:
             # A file that no commit names, and a checkpoint; both older than the grace period.

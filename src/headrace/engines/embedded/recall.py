@@ -8,10 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from headrace.engines.embedded.engine import Committed, JobEngine
+from headrace.engines.embedded.engine import Committed, JobEngine, batch_of
 from headrace.engines.embedded.replay import recall_replay
 from headrace.engines.embedded.sources import Position, SourceEpoch, SourceReader
+from headrace.engines.embedded.views.placing import Placing, late_rows
 from headrace.engines.kernel.watermark import NEVER_US
+from headrace.plan.operators import has_dedupe
 from headrace.storage.contract import RECORDS, Fetched, Topic
 from headrace.values.errors import TopicRefused
 
@@ -33,15 +35,32 @@ def recall(engine: JobEngine, epoch: int) -> Committed:
         position = engine.ledger.position(source, epoch)
         if position is not None:
             committed.positions[source.topic] = position
-    for reader_name, verdict, rows in store.rows(
-        "select reader, kind, rows from meta.verdicts where epoch = ?", [epoch]
-    ):
+    kept = store.rows("select reader, kind, rows from meta.verdicts where epoch = ?", [epoch])
+    for reader_name, verdict, rows in kept:
         getattr(committed, verdict)[reader_name] = np.frombuffer(rows, np.int64)
+    if not kept:
+        _find_late(engine, committed)
     for output, value in store.rows(
         "select output, value from meta.outbox where epoch = ?", [epoch]
     ):
         committed.changes[output] = pa.ipc.open_stream(value).read_all()
     return committed
+
+
+def _find_late(engine: JobEngine, committed: Committed) -> None:
+    """Finds who was late where that is no longer kept: a destination is older than its mark.
+
+    Views with a dedupe are left out: what it remembered has moved on.
+    """
+    for topic, part in committed.sources.items():
+        columns = engine.readers[topic].columns
+        for view in engine.job.views:
+            if view.topic == topic and not has_dedupe(view):
+                batch = batch_of(part, columns, emit=False)
+                placing = Placing(view, columns)
+                rows = late_rows(engine.store.connection, placing, batch)
+                if len(rows):
+                    committed.late[view.name] = rows
 
 
 def ranges(engine: JobEngine, topic: str, epoch: int) -> list[tuple[int, int, int | None, bool]]:

@@ -56,13 +56,19 @@ def replay_epochs(engine: JobEngine, now_us: int) -> tuple[list[Committed], int]
 def recall_replay(engine: JobEngine, epoch: int) -> dict[str, SourceEpoch]:
     """The source's parts of a replay epoch, made again."""
     found = engine.store.rows("select topic, replay from meta.replays where epoch = ?", [epoch])
-    return {
-        topic: _judged(engine, engine.job.source(topic), f"replayed = {number}", number)
-        for topic, number in found
-    }
+    sources = {}
+    for topic, number in found:
+        source = engine.job.source(topic)
+        then = engine.ledger.position(source, epoch)
+        sources[topic] = _judged(engine, source, f"replayed = {number}", number, then)
+    return sources
 
 
-def _judged(engine: JobEngine, source: Source, which: str, number: int) -> SourceEpoch:
+def _judged(
+    engine: JobEngine, source: Source, which: str, number: int, then: Position | None = None
+) -> SourceEpoch:
+    """The dead letters `which` as a part of an epoch, seen from where the source was `then`: now,
+    unless it is said."""
     connection = engine.store.connection
     records = connection.sql(
         _LETTERS.format(topic=literal(source.topic), which=which)
@@ -72,7 +78,7 @@ def _judged(engine: JobEngine, source: Source, which: str, number: int) -> Sourc
     identity = records.column("topic_generation")[0].as_py() if len(records) else identities[-1]
     nth = identities.index(identity)
     found = reader.judged(records.drop_columns(["topic_generation"]))
-    events, position = found.events, reader.position
+    events, position = found.events, then or reader.position
     greatest = position.greatest_us if nth == reader.number else _greatest(engine, source, nth)
     seen = np.array(
         [

@@ -127,6 +127,13 @@ def tally(
         outcome.failed = _failures(connection, placing, rows)
 
 
+def late_rows(connection: duckdb.DuckDBPyConnection, placing: Placing, batch: Batch) -> np.ndarray:
+    """The `_row`s that are late; of steps without a dedupe, which remembers what it was given."""
+    if not batch.late_possible:
+        return np.zeros(0, np.int64)
+    return _rows_of(connection, placing.rows(connection, batch), verdicts.LATE)
+
+
 def _records(connection: duckdb.DuckDBPyConnection, rows: str) -> dict[str, int]:
     ranked = f"select max({verdicts.RECORD_RANK_SQL}) as r from {rows} group by _row"
     found = connection.execute(f"select r, count(*) from ({ranked}) group by 1").fetchall()

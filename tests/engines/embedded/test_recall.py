@@ -1,0 +1,45 @@
+"""Epochs made again for a destination that is older than what was noted of it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import headrace.testing
+from tests.views.cases import START, thing, things
+
+
+def test_who_was_late_is_found_again(tmp_path: Path) -> None:
+    """A lake put back as it was before is given the same rows once more, late ones as such."""
+    app, source = things(lateness="5 seconds")
+    app.table("minutes", source.tumble("1 minute").by("who").agg(c="count(*)"))
+    app.table("seconds", source.where("n = 1").tumble("1 second").agg(c="count(*)"))
+    app.table("sessions", source.session(gap="2 seconds").by("who").agg(c="count(*)"), key="who")
+    app.lake("everything", source)
+    rows = "select n, _late from lake.everything order by _offset"
+    with headrace.testing.run(app, start=START) as t:
+        t.send("things", [thing(0)])
+        assert len(t.query(rows)) == 1
+        t.close()
+        [lake] = t._settings.data.glob("lakes/**/everything")
+        shutil.copytree(lake, tmp_path / "older")
+        t.open()
+        t.send("things", [thing(90), thing(10), thing(10, n=2), thing(89), thing(80.5)])
+        assert len(t.query(rows)) == 6
+        # What was kept of it is forgotten once this is noted.
+        t.send("things", [thing(95, n=3)])
+        told = t.query(rows)
+        t.close()
+        shutil.rmtree(lake)
+        shutil.copytree(tmp_path / "older", lake)
+        t.open()
+        assert t.query(rows) == told
+    assert [set(row["_late"]) for row in told] == [
+        set(),
+        set(),
+        {"minutes", "seconds", "sessions"},
+        {"minutes", "sessions"},
+        set(),
+        {"seconds", "sessions"},
+        set(),
+    ]
