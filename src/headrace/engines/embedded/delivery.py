@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
@@ -63,8 +63,9 @@ class Delivery:
         self._records = 0
         # Set where the first delivery replaces what is there: it is made without rows, too.
         self.replaces: pa.Table | None = None
-        # Set where rows go ahead of those of the first delivery: it is made for them, too.
-        self.ahead: pa.Table | None = None
+        # Set where others go ahead of the first delivery, each with a mark of its own.
+        self.ahead: Iterable[tuple[pa.Table, Mark]] | None = None
+        self._ahead_number = -1
         self.problem: HeadraceError | BaseException | None = None
         self.outage = Outage()
         self._handed_at: float | None = None
@@ -197,8 +198,9 @@ class Delivery:
         begun = time.monotonic()
         with self._spent("make rows"):
             tables = [t for t in map(self.rows_of, batch) if t is not None and len(t)]
-        if self.ahead is not None:
-            tables.insert(0, self.ahead)
+        if self.ahead is not None and not self._gone_ahead(self.ahead):
+            return
+        self.ahead = None
         if not tables and self.replaces is not None:
             tables = [self.replaces]
         last, sent, landed = batch[-1], 0, 0
@@ -217,19 +219,36 @@ class Delivery:
             if taken is None:
                 return
             sent, landed = len(rows), taken
-            self.replaces = self.ahead = None
+            self.replaces = None
         with self._changed:
             for _ in batch:
                 self._records -= self._queue.popleft().records
             self.delivered_epoch = last.epoch
             if tables:
                 self.marked_epoch = last.epoch
-            self.rows["sent"] += sent
-            self.rows["landed"] += landed
-            self.rows["refused"] += sent - landed
+            self._count(sent, landed)
             self._changed.notify_all()
         seconds = time.monotonic() - begun
         self.tell(DestinationDelivered(self.job, self.name, last.epoch, landed, seconds))
+
+    def _gone_ahead(self, ahead: Iterable[tuple[pa.Table, Mark]]) -> bool:
+        """Delivers what goes ahead; False when asked to stop before all of it has landed."""
+        for rows, mark in ahead:
+            # One that was stopped in the midst begins again where it is to end properly.
+            if mark.number <= self._ahead_number:
+                continue
+            taken = None if self._stop and not self._flush else self._until_taken(rows, mark)
+            if taken is None:
+                return False
+            self._ahead_number = mark.number
+            with self._changed:
+                self._count(len(rows), taken)
+        return True
+
+    def _count(self, sent: int, landed: int) -> None:
+        self.rows["sent"] += sent
+        self.rows["landed"] += landed
+        self.rows["refused"] += sent - landed
 
     def _spent(self, stage: str) -> AbstractContextManager[None]:
         return self.stages.spent(f"deliver {self.name}", stage)

@@ -21,7 +21,7 @@ from headrace.engines.embedded.outgoing import StreamRows
 from headrace.engines.embedded.places import leave, stands_here
 from headrace.engines.embedded.recall import recall
 from headrace.engines.embedded.targets import destination_of
-from headrace.engines.embedded.withdrawing import begins_anew, withdrawals
+from headrace.engines.embedded.withdrawing import begins_anew, counted, withdrawals
 from headrace.plan.operators import TABLE_ROLES, Output
 from headrace.storage.contract import Destination, Mark, TableDestination
 from headrace.storage.systems import Systems
@@ -129,14 +129,14 @@ def _begin(
     if mark is not None and not same and output.role in TABLE_ROLES:
         delivery.replaces = made.no_changes()
     if mark is not None and not same and begins_anew(engine.job, output):
-        delivery.ahead = withdrawals(made.connection, systems, engine.job, output)
+        delivery.ahead = withdrawals(engine, systems, output, made.connection, mark)
     if output.role in TABLE_ROLES and stands_here(engine.store, output.name):
         with engine.store.transaction():
             leave(engine.store, output.name)
     noted = engine.ledger.mark(delivery.name)
     if same and noted is not None:
         delivery.look_for_refused(Mark(engine.job.id, engine.ledger.generation, noted).number)
-    delivery.start(delivered, marked, _rows(engine, delivery, delivered))
+    delivery.start(delivered, marked, _rows(engine, delivery, delivered, mark))
     for epoch in _epochs(engine, delivered + 1, engine.ledger.epoch):
         while not delivery.has_room(1.0):
             pass
@@ -149,20 +149,21 @@ def _epochs(engine: JobEngine, first: int, last: int) -> list[int]:
     return [epoch for (epoch,) in engine.store.rows(sql, [first, last])]
 
 
-def _rows(engine: JobEngine, delivery: Delivery, delivered: int) -> dict[str, int]:
+def _rows(
+    engine: JobEngine, delivery: Delivery, delivered: int, mark: Mark | None
+) -> dict[str, int]:
     """All rows sent and landed; those of a crash's last moment are in no transaction yet."""
-    noted = engine.ledger.mark(delivery.name)
+    noted, ledger, name = engine.ledger.mark(delivery.name), engine.ledger, delivery.name
     first = first_epoch(engine) if noted is None else noted + 1
     epochs = _epochs(engine, first, delivered)
     tables = [delivery.rows_of(recall(engine, epoch)) for epoch in epochs]
     unnoted = {"sent": sum(len(table) for table in tables if table is not None)}
     unnoted["refused"] = len(delivery.refused)
     unnoted["landed"] = unnoted["sent"] - unnoted["refused"]
-    counted = engine.store.counters
-    return {
-        counter: (counted.value(("destination", delivery.name, counter)) or 0) + more
-        for counter, more in unnoted.items()
-    }
+    known = {c: engine.store.counters.value(("destination", name, c)) or 0 for c in unnoted}
+    if noted is None or noted < first_epoch(engine):
+        known |= counted(engine.store, name, mark, ledger.generation)
+    return {counter: known[counter] + more for counter, more in unnoted.items()}
 
 
 def _delivered(engine: JobEngine, output: Output, mark: Mark | None, made: StreamRows) -> int:

@@ -2,25 +2,61 @@
 
 Tables elsewhere are replaced in one delivery. Of a topic, a key that an earlier generation told and
 this one never comes by (a session that other events join now) would stand for ever: each key that
-the topic shows is deleted first, in the delivery that brings the first rows.
+the topic shows is deleted first.
+
+The deletes go in pieces, so that none is too large, and each is a delivery of its own: as further
+ones of the generation whose mark is there, behind that mark, with its offsets. The next start finds
+a mark of an earlier generation again, and takes back what is still shown. Only the first rows bring
+a mark of the new generation.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import cast
 
 import duckdb
 import pyarrow as pa
 
+from headrace.engines.embedded.engine import JobEngine
 from headrace.engines.embedded.outgoing import RECORD
 from headrace.engines.embedded.targets import target_of
 from headrace.plan.operators import Job, Output, View
-from headrace.storage.contract import Kept, Snapshot, TopicSnapshot
+from headrace.storage.contract import Kept, Mark, Snapshot, TopicSnapshot
+from headrace.storage.state.store import StateStore
 from headrace.storage.systems import Systems
 from headrace.values.schema import literal
 
-_PIECE_RECORDS = 100_000
+PIECE_RECORDS = 100_000
+"""How many rows are taken back in one delivery."""
+_READ_RECORDS = 100_000
+_COUNTERS = ("sent", "landed")
+
+
+@dataclass(frozen=True)
+class Withdrawals:
+    """Deletes (a key, a null value), piece by piece with the mark of each; to be gone through once.
+
+    `rows` are as many as there are, `behind` is the mark that is there; the keys stand in a
+    temporary table of `connection`.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    rows: int
+    behind: Mark
+
+    def __iter__(self) -> Iterator[tuple[pa.Table, Mark]]:
+        for number, first in enumerate(range(0, self.rows, PIECE_RECORDS), 1):
+            keys = self.connection.sql(
+                "select key from _taken_back "
+                f"where nth between {first} and {first + PIECE_RECORDS - 1} order by nth"
+            ).to_arrow_table()
+            nothing = pa.nulls(keys.num_rows, pa.binary())
+            piece = pa.table([keys.column("key").cast(pa.binary()), nothing], schema=RECORD)
+            yield piece, replace(self.behind, epoch=self.behind.epoch + number)
+        self.connection.execute("drop table _taken_back")
 
 
 def begins_anew(job: Job, output: Output) -> bool:
@@ -30,13 +66,61 @@ def begins_anew(job: Job, output: Output) -> bool:
 
 
 def withdrawals(
-    connection: duckdb.DuckDBPyConnection, systems: Systems, job: Job, output: Output
-) -> pa.Table | None:
-    """Deletes (a key, a null value) of all rows that the topic shows; None where there are none.
+    engine: JobEngine,
+    systems: Systems,
+    output: Output,
+    connection: duckdb.DuckDBPyConnection,
+    mark: Mark,
+) -> Withdrawals | None:
+    """Deletes of all rows that the topic shows behind `mark`; None where there are none.
 
     A record that is no row of the view is another's, and stays. So does everything where others are
     known to write there too: whose a row is, cannot be told then.
     """
+    if not _load_shown(connection, systems, engine.job, output):
+        return None
+    connection.execute(
+        "create or replace temp table _taken_back as select key, "
+        "row_number() over (order by key) - 1 as nth from (select distinct key from (select key, "
+        "arg_max(ours, place) as ours from _shown group by key, part) where ours)"
+    )
+    connection.execute("drop table _shown")
+    ((rows,),) = connection.execute("select count(*) from _taken_back").fetchall()
+    if not rows:
+        return None
+    # What lands is counted in the state a moment later: see `counted`.
+    store, name = engine.store, output.name
+    before = counted(store, name, mark, engine.ledger.generation)
+    noted = {"epoch": mark.epoch, "rows": rows, "piece": PIECE_RECORDS, "before": before}
+    with store.transaction():
+        store.set_fact(_fact(name), json.dumps(noted))
+    return Withdrawals(connection, rows, mark)
+
+
+def counted(store: StateStore, output: str, mark: Mark | None, generation: int) -> dict[str, int]:
+    """All rows sent and landed up to `mark`, but for those of this generation's own epochs.
+
+    Where no mark of an epoch of this `generation` is noted in the state yet.
+    """
+    fact = store.fact(_fact(output))
+    if fact is None or mark is None:
+        return {c: store.counters.value(("destination", output, c)) or 0 for c in _COUNTERS}
+    noted = json.loads(fact)
+    gone = int(noted["rows"])
+    if mark.generation < generation:
+        gone = min(gone, (mark.epoch - noted["epoch"]) * noted["piece"])
+    return {counter: noted["before"][counter] + gone for counter in _COUNTERS}
+
+
+def _fact(output: str) -> str:
+    """The name under which the state keeps what is taken back of `output`, and what was before."""
+    return f"taken back of {output}"
+
+
+def _load_shown(
+    connection: duckdb.DuckDBPyConnection, systems: Systems, job: Job, output: Output
+) -> bool:
+    """Makes the table `_shown` of the topic's last records by key; False where others write."""
     connection.execute(
         "create or replace temp table _shown (key blob, part integer, place bigint, ours boolean)"
     )
@@ -45,7 +129,7 @@ def withdrawals(
     with systems.snapshots([target_of(job, output)]) as snapshots:
         snapshot = snapshots.get(output.name)
         if kept(systems, job, output, snapshot).others:
-            return None
+            return False
         for piece in _pieces(systems, job, output, snapshot):
             connection.register("_piece", piece)
             connection.execute(
@@ -55,15 +139,7 @@ def withdrawals(
                 "= 1"
             )
             connection.unregister("_piece")
-    keys = connection.sql(
-        "select distinct key from (select key, arg_max(ours, place) as ours from _shown "
-        "group by key, part) where ours order by all"
-    ).to_arrow_table()
-    connection.execute("drop table _shown")
-    if not keys.num_rows:
-        return None
-    nothing = pa.nulls(keys.num_rows, pa.binary())
-    return pa.table([keys.column("key").cast(pa.binary()), nothing], schema=RECORD)
+    return True
 
 
 def kept(systems: Systems, job: Job, output: Output, snapshot: Snapshot | None) -> Kept:
@@ -90,6 +166,6 @@ def _pieces(
     topic = systems.local_topic(output.name, output.partitions)
     at, ends = topic.begin_offsets(), topic.end_offsets()
     while any(a < e for a, e in zip(at, ends, strict=True)):
-        fetched = topic.fetch(at, ends, records_max=_PIECE_RECORDS)
+        fetched = topic.fetch(at, ends, records_max=_READ_RECORDS)
         at = fetched.next_offsets
         yield fetched.records
