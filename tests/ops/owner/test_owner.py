@@ -113,6 +113,18 @@ def test_rows_progress_and_errors_cross_the_socket(job: Path) -> None:
             assert reached.call("who", {}, nothing).header == {"pid": os.getpid()}
 
 
+def test_the_own_process_is_answered_until_the_end(job: Path) -> None:
+    with acquire(job, "run") as owner, open_job() as handlers:
+        owner.serve(handlers)
+        reply = owner.answer("who", {})
+        assert reply is not None
+        assert reply.header == {"pid": os.getpid()}
+        with pytest.raises(ZeroDivisionError, match="oh"):
+            owner.answer("broken", {})
+        owner.drain()
+        assert owner.answer("who", {}) is None
+
+
 def test_requests_wait_until_the_owner_is_ready(job: Path) -> None:
     with acquire(job, "run") as owner:
         answers: list[object] = []

@@ -66,6 +66,22 @@ def _short(job: Job) -> str:
     return job.id.rpartition(".")[2]
 
 
+def job_asked(plan: Plan, sql: str, only: str | None = None) -> Job:
+    """The job that answers a SELECT: with several, the one that `only` names or `sql` reads."""
+    jobs = jobs_of(plan, only)
+    if len(jobs) == 1:
+        return jobs[0]
+    words = set(re.findall(r"[\w.-]+", sql))
+    words |= {word.rpartition(".")[2] for word in words}
+    named = [j for j in jobs if any(o.name in words for o in j.outputs)]
+    if len(named) != 1:
+        raise UsageError(
+            f"{plan.app} has several jobs, and the query does not name what only one serves",
+            remedy=f"Say which to ask, --job NAME: {', '.join(_short(j) for j in jobs)}.",
+        )
+    return named[0]
+
+
 def ask_query(
     plan: Plan,
     settings: Settings,
@@ -73,19 +89,8 @@ def ask_query(
     only: str | None = None,
     listener: Listener = log_event,
 ) -> pa.Table:
-    """The rows of a SELECT; with several jobs, of the one that `only` names or `sql` reads."""
-    jobs = jobs_of(plan, only)
-    job = jobs[0]
-    if len(jobs) > 1:
-        words = set(re.findall(r"[\w.-]+", sql))
-        words |= {word.rpartition(".")[2] for word in words}
-        named = [j for j in jobs if any(o.name in words for o in j.outputs)]
-        if len(named) != 1:
-            raise UsageError(
-                f"{plan.app} has several jobs, and the query does not name what only one serves",
-                remedy=f"Say which to ask, --job NAME: {', '.join(_short(j) for j in jobs)}.",
-            )
-        job = named[0]
+    """The rows of a SELECT, of `job_asked`."""
+    job = job_asked(plan, sql, only)
     table = ask(job, settings, "query", {"sql": sql}, listener=listener).table
     assert table is not None
     return table

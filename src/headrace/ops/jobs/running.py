@@ -13,7 +13,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from headrace.engines.embedded.runner import JobRunner
-from headrace.ops.jobs.ask import ask_query, ask_verify, jobs_of
+from headrace.ops.jobs.ask import ask_query, ask_verify, job_asked, jobs_of
 from headrace.ops.jobs.opened import handlers
 from headrace.ops.jobs.status import status
 from headrace.ops.memory import keep_freed_memory
@@ -39,12 +39,21 @@ class RunningApp:
     settings: Settings
     stop_event: threading.Event = field(default_factory=threading.Event)
     runners: list[JobRunner] = field(default_factory=list)
+    owners: dict[str, Owner] = field(default_factory=dict)
     threads: list[threading.Thread] = field(default_factory=list)
     problems: list[BaseException] = field(default_factory=list)
 
     def query(self, sql: str, *, job: str | None = None) -> pa.Table:
-        """The rows of one SELECT as of a committed epoch."""
-        return ask_query(self.plan, self.settings, sql, job)
+        """The rows of one SELECT as of a committed epoch.
+
+        Jobs that run here are asked without the way through their socket.
+        """
+        asked = job_asked(self.plan, sql, job)
+        owner = self.owners.get(asked.id)
+        reply = owner.answer("query", {"sql": sql}) if owner else None
+        if reply is None or reply.table is None:
+            return ask_query(self.plan, self.settings, sql, job)
+        return reply.table
 
     def verify(self, *, job: str | None = None) -> tuple[Verification, ...]:
         """Proves the jobs while they run."""
@@ -145,6 +154,7 @@ def _open(
         runner = stack.enter_context(opened)
     stack.callback(owner.drain)
     owner.serve(handlers(runner))
+    running.owners[job.id] = owner
     return runner
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from headrace.ops.owner.address import socket_path
 from headrace.ops.owner.client import Client, HolderGone, NotAnswering
 from headrace.ops.owner.lock import Held, Holder, Lock, announced, try_lock
-from headrace.ops.owner.server import Handler, Progress, Server
+from headrace.ops.owner.server import ClientGone, Handler, Progress, Server
 from headrace.ops.owner.wire import Reply
 from headrace.values.clock import SystemClock
 
@@ -46,6 +46,16 @@ class Owner:
     def serve(self, handlers: Mapping[str, Handler]) -> None:
         """Answers requests by `handlers`, each in a thread of its own, until `drain`."""
         self._server.serve(handlers)
+
+    def answer(self, name: str, request: Mapping[str, Any]) -> Reply | None:
+        """The reply to a request of this very process, without the way through the socket.
+
+        None once `drain` has begun.
+        """
+        try:
+            return self._server.answer(name, request)
+        except ClientGone:
+            return None
 
     def drain(self, timeout_seconds: float = 30.0) -> None:
         """Takes no more requests and waits for those under way."""

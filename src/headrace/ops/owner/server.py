@@ -6,7 +6,7 @@ import contextlib
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from multiprocessing.connection import Client as connect
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
@@ -107,33 +107,50 @@ class Server:
                 self._open.pop(connection, None)
                 connection.close()
 
-    def _answer(self, connection: Connection, name: str, request: Mapping[str, Any]) -> None:
-        self._ready.wait()
-        with self._change:
-            if self._closing:
-                raise ClientGone
-            self._busy += 1
+    def answer(self, name: str, request: Mapping[str, Any]) -> wire.Reply:
+        """The reply to a request of the owner's own process; `drain` waits for it as for others.
 
+        Raises ClientGone once no more requests are taken.
+        """
+        with self._under_way():
+            return self._handled(name, request, lambda content: None)
+
+    def _answer(self, connection: Connection, name: str, request: Mapping[str, Any]) -> None:
         def progress(content: Mapping[str, Any]) -> None:
             try:
                 wire.send(connection, "progress", content)
             except OSError as error:
                 raise ClientGone from error
 
+        with self._under_way():
+            try:
+                reply = self._handled(name, request, progress)
+            except ClientGone:
+                raise
+            except Exception as error:
+                wire.send(connection, "error", wire.error_content(error, traceback.format_exc()))
+            else:
+                wire.send_reply(connection, reply)
+
+    def _handled(self, name: str, request: Mapping[str, Any], progress: Progress) -> wire.Reply:
+        handler = self._handlers.get(name)
+        if handler is None:
+            raise UsageError(
+                f"{self._holder} cannot answer {name!r}",
+                remedy=did_you_mean(name, self._handlers),
+            )
+        return handler(request, progress)
+
+    @contextlib.contextmanager
+    def _under_way(self) -> Iterator[None]:
+        """Once there are handlers; what is under way is waited for."""
+        self._ready.wait()
+        with self._change:
+            if self._closing:
+                raise ClientGone
+            self._busy += 1
         try:
-            handler = self._handlers.get(name)
-            if handler is None:
-                raise UsageError(
-                    f"{self._holder} cannot answer {name!r}",
-                    remedy=did_you_mean(name, self._handlers),
-                )
-            reply = handler(request, progress)
-        except ClientGone:
-            raise
-        except Exception as error:
-            wire.send(connection, "error", wire.error_content(error, traceback.format_exc()))
-        else:
-            wire.send_reply(connection, reply)
+            yield
         finally:
             with self._change:
                 self._busy -= 1
