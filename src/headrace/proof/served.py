@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pyarrow as pa
-
-from headrace.engines.embedded.recall import read_all
 from headrace.engines.embedded.runner import JobRunner
+from headrace.engines.embedded.shown import records
 from headrace.engines.embedded.tables import empty_relation
 from headrace.engines.embedded.targets import load_rows, target_of
 from headrace.plan.operators import Output, View
@@ -15,8 +11,6 @@ from headrace.proof.fixed import Fixed
 from headrace.proof.json_rows import columns_of, transformed
 from headrace.storage.lake.reading import relation_sql
 from headrace.values.schema import quote
-
-_CHUNK_RECORDS = 1_000_000
 
 
 def served(runner: JobRunner, fix: Fixed, output: Output, view: View) -> str:
@@ -77,25 +71,8 @@ def load_topic(
     typed = "".join(f"{quote(c)} {t}, " for c, t in types.items())
     own = "_key blob, _partition integer, _offset bigint, _deleted boolean, _foreign boolean"
     fix.cursor.execute(f"create or replace temp table {name} ({typed}{own})")
-    for records in _pieces(runner, fix, output):
-        fix.cursor.register("_read", records)
+    snapshot, ends = fix.snapshots.get(output.name), fix.topics.get(output.name)
+    for piece in records(runner.systems, runner.job, output, snapshot, ends):
+        fix.cursor.register("_read", piece)
         fix.cursor.execute(f"insert into {name} {sql}")
         fix.cursor.unregister("_read")
-
-
-def _pieces(runner: JobRunner, fix: Fixed, output: Output) -> Iterator[pa.Table]:
-    """The records of a topic at the fixed epoch, piece by piece, none without any."""
-    if output.name in fix.snapshots:
-        for batch in fix.snapshots[output.name].rows(target_of(runner.job, output)):
-            if batch.num_rows:
-                yield pa.Table.from_batches([batch])
-        return
-    topic = runner.systems.local_topic(output.name, output.partitions)
-    at, ends = topic.begin_offsets(), fix.topics[output.name]
-    while any(a < e for a, e in zip(at, ends, strict=True)):
-        share = max(1, _CHUNK_RECORDS // len(at))
-        upto = [min(a + share, e) for a, e in zip(at, ends, strict=True)]
-        piece = read_all(topic, at, upto)
-        if len(piece):
-            yield piece
-        at = upto

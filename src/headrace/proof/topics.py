@@ -11,7 +11,7 @@ from typing import Any
 
 from headrace.engines.batch.expected import expected_stream
 from headrace.engines.embedded.runner import JobRunner
-from headrace.engines.embedded.withdrawing import kept as kept_of
+from headrace.engines.embedded.shown import kept as kept_of
 from headrace.plan.operators import Named, Output, Project, Stream
 from headrace.proof.earlier import NOTE, left_behind
 from headrace.proof.events import Events

@@ -15,23 +15,22 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import cast
 
 import duckdb
 import pyarrow as pa
 
 from headrace.engines.embedded.engine import JobEngine
 from headrace.engines.embedded.outgoing import RECORD
+from headrace.engines.embedded.shown import kept, records
 from headrace.engines.embedded.targets import target_of
 from headrace.plan.operators import Job, Output, View
-from headrace.storage.contract import Kept, Mark, Snapshot, TopicSnapshot
+from headrace.storage.contract import Mark
 from headrace.storage.state.store import StateStore
 from headrace.storage.systems import Systems
 from headrace.values.schema import literal
 
 PIECE_RECORDS = 100_000
 """How many rows are taken back in one delivery."""
-_READ_RECORDS = 100_000
 _COUNTERS = ("sent", "landed")
 
 
@@ -130,7 +129,7 @@ def _load_shown(
         snapshot = snapshots.get(output.name)
         if kept(systems, job, output, snapshot).others:
             return False
-        for piece in _pieces(systems, job, output, snapshot):
+        for piece in records(systems, job, output, snapshot):
             connection.register("_piece", piece)
             connection.execute(
                 'insert into _shown select key, "partition", "offset", '
@@ -140,32 +139,3 @@ def _load_shown(
             )
             connection.unregister("_piece")
     return True
-
-
-def kept(systems: Systems, job: Job, output: Output, snapshot: Snapshot | None) -> Kept:
-    """What the topic of `output` still has and who else writes there, in `snapshot` if it has one.
-
-    Without one it is a local topic.
-    """
-    if snapshot is not None:
-        return cast(TopicSnapshot, snapshot).kept(target_of(job, output))
-    mine = f"{job.id}/{output.name}"
-    topic = systems.local_topic(output.name, output.partitions)
-    others = set(topic.producers()) - {mine, f"{mine}/starts"}
-    return Kept(tuple(topic.begin_offsets()), others=tuple(sorted(others)))
-
-
-def _pieces(
-    systems: Systems, job: Job, output: Output, snapshot: Snapshot | None
-) -> Iterator[pa.Table]:
-    """All records that are there, as contract.RECORDS."""
-    if snapshot is not None:
-        for batch in snapshot.rows(target_of(job, output)):
-            yield pa.Table.from_batches([batch])
-        return
-    topic = systems.local_topic(output.name, output.partitions)
-    at, ends = topic.begin_offsets(), topic.end_offsets()
-    while any(a < e for a, e in zip(at, ends, strict=True)):
-        fetched = topic.fetch(at, ends, records_max=_READ_RECORDS)
-        at = fetched.next_offsets
-        yield fetched.records
