@@ -9,7 +9,6 @@ from headrace.proof.events import Events, read_again
 from headrace.proof.fixed import Fixed
 from headrace.proof.report import Checked
 from headrace.proof.topics import stable
-from headrace.storage.lake.reading import relation_sql
 from headrace.storage.state.store import one_row
 from headrace.values.schema import literal, quote
 
@@ -17,11 +16,10 @@ from headrace.values.schema import literal, quote
 def check_lake(runner: JobRunner, fix: Fixed, events: Events, output: Output) -> Checked:
     """A lake holds each accepted row exactly once, with the values that the batch gives."""
     reader = runner.job.input_of(output)
-    held_version = fix.lakes.get(output.name)
     assert isinstance(reader, Stream)
-    if held_version is None:
+    if fix.lakes.get(output.name) is None:
         return Checked("lake", output.name, 0, 0, note="nothing was written yet")
-    lake = relation_sql(runner.data.lake(output.name), held_version)
+    lake = fix.lake(runner.data, output.name)
     source = runner.job.source(reader.topic)
     held = f"(select * from ({lake}) where _epoch <= {fix.epoch})"
     if fix.generation > 1:

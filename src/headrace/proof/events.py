@@ -15,7 +15,6 @@ from headrace.engines.embedded.sources import SourceReader
 from headrace.plan.operators import Source, Stream
 from headrace.plan.times import time_sql
 from headrace.proof.fixed import Fixed, epochs_relation
-from headrace.storage.lake.reading import relation_sql
 from headrace.values.schema import literal, quote, sql_type
 
 _CHUNK_RECORDS = 500_000
@@ -65,7 +64,7 @@ def _events(runner: JobRunner, fix: Fixed, source: Source) -> tuple[str, str, bo
             and output.name not in fix.undelivered
             and fix.lakes.get(output.name) is not None
         ):
-            lake = relation_sql(runner.data.lake(output.name), fix.lakes[output.name])
+            lake = fix.lake(runner.data, output.name)
             held = f"(select * from ({lake}) where _topic = {literal(source.topic)})"
             if fix.generation > 1:
                 held = read_again(source, held)

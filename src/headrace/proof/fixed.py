@@ -13,6 +13,8 @@ from headrace.engines.embedded.runner import JobRunner
 from headrace.engines.embedded.targets import target_of
 from headrace.plan.operators import Source
 from headrace.storage.contract import Snapshot
+from headrace.storage.lake.reading import relation_sql
+from headrace.storage.layout import DataDirectory
 from headrace.storage.state.store import one_row
 from headrace.values.schema import literal
 
@@ -38,6 +40,7 @@ class Fixed:
     topics: dict[str, list[int]] = field(default_factory=dict)
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
     behind: dict[str, int] = field(default_factory=dict)
+    _read: dict[str, str] = field(default_factory=dict)
 
     def as_of(self, view: str, topic: str, extra: Region | None = None) -> AsOf:
         """What the batch must compute for a view: this epoch, with what was recomputed."""
@@ -45,6 +48,12 @@ class Fixed:
         if extra is not None:
             found.append(extra)
         return AsOf(self.epoch, self.watermarks_us[topic], found)
+
+    def lake(self, data: DataDirectory, name: str) -> str:
+        """A query over the rows that the lake `name` had then; its files are checked once."""
+        if name not in self._read:
+            self._read[name] = relation_sql(data.lake(name), self.lakes[name])
+        return self._read[name]
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from headrace.engines.embedded.targets import load_rows, target_of
 from headrace.plan.operators import Output, View
 from headrace.proof.fixed import Fixed
 from headrace.proof.json_rows import columns_of, transformed
-from headrace.storage.lake.reading import relation_sql
 from headrace.values.schema import quote
 
 
@@ -31,7 +30,7 @@ def _lake(runner: JobRunner, fix: Fixed, output: Output, view: View) -> str:
     columns = ", ".join(quote(c.name) for c in view.columns)
     if fix.lakes.get(output.name) is None:
         return empty_relation(view.columns)
-    lake = relation_sql(runner.data.lake(output.name), fix.lakes[output.name])
+    lake = fix.lake(runner.data, output.name)
     key = ", ".join(quote(name) for name in view.key_columns)
     return (
         f"(select {columns} from (select *, row_number() over (partition by {key} "
