@@ -17,8 +17,8 @@ NOTE = (
     "under the same keys"
 )
 NOT_BEGUN = (
-    "it holds what an earlier generation of the state told; that goes with the first rows of this "
-    "one"
+    "it holds what an earlier generation of the state told; that goes with what this one delivers "
+    "first"
 )
 STILL_CORRECTED = (
     "hold what a recompute corrected before the state was reset; the next one brings both "

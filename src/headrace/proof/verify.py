@@ -80,7 +80,7 @@ def _check(runner: JobRunner, fix: Fixed, events: dict[str, Events], output: Out
         return Checked(output.role, output.name, 0, 0, note=_GONE, compared=False)
     if isinstance(reader, View):
         note = NOTE if _only_adds(output) and left_behind(fix, output) else None
-        if any(d.ahead is not None for d in runner.deliveries if d.name == output.name):
+        if any(d.not_begun for d in runner.deliveries if d.name == output.name):
             note = NOT_BEGUN
         if note is not None:
             return Checked(output.role, output.name, 0, 0, note=note, compared=False)

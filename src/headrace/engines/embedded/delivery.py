@@ -137,6 +137,11 @@ class Delivery:
             self._changed.notify_all()
 
     @property
+    def not_begun(self) -> bool:
+        """Whether what an earlier generation delivered is still to give way to this one's."""
+        return self.replaces is not None or self.ahead is not None
+
+    @property
     def down(self) -> str | None:
         """Why the destination takes nothing at the moment; None if it does."""
         return None if self.outage.seconds is None else self.refusal
