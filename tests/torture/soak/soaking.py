@@ -237,10 +237,11 @@ def _judged(watch: Watch, lives: Lives, sizes: Sizes) -> tuple[Picture, list[Lev
     lived = [s for s in watch.samples if s.life == lives.long and s.seconds >= lives.long_from]
     life = _series(lived)
     # A recompute takes memory up to the engine's limit while it runs, the more the longer the
-    # soak is: what the process keeps is seen where none runs, if that is most of the time.
+    # soak is, and files to spill to: what the process keeps is seen where none runs, if that is
+    # most of the time.
     alone = [s for s in lived if not s.recomputing]
     if len(alone) >= len(lived) / 2:
-        life["memory MiB"] = _series(alone)["memory MiB"]
+        life = _series(alone)
     levels = [
         level(name, (life if name in OF_PROCESS else series)[name], sizes.share, least)
         for name, least in sizes.leasts.items()
