@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import io
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -125,6 +127,63 @@ def test_a_failure_at_any_step_changes_nothing(
         values.append(value)
         assert topic.end_offsets() == [number + 1]
     assert values_of(topic) == values_of(LocalTopic.open(tmp_path, "t")) == values
+
+
+def _closed(descriptor: int) -> None:
+    os.close(descriptor)
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def _written(descriptor: int, pieces: Any, position: int) -> None:
+    os.pwritev(descriptor, pieces, position)
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def _half_written(descriptor: int, pieces: Any, position: int) -> None:
+    half = b"".join(bytes(p) for p in pieces)
+    _written(descriptor, [half[: len(half) // 2]], position)
+
+
+@pytest.mark.parametrize(
+    ("call", "refuse"),
+    [("close", _closed), ("pwritev", _written), ("pwritev", _half_written)],
+    ids=["closed", "written", "half written"],
+)
+@pytest.mark.parametrize("file", ["head", ".segment"])
+@pytest.mark.parametrize("numbered", [True, False])
+def test_an_error_behind_what_was_done(
+    call: str, refuse: Any, file: str, numbered: bool, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """What is acknowledged is there; of the rest each append is there whole, or is not."""
+    topic = LocalTopic.create(tmp_path, "t", 1, limits=SMALL_SEGMENTS)
+    real, seen, acknowledged = getattr(os, call), [], []
+    for number in range(30):
+        value = b"%03d" % number * 70
+        sequence = {"producer": "p", "sequence": number} if numbered else {}
+
+        def guarded(descriptor: int, *more: Any) -> Any:
+            target = Path(f"/proc/self/fd/{descriptor}").readlink()
+            writes = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
+            if writes and str(target).endswith(file):
+                patched.undo()
+                refuse(descriptor, *more)
+            return real(descriptor, *more)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, call, guarded)
+            with suppress(DiskRefused):
+                topic.append(pa.array([value]), **sequence)
+                acknowledged.append(value)
+        # Whoever has read a record reads it again.
+        found = values_of(LocalTopic.open(tmp_path, "t"))
+        assert found[: len(seen)] == seen
+        if numbered:
+            topic.append(pa.array([value]), **sequence)
+            acknowledged = [*acknowledged[:number], value]
+        seen = values_of(LocalTopic.open(tmp_path, "t"))
+        assert seen == values_of(topic) and set(acknowledged) <= set(seen)
+        assert len(seen) == len(set(seen)) and seen == sorted(seen)
+        assert not numbered or len(seen) == number + 1
 
 
 def test_no_permission(tmp_path: Path) -> None:

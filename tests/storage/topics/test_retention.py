@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
+from headrace.storage.topics import head
 from headrace.storage.topics.log import LocalTopic
 from headrace.storage.topics.writer import Limits
-from headrace.values.errors import TopicRefused, UsageError
+from headrace.values.errors import DiskRefused, TopicRefused, UsageError
 from tests.storage.topics.model import SMALL_SEGMENTS, Clock, read_all, segment_files
 
 HOUR = 3_600_000_000
@@ -40,6 +43,27 @@ def test_by_age(tmp_path: Path) -> None:
     with pytest.raises(TopicRefused, match="no longer has offset 0 of partition 0"):
         topic.read([0], records_max=1)
     assert topic.offset_at(0) == topic.begin_offsets()
+
+
+def test_nothing_goes_before_the_disk_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the disk did not take the head, and it is tried again."""
+    clock = Clock(0)
+    topic = filled(tmp_path, clock)
+    files, done = segment_files(topic.path), []
+
+    def refused(descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(head, "sync_data", refused)
+    for _ in range(2):
+        with pytest.raises(DiskRefused):
+            topic.retain(age_us=10 * HOUR)
+        assert segment_files(topic.path) == files
+    monkeypatch.setattr(head, "sync_data", done.append)
+    assert topic.retain(age_us=10 * HOUR).segments > 0
+    assert len(done) == 1 and len(segment_files(topic.path)) < len(files)
 
 
 def test_a_topic_that_is_old_altogether_becomes_empty(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ _CALLS = {
     "mkdir": (errno.ENOSPC, errno.EACCES),
     "unlink": (errno.EIO, errno.EACCES),
     "ftruncate": (errno.EIO,),
+    "close": (errno.EIO, errno.EDQUOT),
     "open": (errno.EACCES, errno.EMFILE, errno.EIO),
 }
 _REFUSALS, _DAMAGED = 12, 5

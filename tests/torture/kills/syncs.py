@@ -7,6 +7,7 @@ killed need not wait for the disk: the page cache outlives a process.
 from __future__ import annotations
 
 import builtins
+import fcntl
 import io
 import os
 from collections.abc import Callable
@@ -27,6 +28,7 @@ def install() -> None:
         setattr(os, name, _passing(name, lambda *arguments: None))
     for name in CHANGES:
         setattr(os, name, _passing(name, getattr(os, name)))
+    os.close = _closing(os.close)
     # Files that are opened for reading and writing through Python pass by as well.
     builtins.open = io.open = _passing("open", io.open)
 
@@ -34,6 +36,20 @@ def install() -> None:
 def guard(one: Guard) -> None:
     """From here on `one` sees every call of this process."""
     _guards.append(one)
+
+
+def _closing(real: Callable[[int], None]) -> Callable[[int], None]:
+    """One that was written; it is closed whatever closing says of it."""
+
+    def call(descriptor: int) -> None:
+        writes = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
+        try:
+            for one in _guards if writes else ():
+                one("close", (descriptor,))
+        finally:
+            real(descriptor)
+
+    return call
 
 
 def _passing(name: str, real: Callable[..., Any]) -> Callable[..., Any]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from headrace.storage.durable import sync_directory
 from headrace.storage.topics import frame
-from headrace.storage.topics.disk import sync_data, write_at
+from headrace.storage.topics.disk import let_go, sync_data, write_at
 from headrace.storage.topics.segment import segment_path
 from headrace.values.points import reach
 
@@ -45,5 +45,5 @@ def begin_segment(
         path.unlink(missing_ok=True)
         raise
     finally:
-        os.close(descriptor)
+        let_go(descriptor)
     return sum(len(piece) for piece in pieces)

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import xxhash
 
-from headrace.storage.topics.disk import reading, sync_data, write_at
+from headrace.storage.topics.disk import let_go, reading, sync_data, write_at
+from headrace.values.errors import DiskRefused
 
 FILE_NAME = "head"
 _MAGIC = b"HRH1"
@@ -70,9 +71,10 @@ def read_head(directory: Path, partitions: int) -> Head | None:
 
 
 def publish_head(directory: Path, head: Head, *, durable: bool = False) -> None:
-    """Makes `head` what readers see; raises OSError.
+    """Makes `head` what readers see; OSError where they cannot have seen it.
 
-    Only one that takes something away must be `durable`: one that is too old is mended.
+    Only one that takes something away must be `durable`: one that is too old is mended. OSError of
+    such a one says nothing of what readers see.
     """
     count = len(head.end)
     content = bytearray(_layout(count).size)
@@ -96,8 +98,20 @@ def publish_head(directory: Path, head: Head, *, durable: bool = False) -> None:
         write_at(descriptor, [content], 0)
         if durable:
             sync_data(descriptor)
+    except OSError:
+        # Some disks say what is wrong behind what they have done.
+        if durable or not _may_show(directory, head):
+            raise
     finally:
-        os.close(descriptor)
+        let_go(descriptor)
+
+
+def _may_show(directory: Path, head: Head) -> bool:
+    """Whether readers may have seen `head`: also where it cannot be looked at."""
+    try:
+        return read_head(directory, len(head.end)) == head
+    except DiskRefused:
+        return True
 
 
 def _read(path: str, size: int) -> bytes:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from headrace.storage.durable import sync_directory
 from headrace.storage.topics import frame
 from headrace.storage.topics.directory import About
-from headrace.storage.topics.disk import sync_data
+from headrace.storage.topics.disk import let_go, sync_data
 from headrace.storage.topics.head import FILE_NAME as HEAD
 from headrace.storage.topics.head import Head, publish_head, read_head
 from headrace.storage.topics.segment import Segment, index_path, ordinals, segment_path
@@ -141,7 +141,7 @@ def _cut(segment: Segment, position: int) -> None:
             os.ftruncate(descriptor, position)
         sync_data(descriptor)
     finally:
-        os.close(descriptor)
+        let_go(descriptor)
 
 
 def _whole_frame_after(segment: Segment, position: int, size: int) -> bool:

@@ -50,7 +50,8 @@ def remove_segments(
         total -= sizes.get(first, 0)
         first, begin = first + 1, tuple(after.tolist())
     removed = [ordinal for ordinal in sizes if ordinal < first]
-    if first != head.first:
+    # Also where an earlier run published it, and nobody knows whether the disk has it.
+    if removed or first != head.first:
         head = replace(head, first=first, begin=begin)
         publish_head(directory, head, durable=True)
         reach("log.retained")

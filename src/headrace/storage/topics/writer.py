@@ -14,7 +14,7 @@ from headrace.storage.topics import frame
 from headrace.storage.topics.checkpoint import begin_segment
 from headrace.storage.topics.direct import write_large
 from headrace.storage.topics.directory import About
-from headrace.storage.topics.disk import sync_data, write_at
+from headrace.storage.topics.disk import let_go, sync_data, write_at
 from headrace.storage.topics.head import Head, publish_head
 from headrace.storage.topics.producers import ProducerTable
 from headrace.storage.topics.recovery import settle
@@ -176,12 +176,13 @@ class Writer:
             publish_head(directory, after)
             reach("log.published")
         except OSError:
-            # If even this fails, the next writer finds bytes behind the head and mends it.
+            # No reader has seen it. If even this fails, the next writer finds bytes behind the head
+            # and mends it.
             with suppress(OSError):
                 os.ftruncate(descriptor, head.position)
             raise
         finally:
-            os.close(descriptor)
+            let_go(descriptor)
 
     def _note(self, head: Head, after: Head, end: np.ndarray, origin: frame.Origin | None) -> None:
         """Takes the new frame into the index; its file may lag behind, so errors are no matter."""
