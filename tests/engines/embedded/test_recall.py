@@ -15,6 +15,7 @@ def test_who_was_late_is_found_again(tmp_path: Path) -> None:
     app.table("minutes", source.tumble("1 minute").by("who").agg(c="count(*)"))
     app.table("seconds", source.where("n = 1").tumble("1 second").agg(c="count(*)"))
     app.table("sessions", source.session(gap="2 seconds").by("who").agg(c="count(*)"), key="who")
+    app.table("firsts", source.dedupe(by=("who", "n")).tumble("1 minute").agg(c="count(*)"))
     app.lake("everything", source)
     rows = "select n, _late from lake.everything order by _offset"
     with headrace.testing.run(app, start=START) as t:
@@ -38,7 +39,7 @@ def test_who_was_late_is_found_again(tmp_path: Path) -> None:
         set(),
         set(),
         {"minutes", "seconds", "sessions"},
-        {"minutes", "sessions"},
+        {"minutes", "sessions", "firsts"},
         set(),
         {"seconds", "sessions"},
         set(),

@@ -36,7 +36,7 @@ from headrace.values.stages import Stages
 class Committed:
     """A committed epoch, with what deliveries need of it.
 
-    `late` and `duplicate` are rows (`_row` of the source's records) by view or stream;
+    `late` are rows (`_row` of the source's records) by view;
     `changes` rows that the log alone does not give, by output; `positions` are those after it.
     """
 
@@ -45,7 +45,6 @@ class Committed:
     time_us: int
     sources: dict[str, SourceEpoch]
     late: dict[str, NDArray[np.int64]] = field(default_factory=dict)
-    duplicate: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     changes: dict[str, pa.Table] = field(default_factory=dict)
     positions: dict[str, Position] = field(default_factory=dict)
     kind: str = "live"
@@ -311,8 +310,6 @@ class JobEngine:
         account(reader, outcome, len(part.events), counts)
         if len(outcome.late):
             committed.late[reader.name] = outcome.late
-        if len(outcome.duplicate):
-            committed.duplicate[reader.name] = outcome.duplicate
         if outcome.failed is not None:
             self.ledger.failed_rows(part, reader.name, outcome.failed, committed.epoch)
 

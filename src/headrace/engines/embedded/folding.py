@@ -102,6 +102,10 @@ def _replace(store: StateStore, run: list[_Epoch]) -> None:
         "delete from meta.epochs where epoch between ? and ?", [first["epoch"], last["epoch"]]
     )
     store.connection.execute(
+        "update meta.late set epoch = ? where epoch between ? and ?",
+        [last["epoch"], first["epoch"], last["epoch"]],
+    )
+    store.connection.execute(
         "insert into meta.epochs values (?, ?, ?, ?, make_timestamp(?), ?, ?, ?, ?)",
         [
             first["generation"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from headrace.engines.embedded.letters import failed, refused
 from headrace.engines.embedded.sources import Position, SourceEpoch
 from headrace.engines.kernel.watermark import NEVER_US
-from headrace.plan.operators import Job, Source
+from headrace.plan.operators import Job, Source, has_dedupe
 from headrace.storage.contract import Mark
 from headrace.storage.state.store import StateStore
 
@@ -34,10 +34,11 @@ class Ledger:
         )
         # Epochs go on counting through generations: lakes keep the numbers of earlier ones.
         self.epoch, self.time_us = row[0] if row else (int(store.fact("epoch_base") or 0), 0)
-        self.keeps_verdicts = any(o.role == "lake" for o in job.outputs)
-        # Epochs of which something waits in the outbox, by output, and among the verdicts.
+        # Lakes say who was late. Of all but these views the log tells it again.
+        lakes = any(o.role == "lake" for o in job.outputs)
+        self._remembering = {v.name: v.topic for v in job.views if lakes and has_dedupe(v)}
+        # Epochs of which something waits in the outbox, by output.
         self._outbox = _waiting(store, "select distinct output, epoch from meta.outbox")
-        self._verdicts = _waiting(store, "select distinct '', epoch from meta.verdicts")
 
     def advanced(self, epoch: int, time_us: int) -> None:
         """An epoch is committed."""
@@ -131,20 +132,40 @@ class Ledger:
                 sources,
             ],
         )
-        if self.keeps_verdicts:
-            for kind in ("late", "duplicate"):
-                for reader, rows in getattr(committed, kind).items():
-                    self._verdict(epoch, reader, kind, rows)
+        for view in self._remembering.keys() & committed.late.keys():
+            part = committed.sources[self._remembering[view]]
+            self._keep_late(epoch, view, part.records, committed.late[view])
         for output, table in committed.changes.items():
             self.outbox(epoch, output, table)
         self.store.count(counts)
 
-    def _verdict(self, epoch: int, reader: str, kind: str, rows: NDArray[np.int64]) -> None:
-        self._verdicts.setdefault("", set()).add(epoch)
+    def _keep_late(self, epoch: int, view: str, records: pa.Table, rows: NDArray[np.int64]) -> None:
+        late = records.select(["partition", "offset"]).take(pa.array(rows))
+        self.store.connection.register("_late", late)
         self.store.connection.execute(
-            "insert into meta.verdicts values (?, ?, ?, ?)",
-            [epoch, reader, kind, rows.astype(np.int64).tobytes()],
+            "insert into meta.late select ?, ?, * from _late", [epoch, view]
         )
+        self.store.connection.unregister("_late")
+
+    def late(self, epoch: int, view: str, records: pa.Table) -> NDArray[np.int64]:
+        """Which of the epoch's `records` were late for a view that remembers what it was given."""
+        kept = self.store.connection.sql(
+            'select "partition", "offset" from meta.late where epoch = ? and view = ?',
+            params=[epoch, view],
+        ).to_arrow_table()
+        here = records.select(["partition", "offset"])
+        here = here.append_column("row", pa.array(np.arange(len(here))))
+        found = here.join(kept, ["partition", "offset"], join_type="left semi")
+        rows: NDArray[np.int64] = np.sort(found.column("row").to_numpy())
+        return rows
+
+    def forget_late(self, topic: str, begins: Sequence[int]) -> None:
+        """Forgets who was late among records that the topic no longer holds."""
+        held = '"offset" < (?::bigint[])["partition" + 1]'
+        for view in (v for v, read in self._remembering.items() if read == topic):
+            self.store.connection.execute(
+                f"delete from meta.late where view = ? and {held}", [view, list(begins)]
+            )
 
     def outbox(self, epoch: int, output: str, table: pa.Table) -> None:
         """Keeps the rows of a view until `output` has them; the log alone does not give them."""
@@ -161,9 +182,6 @@ class Ledger:
         """Notes the last epoch that each destination has, and forgets what was kept for it."""
         for output, epoch in epochs.items():
             self.taken(output, epoch)
-        least = min(epochs.values())
-        if _forget(self._verdicts, "", least):
-            self.store.connection.execute("delete from meta.verdicts where epoch <= ?", [least])
 
     def taken(self, output: str, epoch: int) -> None:
         """Notes that `output` has everything up to `epoch`, and forgets its part of the outbox."""

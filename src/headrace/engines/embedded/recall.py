@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 
-import numpy as np
 import pyarrow as pa
 
 from headrace.engines.embedded.engine import Committed, JobEngine, batch_of
@@ -35,11 +34,7 @@ def recall(engine: JobEngine, epoch: int) -> Committed:
         position = engine.ledger.position(source, epoch)
         if position is not None:
             committed.positions[source.topic] = position
-    kept = store.rows("select reader, kind, rows from meta.verdicts where epoch = ?", [epoch])
-    for reader_name, verdict, rows in kept:
-        getattr(committed, verdict)[reader_name] = np.frombuffer(rows, np.int64)
-    if not kept:
-        _find_late(engine, committed)
+    _find_late(engine, committed)
     for output, value in store.rows(
         "select output, value from meta.outbox where epoch = ?", [epoch]
     ):
@@ -48,19 +43,19 @@ def recall(engine: JobEngine, epoch: int) -> Committed:
 
 
 def _find_late(engine: JobEngine, committed: Committed) -> None:
-    """Finds who was late where that is no longer kept: a destination is older than its mark.
-
-    Views with a dedupe are left out: what it remembered has moved on.
-    """
+    """Finds out who was late, from the log; what a dedupe remembered then was written down."""
     for topic, part in committed.sources.items():
         columns = engine.readers[topic].columns
+        batch = batch_of(part, columns, emit=False)
         for view in engine.job.views:
-            if view.topic == topic and not has_dedupe(view):
-                batch = batch_of(part, columns, emit=False)
-                placing = Placing(view, columns)
-                rows = late_rows(engine.store.connection, placing, batch)
-                if len(rows):
-                    committed.late[view.name] = rows
+            if view.topic != topic or not part.late_possible:
+                continue
+            if has_dedupe(view):
+                rows = engine.ledger.late(committed.epoch, view.name, part.records)
+            else:
+                rows = late_rows(engine.store.connection, Placing(view, columns), batch)
+            if len(rows):
+                committed.late[view.name] = rows
 
 
 def ranges(engine: JobEngine, topic: str, epoch: int) -> list[tuple[int, int, int | None, bool]]:

@@ -382,6 +382,9 @@ class JobRunner:
             for reader in self.engine.readers.values():
                 if isinstance(reader.topic, LocalTopic):
                     reader.topic.retain(age, size)
+        with suppress(Unreachable):
+            for name, reader in self.engine.readers.items():
+                self.engine.ledger.forget_late(name, reader.topic.begin_offsets())
 
     def fold(self, epochs_min: int = 1) -> None:
         """Joins the epochs that every destination has, if there are `epochs_min` new ones."""

@@ -36,8 +36,9 @@ create table if not exists meta.dead_letters (
 create table if not exists meta.refused_rows (
   destination varchar, "row" varchar, reason varchar, generation bigint, epoch bigint,
   noted_time timestamp);
-create table if not exists meta.verdicts (
-  epoch bigint, reader varchar, kind varchar, rows blob);
+create table if not exists meta.late (
+  epoch bigint, view varchar, "partition" integer, "offset" bigint);
+drop table if exists meta.verdicts;
 create table if not exists meta.outbox (
   epoch bigint, output varchar, position bigint, key blob, value blob);
 create table if not exists meta.views (view varchar, fingerprint varchar, since_epoch bigint);

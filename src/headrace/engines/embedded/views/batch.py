@@ -42,7 +42,7 @@ class Outcome:
     """What became of a view's records in an epoch.
 
     `counts` are records by verdict, `row_counts` rows by verdict (the same unless exploded),
-    `reasons` filtered records by reason. `late` and `duplicate` are `_row`s; `failed` has
+    `reasons` filtered records by reason. `late` are `_row`s; `failed` has
     (`_row`, `_reason`), `failed_results` counts results that could not be computed. `changes`
     and `finals` name relations of rows: `_op` and the columns. `upserts` is the number of rows in
     `changes` where it is known that they are all upserts, by different keys of the view.
@@ -52,7 +52,6 @@ class Outcome:
     row_counts: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
     late: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    duplicate: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     failed: pa.Table | None = None
     failed_results: int = 0
     changes: str | None = None

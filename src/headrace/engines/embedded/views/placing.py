@@ -103,7 +103,7 @@ def tally(
     counted: dict[int, int] | None,
     outcome: Outcome,
 ) -> None:
-    """Fills in the counts, the late and duplicate rows and the failures of an epoch.
+    """Fills in the counts, the late rows and the failures of an epoch.
 
     `counted` are rows by verdict where they are known already.
     """
@@ -120,18 +120,15 @@ def tally(
                 outcome.reasons[reason] = outcome.reasons.get(reason, 0) + rows_count
     outcome.row_counts = by_kind
     outcome.counts = _records(connection, rows) if placing.explodes else dict(by_kind)
-    for kind, name in ((verdicts.LATE, "late"), (verdicts.DUPLICATE, "duplicate")):
-        if by_kind.get(name):
-            setattr(outcome, name, _rows_of(connection, rows, kind))
+    if by_kind.get("late"):
+        outcome.late = _late(connection, rows)
     if by_kind.get("failed"):
         outcome.failed = _failures(connection, placing, rows)
 
 
 def late_rows(connection: duckdb.DuckDBPyConnection, placing: Placing, batch: Batch) -> np.ndarray:
     """The `_row`s that are late; of steps without a dedupe, which remembers what it was given."""
-    if not batch.late_possible:
-        return np.zeros(0, np.int64)
-    return _rows_of(connection, placing.rows(connection, batch), verdicts.LATE)
+    return _late(connection, placing.rows(connection, batch))
 
 
 def _records(connection: duckdb.DuckDBPyConnection, rows: str) -> dict[str, int]:
@@ -140,8 +137,8 @@ def _records(connection: duckdb.DuckDBPyConnection, rows: str) -> dict[str, int]
     return {verdicts.NAMES[verdicts.RANK_KINDS[rank]]: n for rank, n in found}
 
 
-def _rows_of(connection: duckdb.DuckDBPyConnection, rows: str, kind: int) -> np.ndarray:
-    low = verdicts.code(kind)
+def _late(connection: duckdb.DuckDBPyConnection, rows: str) -> np.ndarray:
+    low = verdicts.code(verdicts.LATE)
     sql = f"select distinct _row from {rows} where _verdict >= {low} and _verdict < {low + 1000}"
     found = connection.execute(sql).fetchnumpy()
     return np.sort(found["_row"]).astype(np.int64)
