@@ -20,8 +20,9 @@ from headrace.storage.topics.segment import Segment
 from headrace.storage.topics.segments import Segments
 
 Ints = npt.NDArray[np.int64]
-# Rows handed out lately are likely to be asked for again, by whoever delivers them.
-_KEPT_MAPPED_BYTES = 128 << 20
+# Rows handed out lately are likely to be asked for again, by whoever delivers them. Older ones too:
+# they are in the page cache, and a page is mapped again for less than looking at it costs.
+_KEPT_MAPPED_BYTES = 4 << 20
 _FRAMES_AT_ONCE = 1024
 # Below this many rows a chunk costs its reader more than copying it does.
 _CHUNK_ROWS_MIN = 2048

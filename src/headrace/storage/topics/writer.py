@@ -110,6 +110,10 @@ class Writer:
         body = frame.encode_rows(batch)
         if self._is_full(head):
             head = self.roll(head)
+            with self._segments.lock:
+                # Its index knows the checkpoint before the first frame is added to it: else that
+                # frame, which is large, would be read back.
+                self._segments.active(head)
         base = np.array(head.end, np.int64)
         arrival_us = max(self._clock(), head.arrival_us)
         place = (head.segment, head.position)
