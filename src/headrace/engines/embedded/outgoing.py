@@ -62,13 +62,13 @@ class StreamRows:
         count = len(rows)
         views = [v.name for v in self.job.views if v.topic == self.source.topic]
         own = {
-            "_topic": pa.repeat(pa.scalar(self.source.topic), count),
-            "_topic_generation": pa.repeat(pa.scalar(part.identity), count),
+            "_topic": _repeated(self.source.topic, count),
+            "_topic_generation": _repeated(part.identity, count),
             "_partition": topic_partitions(rows.column("_partition"), part.number),
             "_offset": rows.column("_offset"),
             "_replay": rows.column("_replay"),
             "_arrival_time": rows.column("_arrival_time"),
-            "_epoch": pa.repeat(pa.scalar(committed.epoch), count),
+            "_epoch": _repeated(committed.epoch, count),
             "_late": late_lists(rows.column("_row").to_numpy(), committed, views),
         }
         kept = rows.select([c.name for c in self.input.columns])
@@ -267,6 +267,11 @@ def _projected(relation: str, stream: Stream) -> str:
             listed = "".join(f", {c.expression.sql} as {quote(c.name)}" for c in step.columns)
             relation = f"(select _processing_time{listed} from {relation})"
     return relation
+
+
+def _repeated(value: str | int, count: int) -> pa.DictionaryArray:
+    """`value` in every row, held once."""
+    return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int8()), count), [value])
 
 
 RECORD = pa.schema([("key", pa.binary()), ("value", pa.binary())])

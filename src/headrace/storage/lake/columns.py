@@ -65,6 +65,13 @@ def _stored(type_: pa.DataType) -> pa.DataType | None:
     return _STORED.get(str(type_), type_ if str(type_) in _PLAIN else None)
 
 
+def decoded(schema: pa.Schema) -> pa.Schema:
+    """`schema` with the values' types in place of dictionaries."""
+    return pa.schema(
+        [f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f for f in schema]
+    )
+
+
 def _is_list(type_: pa.DataType) -> bool:
     return bool(
         pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_list_view(type_)

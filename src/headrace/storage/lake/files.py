@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.storage.durable import make_directory, sync_directory
-from headrace.storage.lake.columns import leaves
+from headrace.storage.lake.columns import decoded, leaves
 from headrace.storage.lake.digests import DigestedFile
 from headrace.storage.lake.partitions import directory_name, split, value_text
 from headrace.values.points import reach
@@ -48,9 +49,10 @@ class DataFile:
 def write_files(
     directory: Path, rows: pa.Table, partition_by: tuple[str, ...], label: str
 ) -> list[DataFile]:
-    """Writes `rows` (typed as in the lake) into new files, one or more for each partition.
+    """Writes `rows` (typed as in the lake, or dictionaries of that) into new files.
 
-    `label` becomes part of their names. Everything is on disk when it returns.
+    One or more for each partition; `label` becomes part of their names. Everything is on disk
+    when it returns.
     """
     files: list[DataFile] = []
     try:
@@ -80,7 +82,7 @@ def write_file(
     partition: tuple[tuple[str, str | None], ...],
     label: str,
 ) -> DataFile:
-    """Writes `tables` one behind the other into one file; its name is not yet durable."""
+    """Writes `tables`, which have `schema`, into one file; its name is not yet durable."""
     parts = [directory_name(column, text) for column, text in partition]
     name = f"{PREFIX}{label}-{uuid4().hex[:12]}"
     draft = directory.joinpath(*parts, f"{name}.parquet")
@@ -94,7 +96,7 @@ def write_file(
         draft.unlink(missing_ok=True)
         raise
     names = {column for column, _ in partition}
-    stats = json.dumps(_stats(footer, schema, names), ensure_ascii=False)
+    stats = json.dumps(_stats(footer, decoded(schema), names), ensure_ascii=False)
     modified_ms = time.time_ns() // 1_000_000
     return DataFile(path, size, footer.num_rows, modified_ms, partition, stats)
 
@@ -107,6 +109,7 @@ def _written(
         # Not by its collector of footers, which hides what the disk refused behind an error of its
         # own.
         with pq.ParquetWriter(file, schema, **_options(schema)) as out:
+            out.add_key_value_metadata(_noted_types(schema))
             for group in _groups(tables):
                 out.write_table(group, row_group_size=_GROUP_ROWS)
         reach("lake.file.written")
@@ -128,6 +131,11 @@ def _groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         yield pa.concat_tables(waiting)
 
 
+def _noted_types(schema: pa.Schema) -> dict[str, bytes]:
+    """What Arrow notes of the types in a file; by itself it would note dictionaries as such."""
+    return {"ARROW:schema": b64encode(decoded(schema).serialize().to_pybytes())}
+
+
 def _options(schema: pa.Schema) -> dict[str, Any]:
     """Whole numbers and times as differences (half the size, faster), all else by dictionary."""
     packed: list[str] = []
@@ -139,6 +147,7 @@ def _options(schema: pa.Schema) -> dict[str, Any]:
         "compression": "snappy",
         "use_dictionary": other or False,
         "column_encoding": dict.fromkeys(packed, "DELTA_BINARY_PACKED") or None,
+        "store_schema": False,
     }
 
 

@@ -47,13 +47,18 @@ def _problems(present: pa.DataType, declared: pa.DataType, path: str) -> Iterato
 
 
 def widened(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """`table`, written when the lake had fewer columns, with all columns of `schema`."""
-    columns = []
+    """`table`, written when the lake had fewer columns, with all columns of `schema`.
+
+    A dictionary of values of a column's type stays one.
+    """
+    columns, fields = [], []
     for field in schema:
         index = table.schema.get_field_index(field.name)
-        if index < 0:
-            columns.append(pa.nulls(table.num_rows, field.type))
-        else:
-            column = table.column(index)
-            columns.append(column if column.type == field.type else pc.cast(column, field.type))
-    return pa.table(columns, schema=schema)
+        column = pa.nulls(table.num_rows, field.type) if index < 0 else table.column(index)
+        if pa.types.is_dictionary(column.type) and column.type.value_type == field.type:
+            field = field.with_type(column.type)
+        elif column.type != field.type:
+            column = pc.cast(column, field.type)
+        columns.append(column)
+        fields.append(field)
+    return pa.table(columns, schema=pa.schema(fields))

@@ -32,7 +32,7 @@ def split(rows: pa.Table, columns: tuple[str, ...]) -> Iterator[tuple[Values, pa
     if not rows.num_rows:
         return
     encoded = [
-        pc.dictionary_encode(one_array(rows[name]), null_encoding="encode") for name in columns
+        pc.dictionary_encode(_values(rows[name]), null_encoding="encode") for name in columns
     ]
     if all(len(e.dictionary) == 1 for e in encoded):
         yield tuple(e.dictionary[0].as_py() for e in encoded), rows
@@ -40,6 +40,13 @@ def split(rows: pa.Table, columns: tuple[str, ...]) -> Iterator[tuple[Values, pa
     codes = reduce(_combine, encoded, np.zeros(rows.num_rows, np.int64))
     for row, part in _parts(rows, codes):
         yield tuple(e.dictionary[e.indices[row].as_py()].as_py() for e in encoded), part
+
+
+def _values(column: pa.ChunkedArray) -> pa.Array:
+    # What is a dictionary already would keep values that no row has.
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    return one_array(column)
 
 
 def _combine(codes: Codes, encoded: pa.DictionaryArray) -> Codes:
