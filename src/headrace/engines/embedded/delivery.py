@@ -6,12 +6,14 @@ noted in the state only after the destination has said that it landed.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import pyarrow as pa
 
@@ -36,11 +38,25 @@ _DOWN_SECONDS = 1.0
 
 @dataclass
 class Pace:
-    """How epochs are gathered into one delivery, and how many may wait."""
+    """How epochs are gathered into one delivery, and how many may wait.
+
+    Of the epochs that wait no more than have `rows_max` records go together, or the first alone.
+    """
 
     interval_seconds: float = 0.0
     rows_min: int = 1
+    rows_max: float = math.inf
     records_waiting_max: int = 3_000_000
+
+
+@dataclass
+class _Waiting:
+    """An epoch in a queue. Once its rows are `made`, what they were made of is let go."""
+
+    committed: Committed
+    records: int
+    made: bool = False
+    rows: pa.Table | None = None
 
 
 @dataclass
@@ -57,7 +73,7 @@ class Delivery:
     stages: Stages = field(default_factory=Stages)
 
     def __post_init__(self) -> None:
-        self._queue: deque[Committed] = deque()
+        self._queue: deque[_Waiting] = deque()
         self._changed = threading.Condition()
         self._flush = self._stop = False
         self._records = 0
@@ -88,7 +104,7 @@ class Delivery:
     def put(self, committed: Committed) -> None:
         """Queues an epoch; ask `has_room` before."""
         with self._changed:
-            self._queue.append(committed)
+            self._queue.append(_Waiting(committed, committed.records))
             self._records += committed.records
             self._changed.notify_all()
 
@@ -184,31 +200,60 @@ class Delivery:
                 self.problem = error
                 self._changed.notify_all()
 
-    def _gather(self) -> list[Committed] | None:
-        """The epochs for the next delivery; None when asked to stop."""
-        with self._changed:
-            while not self._queue and not self._stop:
-                self._changed.wait()
-            begun = time.monotonic()
-            while not self._stop and not self._flush and self._records < self.pace.rows_min:
-                left = begun + self.pace.interval_seconds - time.monotonic()
-                if left <= 0:
-                    break
-                self._changed.wait(left)
-            if self._stop and not self._flush:
-                return None
-            return list(self._queue)
+    def _gather(self) -> list[_Waiting] | None:
+        """The epochs for the next delivery, rows made as they came; None when asked to stop."""
+        made, deadline = 0, math.inf
+        while True:
+            with self._changed:
+                self._changed.wait_for(partial(self._has_more, made), _until(deadline))
+                if self._stop and not (self._flush and self._queue):
+                    return None
+                waiting = self._first()
+                due = bool(waiting) and (self._enough or time.monotonic() >= deadline)
+            if made == 0:
+                deadline = time.monotonic() + self.pace.interval_seconds
+            for one in waiting[made:]:
+                self._make_rows(one)
+            made = len(waiting)
+            if due:
+                return waiting
 
-    def _deliver(self, batch: list[Committed]) -> None:
-        begun = time.monotonic()
+    def _has_more(self, made: int) -> bool:
+        """Whether there is something to do for who has made the rows of so many epochs."""
+        return self._stop or len(self._queue) > made or (made > 0 and self._enough)
+
+    def _first(self) -> list[_Waiting]:
+        """As much of the queue as one delivery may hold."""
+        taken, records = list[_Waiting](), 0
+        for one in self._queue:
+            records += one.records
+            if taken and records > self.pace.rows_max:
+                break
+            taken.append(one)
+        return taken
+
+    @property
+    def _enough(self) -> bool:
+        """Whether what waits is to be delivered without waiting for more."""
+        return self._flush or self._records >= self.pace.rows_min
+
+    def _make_rows(self, waiting: _Waiting) -> None:
+        if waiting.made:
+            return
         with self._spent("make rows"):
-            tables = [t for t in map(self.rows_of, batch) if t is not None and len(t)]
+            waiting.rows = self.rows_of(waiting.committed)
+        waiting.made = True
+        waiting.committed = replace(waiting.committed, sources={}, late={}, changes={})
+
+    def _deliver(self, batch: list[_Waiting]) -> None:
+        begun = time.monotonic()
+        tables = [w.rows for w in batch if w.rows is not None and len(w.rows)]
         if self.ahead is not None and not self._gone_ahead(self.ahead):
             return
         self.ahead = None
         if not tables and self.replaces is not None:
             tables = [self.replaces]
-        last, sent, landed = batch[-1], 0, 0
+        last, sent, landed = batch[-1].committed, 0, 0
         if tables:
             # Without rows there is nothing to land: after a crash the epoch gives none again.
             mark = Mark(
@@ -288,6 +333,11 @@ class Delivery:
         finally:
             self._handed_at = None
         return landed
+
+
+def _until(deadline: float) -> float | None:
+    """The seconds until then, for those who wait; None for ever."""
+    return None if deadline == math.inf else max(0.0, deadline - time.monotonic())
 
 
 def lost_something(deliveries: Sequence[Delivery]) -> bool:

@@ -24,8 +24,12 @@ from headrace.engines.embedded.targets import destination_of
 from headrace.engines.embedded.withdrawing import begins_anew, counted, withdrawals
 from headrace.plan.operators import TABLE_ROLES, Output
 from headrace.storage.contract import Destination, Mark, TableDestination
+from headrace.storage.lake.compaction import SMALL_ROWS
 from headrace.storage.systems import Systems
 from headrace.values.telemetry import Event
+
+# Rows of a topic are copied as they are placed in partitions: many at once take much memory.
+_TOPIC_ROWS_MAX = 400_000
 
 
 @dataclass(frozen=True)
@@ -110,10 +114,12 @@ def _delivery(
 ) -> Delivery:
     job, name, stages = engine.job.id, output.name, engine.stages
     if output.role == "lake":
-        pace = Pace(lake_interval_seconds, 1_000_000)
+        # Files of this size need no compaction.
+        pace = Pace(lake_interval_seconds, SMALL_ROWS, 2 * SMALL_ROWS)
         return Delivery(job, name, destination, made.lake, tell, pace, stages=stages)
     if output.role == "topic":
-        return Delivery(job, name, destination, made.topic, tell, stages=stages)
+        pace = Pace(rows_max=_TOPIC_ROWS_MAX)
+        return Delivery(job, name, destination, made.topic, tell, pace, stages=stages)
     joined = made.newest
     return Delivery(job, name, destination, made.table, tell, joined=joined, stages=stages)
 

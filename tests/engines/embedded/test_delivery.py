@@ -1,0 +1,125 @@
+"""How epochs are gathered: rows are made once, as they come, and never too many together."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+
+import pyarrow as pa
+
+from headrace.engines.embedded.delivery import Delivery, Pace
+from headrace.engines.embedded.engine import Committed
+from headrace.storage.contract import Mark, Refusal
+from tests.engines.embedded.test_outage import Epoch, until
+
+
+class Taking:
+    """A destination that notes what it was handed, once it is let."""
+
+    def __init__(self, *, let: bool = True) -> None:
+        self.let, self.handed = threading.Event(), list[tuple[int, list[int]]]()
+        if let:
+            self.let.set()
+
+    def deliver(self, rows: pa.Table, mark: Mark) -> int:
+        self.let.wait()
+        self.handed.append((mark.epoch, rows.column("n").to_pylist()))
+        return len(rows)
+
+    def refusals(self, after: int) -> list[Refusal]:
+        return []
+
+    def close(self) -> None:
+        pass
+
+
+def epoch(number: int) -> Committed:
+    changes = {"rows": pa.table({"n": [number]})}
+    return Epoch(1, number, 0, {}, changes=changes)
+
+
+def delivery(
+    destination: Taking, pace: Pace, rows_of: Callable[[Committed], pa.Table | None]
+) -> Delivery:
+    made = Delivery("job", "rows", destination, rows_of, lambda event: None, pace)  # type: ignore[arg-type]
+    made.start(0, 0, {"sent": 0, "landed": 0, "refused": 0})
+    return made
+
+
+def test_rows_are_made_while_more_is_waited_for() -> None:
+    asked = list[int]()
+
+    def rows_of(committed: Committed) -> pa.Table:
+        asked.append(committed.epoch)
+        return committed.changes["rows"]
+
+    destination = Taking()
+    made = delivery(destination, Pace(math.inf, rows_min=30), rows_of)
+    made.put(epoch(1))
+    until(lambda: asked == [1])
+    made.put(epoch(2))
+    until(lambda: asked == [1, 2])
+    assert destination.handed == []
+    made.put(epoch(3))
+    until(lambda: destination.handed == [(3, [1, 2, 3])])
+    made.put(epoch(4))
+    assert made.flush(4, 60.0)
+    assert destination.handed[1:] == [(4, [4])]
+    assert asked == [1, 2, 3, 4]
+    made.stop()
+
+
+def test_what_rows_were_made_of_is_let_go() -> None:
+    destination = Taking(let=False)
+    made = delivery(destination, Pace(), lambda committed: committed.changes["rows"])
+    made.put(epoch(1))
+    until(lambda: made._queue[0].made)
+    assert made._queue[0].committed.changes == {}
+    destination.let.set()
+    assert made.flush(1, 60.0)
+    assert destination.handed == [(1, [1])]
+    made.stop()
+
+
+def test_no_more_go_together_than_allowed() -> None:
+    destination = Taking(let=False)
+    pace = Pace(rows_max=25)
+    made = delivery(destination, pace, lambda committed: committed.changes["rows"])
+    made.put(epoch(1))
+    until(lambda: made._handed_at is not None)
+    for number in range(2, 7):
+        made.put(epoch(number))
+    destination.let.set()
+    assert made.flush(6, 60.0)
+    assert destination.handed == [(1, [1]), (3, [2, 3]), (5, [4, 5]), (6, [6])]
+    made.stop()
+
+
+def test_an_epoch_that_is_too_large_goes_alone() -> None:
+    destination = Taking()
+    made = delivery(destination, Pace(rows_max=5), lambda committed: committed.changes["rows"])
+    for number in (1, 2):
+        made.put(epoch(number))
+    assert made.flush(2, 60.0)
+    assert destination.handed == [(1, [1]), (2, [2])]
+    made.stop()
+
+
+def test_an_epoch_without_rows_moves_on_and_leaves_no_mark() -> None:
+    destination = Taking()
+    made = delivery(destination, Pace(), lambda committed: None)
+    made.put(epoch(1))
+    assert made.flush(1, 60.0)
+    assert destination.handed == [] and made.landed()[:2] == (1, 0)
+    made.stop()
+
+
+def test_what_waits_for_more_is_left_when_asked_to_stop() -> None:
+    destination = Taking()
+    pace = Pace(math.inf, rows_min=100)
+    made = delivery(destination, pace, lambda committed: committed.changes["rows"])
+    made.put(epoch(1))
+    until(lambda: made._queue[0].made)
+    made.stop()
+    assert destination.handed == [] and made.landed()[0] == 0
