@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from headrace.storage.state.store import ENGINE_VERSION, StateStore
 
 
@@ -20,3 +22,27 @@ def test_a_file_that_was_being_made_opens(tmp_path: Path) -> None:
         (directory / "job.duckdb.wal").write_bytes(log[:size])
         with StateStore(directory, threads=1, memory_limit="200MB") as again:
             assert again.fact("duckdb") == ENGINE_VERSION
+
+
+def test_a_log_is_taken_in_the_sooner_the_less_there_is_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headrace.storage.state.store._LOG_BYTES_IDLE", 1 << 10)
+    monkeypatch.setattr("headrace.storage.state.store._LOG_BYTES_BUSY", 1 << 18)
+    with StateStore(tmp_path, threads=1, memory_limit="200MB") as store:
+        log = store.path.with_name("job.duckdb.wal")
+
+        def written(kib: int) -> int:
+            store.connection.execute(f"insert into t select repeat('x', 1024) from range({kib})")
+            return log.stat().st_size
+
+        store.connection.execute("create table t (x text)")
+        assert written(16) > 1 << 10
+        assert not store.checkpoint_if_long(busy=True)
+        assert store.checkpoint_if_long() and not log.exists()
+        assert 1 << 18 < written(300) < 2 * store.path.stat().st_size
+        assert not store.checkpoint_if_long(busy=True)
+        while written(300) < 2 * store.path.stat().st_size:
+            pass
+        assert store.checkpoint_if_long(busy=True) and not log.exists()
+        assert store.rows("select count(*) > 316 from t") == [(True,)]

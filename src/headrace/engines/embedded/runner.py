@@ -31,12 +31,8 @@ from headrace.storage.state.store import StateStore
 from headrace.storage.systems import Systems
 from headrace.storage.topics.log import LocalTopic
 from headrace.values.clock import Clock, SystemClock
-from headrace.values.errors import (
-    DestinationDown,
-    HeadraceError,
-    TopicRefused,
-    Unreachable,
-)
+from headrace.values.errors import DestinationDown, HeadraceError, TopicRefused, Unreachable
+from headrace.values.memory import give_back
 from headrace.values.settings import Settings
 from headrace.values.telemetry import (
     Event,
@@ -208,7 +204,11 @@ class JobRunner:
 
         Without `patience_seconds` for as long as it takes, unless one is down.
         """
-        silent = self._shown()
+        silent: Unreachable | None = None
+        try:
+            self.show()
+        except Unreachable as error:
+            silent = error
         while waiting := self._waiting(patience_seconds or 1.0):
             if patience_seconds is not None or waiting.outage.given_up:
                 raise DestinationDown(
@@ -219,14 +219,6 @@ class JobRunner:
             self.note(connection)
         if silent is not None:
             raise silent
-
-    def _shown(self) -> Unreachable | None:
-        """Shows what is held back; the reason where the source does not answer."""
-        try:
-            self.show()
-        except Unreachable as error:
-            return error
-        return None
 
     def show(self) -> None:
         """Commits what sliding views hold back, without reading on."""
@@ -266,7 +258,9 @@ class JobRunner:
                 self._idle()
             return False
         self._idle_waits = 0
-        if ends is None and committed.records < self.settings.epoch_records_max // 10:
+        if committed.records >= self.settings.epoch_records_max // 10:
+            self.store.checkpoint_if_long(busy=True)
+        elif ends is None:
             time.sleep(max(0.0, interval - committed.seconds))
         return True
 
@@ -300,6 +294,8 @@ class JobRunner:
         self._idle_waits += 1
         if self._idle_waits % _IDLE_WAITS == 0:
             self.store.checkpoint_if_long()
+        if self._idle_waits == _IDLE_WAITS:
+            give_back()
 
     def _commit(
         self, *, stop: dict[str, list[int]] | None = None, show: bool = False
@@ -377,6 +373,8 @@ class JobRunner:
         self._kept_at = time.monotonic()
         self.fold(_FOLDED_EPOCHS_MIN)
         self._register_readers()
+        if self.engine.lag() < self.settings.epoch_records_max // 10:
+            give_back()
         age, size = self.settings.retention_age_us, self.settings.retention_bytes
         if age is not None or size is not None:
             for reader in self.engine.readers.values():

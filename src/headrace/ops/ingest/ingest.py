@@ -34,9 +34,9 @@ from headrace.ops.ingest.lines import Place
 from headrace.ops.ingest.pipe import FIRST_BYTES, piped
 from headrace.ops.ingest.report import FileReport, Format, IngestRefused, IngestReport
 from headrace.ops.ingest.streams import STDIN, file_blocks, open_input, pipe_blocks
-from headrace.ops.memory import keep_freed_memory
 from headrace.storage.contract import Log
 from headrace.values.errors import InputRefused, UsageError
+from headrace.values.memory import keep_freed_memory
 
 # Told as an input is read: its name, raw bytes so far, raw bytes in all (None: a pipe).
 Progress = Callable[[str, float, float | None], None]

@@ -16,7 +16,6 @@ from headrace.engines.embedded.runner import JobRunner
 from headrace.ops.jobs.ask import ask_query, ask_verify, job_asked, jobs_of
 from headrace.ops.jobs.opened import handlers
 from headrace.ops.jobs.status import status
-from headrace.ops.memory import keep_freed_memory
 from headrace.ops.owner import Owner, acquire_to_run
 from headrace.ops.owner.lock import Holder
 from headrace.plan.operators import Job, Plan
@@ -25,6 +24,7 @@ from headrace.proof.report import Verification
 from headrace.storage.layout import DataDirectory
 from headrace.storage.state.damage import damage_in_words
 from headrace.storage.state.store import FILE_NAME
+from headrace.values.memory import keep_freed_memory
 from headrace.values.settings import Settings
 from headrace.values.telemetry import Listener, log_event
 

@@ -29,6 +29,9 @@ ENGINE_VERSION = ".".join(duckdb.__version__.split(".")[:2])
 # read, and only after this much at the latest.
 _LOG_BYTES_MAX = 256 << 20
 _LOG_BYTES_IDLE = 8 << 20
+# While catching up nobody waits for an epoch, and what the log holds is in memory with all that was
+# replaced since: a checkpoint then costs what it saves, unless the file is large beside the log.
+_LOG_BYTES_BUSY, _LOG_FILES_BUSY = 64 << 20, 2
 _DISK_ERRORS = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES)
 _MEND_DISK = "Make room or mend the permission, then run again: nothing is lost."
 
@@ -177,10 +180,15 @@ class StateStore:
         """A further connection to the same file, for another thread."""
         return self.connection.cursor()
 
-    def checkpoint_if_long(self) -> bool:
-        """Takes what the log has gathered into the file, where that is much; for idle moments."""
-        log = self.path.with_name(self.path.name + ".wal")
-        if not log.exists() or log.stat().st_size < _LOG_BYTES_IDLE:
+    def checkpoint_if_long(self, *, busy: bool = False) -> bool:
+        """Takes what the log has gathered into the file, where that is much.
+
+        For idle moments, when little is much, or while `busy` with catching up.
+        """
+        log, bytes_min = self.path.with_name(self.path.name + ".wal"), _LOG_BYTES_IDLE
+        if busy:
+            bytes_min = max(_LOG_BYTES_BUSY, _LOG_FILES_BUSY * self.path.stat().st_size)
+        if not log.exists() or log.stat().st_size < bytes_min:
             return False
         with disk_errors(self.path):
             try:
