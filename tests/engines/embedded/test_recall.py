@@ -5,7 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
 import headrace.testing
+from headrace.ops.jobs.states import reset
 from tests.views.cases import START, thing, things
 
 
@@ -44,3 +47,32 @@ def test_who_was_late_is_found_again(tmp_path: Path) -> None:
         {"seconds", "sessions"},
         set(),
     ]
+
+
+@pytest.mark.parametrize("resets", [1, 2, 3])
+def test_a_lake_put_back_as_an_earlier_generation_left_it(resets: int, tmp_path: Path) -> None:
+    """What later generations gave it is given again, and each row once."""
+    app, source = things(lateness="1 minute")
+    app.lake("everything", source)
+    rows = "select n from lake.everything order by n"
+    with headrace.testing.run(app, start=START) as t:
+        t.send("things", [thing(0, n=0)])
+        assert len(t.query(rows)) == 1
+        [lake] = t._settings.data.glob("lakes/**/everything")
+        t.close()
+        shutil.copytree(lake, tmp_path / "older")
+        t.open()
+        for n in range(1, resets + 1):
+            t.send("things", [thing(n, n=n)])
+            assert len(t.query(rows)) == n + 1
+            t.close()
+            reset(t.plan.jobs[0].id, t._settings)
+            t.open()
+        t.send("things", [thing(9, n=9)])
+        told = t.query(rows)
+        t.close()
+        shutil.rmtree(lake)
+        shutil.copytree(tmp_path / "older", lake)
+        t.open()
+        assert t.query(rows) == told
+        assert all(proof.holds for proof in t.verify())

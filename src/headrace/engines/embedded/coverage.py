@@ -64,7 +64,8 @@ def corrected_views(store: StateStore) -> list[str]:
 def note_delivered(store: StateStore, output: str, topic: str, mark: Mark, identity: str) -> None:
     """Notes how much of what its generation read the destination had at `mark`.
 
-    Where nothing is known of that generation, all that lies before the mark, of `identity`.
+    Where nothing is known of that generation, all that lies before the mark, of `identity`. What
+    later generations gave is gone: a destination with this mark was put back as it once was.
     """
     ends = list(mark.offsets.get(topic, ()))
     given = _given(store, topic, mark, ends)
@@ -72,7 +73,7 @@ def note_delivered(store: StateStore, output: str, topic: str, mark: Mark, ident
         given = [Range(identity, p, 0, end) for p, end in enumerate(ends)]
     with store.transaction() as connection:
         connection.execute(
-            "delete from meta.delivered where output = ? and generation = ? and topic = ?",
+            "delete from meta.delivered where output = ? and generation >= ? and topic = ?",
             [output, mark.generation, topic],
         )
         for one in given:

@@ -192,8 +192,9 @@ def _after_mark(engine: JobEngine, output: Output, mark: Mark, made: StreamRows)
     marked = engine.store.counters.value(("mark", output.name, "marked")) or 0
     if mark.generation < engine.ledger.generation:
         # Its number says nothing of the epochs of this generation: a state that was restored from
-        # an older copy before it was reset counts on from a lower one.
-        return noted or 0
+        # an older copy before it was reset counts on from a lower one. Where this generation has
+        # left a mark there, the destination was put back as it was before: it lacks them all.
+        return 0 if marked else noted or 0
     if noted is None or mark.epoch >= marked:
         # Epochs that gave no rows left no mark.
         return max(mark.epoch, noted or 0)
