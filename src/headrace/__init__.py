@@ -1,7 +1,5 @@
 """Headrace: streaming analytics from one definition, live, as a batch, and proved."""
 
-from importlib.metadata import version as _version
-
 from headrace.app import App
 from headrace.language import Event, Precision, Struct
 from headrace.values.errors import (
@@ -18,8 +16,7 @@ from headrace.values.errors import (
     Unreachable,
     UsageError,
 )
-
-__version__ = _version("headrace")
+from headrace.values.version import __version__
 
 __all__ = [
     "App",

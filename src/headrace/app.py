@@ -9,17 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from headrace.language.definition import Definition
-from headrace.plan.build import build
-from headrace.plan.operators import Plan
-from headrace.values.settings import Settings, load_settings
 
-# The engine is loaded by whoever runs or asks an app: defining one must stay quick.
+# All else is loaded by whoever binds, runs or asks an app: defining one must stay quick.
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from headrace.ops.ingest.generator import GeneratorFactory
     from headrace.ops.jobs.running import RunningApp
+    from headrace.plan.operators import Plan
     from headrace.proof.report import Verification
+    from headrace.values.settings import Settings
     from headrace.values.telemetry import Listener
 
 
@@ -36,6 +35,8 @@ class App(Definition):
     @cached_property
     def plan(self) -> Plan:
         """The bound plan; raises DefinitionError where the definition is wrong."""
+        from headrace.plan.build import build
+
         return build(self)
 
     def run(
@@ -99,5 +100,7 @@ class App(Definition):
 
 
 def _settings(data: str | Path | None, profile: str | None) -> Settings:
+    from headrace.values.settings import load_settings
+
     overrides: dict[str, Any] = {} if data is None else {"data": Path(data)}
     return load_settings(profile=profile, overrides=overrides)

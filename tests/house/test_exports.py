@@ -9,6 +9,7 @@ from pathlib import Path
 import headrace
 import headrace.testing
 from headrace.values import errors
+from headrace.values import version as values_version
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,5 +31,7 @@ def test_the_package_is_typed() -> None:
 
 
 def test_the_version_is_one() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert version("headrace") == project["version"]
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert "version" in settings["project"]["dynamic"]
+    assert ROOT / settings["tool"]["hatch"]["version"]["path"] == Path(values_version.__file__)
+    assert version("headrace") == headrace.__version__

@@ -6,7 +6,6 @@ import contextlib
 import os
 import sys
 import threading
-from importlib.metadata import version as version_of
 from typing import Annotated
 
 import typer
@@ -14,6 +13,7 @@ import typer
 from headrace.cli.failures import INTERRUPTED_EXIT_CODE, report, report_usage
 from headrace.cli.groups import AllCommands
 from headrace.cli.session import session
+from headrace.values.version import __version__
 
 cli = typer.Typer(
     name="headrace",
@@ -30,7 +30,7 @@ cli = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(f"headrace {version_of('headrace')}")
+        print(f"headrace {__version__}")
         raise typer.Exit
 
 
