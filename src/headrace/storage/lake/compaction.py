@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from headrace.storage.durable import sync_directory
 from headrace.storage.lake.digests import check_files
@@ -125,5 +124,7 @@ def _bounded(files: list[DataFile]) -> list[DataFile]:
 
 
 def _merged(directory: Path, group: list[DataFile], schema: pa.Schema) -> DataFile:
+    import pyarrow.parquet as pq
+
     tables = (widened(pq.ParquetFile(directory / f.path).read(), schema) for f in group)
     return write_file(directory, tables, schema, group[0].partition, "compacted")

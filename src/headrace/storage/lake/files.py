@@ -15,17 +15,19 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from headrace.storage.durable import make_directory, sync_directory
 from headrace.storage.lake.columns import decoded, leaves
 from headrace.storage.lake.digests import DigestedFile
 from headrace.storage.lake.partitions import directory_name, split, value_text
 from headrace.values.points import reach
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 PREFIX = "headrace-"
 ROWS_MAX = 1 << 21
@@ -105,6 +107,9 @@ def _written(
     target: Path, tables: Iterable[pa.Table], schema: pa.Schema
 ) -> tuple[pq.FileMetaData, int, str]:
     """Writes a Parquet file and syncs it; its footer, its size in bytes and its digest."""
+    # Slow to load, and not needed until rows have gathered.
+    import pyarrow.parquet as pq
+
     with DigestedFile(target) as file:
         # Not by its collector of footers, which hides what the disk refused behind an error of its
         # own.
