@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.storage.topics import frame
+from headrace.storage.topics.body import encode_rows
 
 SEED = 0x1234567890ABCDEF
 
@@ -23,7 +24,7 @@ def whole(note: object = None, values: list[bytes | None] | None = None) -> byte
         (3, 640),
         1_700_000_000_000_000,
         (np.array([10, 20]), np.array([1, 2])),
-        frame.encode_rows(batch),
+        encode_rows(pa.Table.from_batches([batch])),
         seed=SEED,
         origin=frame.Origin("p", 7, {"note": note}),
     )

@@ -20,7 +20,7 @@ from headrace.storage.kafka.compacted import Compacted
 from headrace.storage.kafka.sizes import batch_settings, check_sizes, row_bytes_max
 from headrace.storage.kafka.transactions import Interrupted, Sending, Transactions, pause
 from headrace.storage.topics.producers import ProducerState
-from headrace.storage.topics.rows import Column, Rows, rows_of
+from headrace.storage.topics.rows import Column, Rows, one_batch, rows_of
 from headrace.storage.topics.writer import Appended
 from headrace.storage.ways import WHAT_ANSWERS
 from headrace.values.errors import Unreachable
@@ -97,7 +97,8 @@ class Appender:
         if seen and seen >= count:
             nothing = (-1,) * partitions, (0,) * partitions
             return Appended(*nothing, self._clock(), count, True)
-        batch, counts = rows.skip(seen).grouped(first + seen, partitions)
+        table, counts = rows.skip(seen).grouped(first + seen, partitions)
+        batch = one_batch(table)
         state = ProducerState(max(self._last, first + count - 1), note, self._clock())
 
         def send(sending: Sending) -> None:

@@ -24,7 +24,7 @@ from headrace.storage.kafka.problems import made_again
 from headrace.storage.kafka.sizes import batch_settings, refusals_of, row_bytes_max, too_large
 from headrace.storage.kafka.transactions import Interrupted, Sending, Transactions, pause
 from headrace.storage.partitions import other_partitions
-from headrace.storage.topics.rows import rows_of
+from headrace.storage.topics.rows import one_batch, rows_of
 from headrace.storage.ways import WHAT_ANSWERS
 from headrace.values.errors import StateRefused, Unreachable
 from headrace.values.points import reach
@@ -141,7 +141,8 @@ class KafkaWriter:
             None,
             partitions=self._target.partitions,
         )
-        batch, counts = placed.grouped(mark.number, self._target.partitions)
+        table, counts = placed.grouped(mark.number, self._target.partitions)
+        batch = one_batch(table)
 
         def send(sending: Sending) -> None:
             sending.rows(self._target.name, batch, counts.tolist())

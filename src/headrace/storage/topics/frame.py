@@ -21,7 +21,6 @@ Layout, little-endian, a multiple of 64 bytes long and beginning at one:
 
 from __future__ import annotations
 
-import io
 import json
 import struct
 from collections.abc import Mapping, Sequence
@@ -163,28 +162,6 @@ def origin_of(content: bytes | memoryview, header: Header) -> Origin | None:
         return None
     meta = json.loads(bytes(content[header.meta_at : header.meta_at + header.meta_length]))
     return Origin(meta["producer"], header.sequence, meta["note"])
-
-
-def encode_rows(batch: pa.RecordBatch) -> list[pa.Buffer | bytes]:
-    """The body of a frame that holds `batch`, in pieces: its large ones are those of `batch`."""
-    sink = _Pieces()
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
-        writer.write_batch(batch)
-    return sink.pieces
-
-
-class _Pieces(io.RawIOBase):
-    """A file that keeps what is written to it, without a copy of what Arrow hands over whole."""
-
-    def __init__(self) -> None:
-        self.pieces: list[pa.Buffer | bytes] = []
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, piece: Any) -> int:
-        self.pieces.append(piece)
-        return len(piece)
 
 
 def decode_rows(content: pa.Buffer) -> pa.RecordBatch:

@@ -42,10 +42,11 @@ class Rows:
         """The rows without the first `count`."""
         return Rows(self.table.slice(count), self.partition[count:])
 
-    def grouped(self, number: int, partitions: int) -> tuple[pa.RecordBatch, npt.NDArray[np.int64]]:
+    def grouped(self, number: int, partitions: int) -> tuple[pa.Table, npt.NDArray[np.int64]]:
         """The rows in order of partition, each in its given order, and their counts.
 
-        `number` is what the first row's keyless rule counts from.
+        Long stretches of one partition are not copied: the table has many chunks then. `number` is
+        what the first row's keyless rule counts from.
         """
         partition = self.partition
         keyless = np.flatnonzero(partition < 0)
@@ -59,7 +60,7 @@ class Rows:
         # Small integers are sorted by radix, several times faster than by comparison.
         small = np.uint16 if partitions <= 1 << 16 else np.int32
         order = np.argsort(partition.astype(small), kind="stable")
-        return _one_batch(self.table.take(pa.array(order))), counts
+        return self.table.take(pa.array(order)), counts
 
 
 def rows_of(
@@ -104,17 +105,18 @@ def _places(
 
 def _by_runs(
     table: pa.Table, partition: npt.NDArray[np.int32], changes: npt.NDArray[np.int64]
-) -> pa.RecordBatch:
+) -> pa.Table:
     """`table` by partition, stretch by stretch; `changes` are where the partition changes."""
     if (partition[changes] < partition[changes - 1]).any():
         bounds = [0, *changes.tolist(), len(partition)]
         starts = np.array(bounds[:-1], np.int64)
         order = np.argsort(partition[starts], kind="stable").tolist()
         table = pa.concat_tables([table.slice(bounds[i], bounds[i + 1] - bounds[i]) for i in order])
-    return _one_batch(table)
+    return table
 
 
-def _one_batch(table: pa.Table) -> pa.RecordBatch:
+def one_batch(table: pa.Table) -> pa.RecordBatch:
+    """`table` as one batch; copied where it has several chunks."""
     return pa.record_batch([one_array(c) for c in table.columns], schema=table.schema)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from headrace.storage.topics import frame
+from headrace.storage.topics.body import encode_rows
 from headrace.storage.topics.checkpoint import begin_segment
 from headrace.storage.topics.direct import write_large
 from headrace.storage.topics.directory import About
@@ -106,8 +107,8 @@ class Writer:
             origin = frame.Origin(numbering.producer, sequence, numbering.note)
         elif count == 0:
             return _nothing(head)
-        batch, counts = rows.skip(skipped).grouped(number, self._about.partitions)
-        body = frame.encode_rows(batch)
+        table, counts = rows.skip(skipped).grouped(number, self._about.partitions)
+        body = encode_rows(table)
         if self._is_full(head):
             head = self.roll(head)
             with self._segments.lock:
