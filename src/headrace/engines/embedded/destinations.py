@@ -28,7 +28,7 @@ from headrace.storage.lake.compaction import SMALL_ROWS
 from headrace.storage.systems import Systems
 from headrace.values.telemetry import Event
 
-# Rows of a topic are copied as they are placed in partitions: many at once take much memory.
+# Rows of a topic are texts made for it alone: many at once take much memory.
 _TOPIC_ROWS_MAX = 400_000
 
 
