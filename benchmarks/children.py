@@ -71,13 +71,15 @@ def run(
     errors.parent.mkdir(exist_ok=True)
     begun, busy = time.perf_counter(), _busy_seconds()
     with errors.open("wb") as to:
+        watched = Tree() if descendants else None
         child = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=to, cwd=ROOT, env=environment
         )
         assert child.stdout is not None
         os.set_blocking(child.stdout.fileno(), False)
         output, resident, anonymous = b"", 0, 0
-        watched = Tree(child.pid) if descendants else None
+        if watched:
+            watched.follow(child.pid)
         while True:
             output += child.stdout.read() or b""
             now = watched.sample_kib() if watched else status_kib(child.pid)

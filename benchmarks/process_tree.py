@@ -16,15 +16,20 @@ _LEAVE_SECONDS_MAX = 20.0
 
 
 class Tree:
-    """Watches the process `pid`, whose end the caller waits for, and its descendants.
+    """Watches a process, whose end the caller waits for, and its descendants.
 
+    Made before that process is started: what it leaves behind at once is told from what was there.
     A descendant whose parent ends first becomes a child of this process, so that its CPU time is
     known to the end. CPU time of the others is in what the caller is told of `pid`.
     """
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self) -> None:
+        self._root = -1
+        self._others = _children()
+
+    def follow(self, pid: int) -> None:
+        """The process to watch has begun."""
         self._root = pid
-        self._others = _children() - {pid}
 
     def sample_kib(self) -> tuple[int, int]:
         """Resident memory, summed (shared pages count for each), and what of it is anonymous."""
