@@ -9,12 +9,12 @@ from benchmarks import children
 from benchmarks.sizes import APP
 
 # 33,000 events a minute of their own time: a hundred million fit into two days.
-_RATE, _SEED = 550, 7
+RATE, SEED = 550, 7
 
 
 def simulate(data: Path, count: int, *options: str) -> None:
     """Appends `count` events to the topic of `data`, none late, none malformed."""
-    fixed = ["--count", count, "--rate", _RATE, "--seed", _SEED, "--late-every", 0]
+    fixed = ["--count", count, "--rate", RATE, "--seed", SEED, "--late-every", 0]
     children.headrace("simulate", APP, *fixed, *options, "--data", data)
 
 

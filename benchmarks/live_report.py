@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmarks.cells import met
+from benchmarks.goals import LIVE_MS
 from benchmarks.measurements import Run, live_runs
 from benchmarks.sizes import Sizes
 
@@ -14,8 +15,6 @@ counts as fast as it is answered, with 5 ms between. An event's time runs from b
 append to the answer that first counts it; the first two seconds are left out of p50 and p99.
 """
 _PARTS = ("append", "query", "epoch")
-# p50 and p99 in milliseconds, by events a second.
-_GOALS: dict[int, tuple[float | None, float]] = {10_000: (20, 100), 100_000: (None, 250)}
 
 
 def live(runs: dict[str, list[Run]], sizes: Sizes) -> Iterator[str]:
@@ -31,7 +30,7 @@ def live(runs: dict[str, list[Run]], sizes: Sizes) -> Iterator[str]:
     yield f"|{'---|' * 13}"
     for name, rate, preload in live_runs(sizes):
         run = runs[name][0]
-        median_max, high_max = _GOALS.get(rate, (None, None))
+        median_max, high_max = LIVE_MS.get(rate, (None, None))
         pairs = [f"{run[f'{k}_p50_ms']:.0f} / {run[f'{k}_p99_ms']:.0f}" for k in _PARTS]
         cells = [
             f"{rate:,}",

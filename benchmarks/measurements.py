@@ -49,6 +49,7 @@ class Measurements:
         self.connected()
         peers.all()
         self.curves()
+        self.long_form()
         shutil.rmtree(self.directory)
         return self.runs
 
@@ -139,6 +140,14 @@ class Measurements:
             children.python("benchmarks.curves.log", data, told)
             ended = children.python("benchmarks.curves.run", data, told)
             self._timed(point.name, point.events, ended, ended.report["seconds"])
+            shutil.rmtree(data)
+
+    def long_form(self) -> None:
+        """Very many events through one job, where that is asked for."""
+        if count := self.sizes.long_events:
+            data = self.directory / "long"
+            ended = children.python("benchmarks.measure.long_run", data, count)
+            self._timed("long", count, ended, ended.report["seconds"])
             shutil.rmtree(data)
 
     def _simulated(self, count: int) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from benchmarks import goals
 from benchmarks.cells import cell, met, middle, peak
 from benchmarks.measurements import Run
 from benchmarks.peers.known import PEERS
@@ -12,11 +13,6 @@ from benchmarks.sizes import Sizes
 CHART = "performance-peers.svg"
 NO_CHART = "no chart"
 TITLES = {"five": "Five outputs", "count": "Page views a minute and page alone"}
-GOALS = {
-    "five": {"spark": 25.0, "flink": 25.0},
-    "count": {"spark": 10.0, "flink": 10.0, "bytewax": 10.0},
-}
-_COUNT_GOAL = 4_000_000
 
 _WORDS = """\
 The same events, on the same machine, in the same run, each peer in an environment of its own and
@@ -80,7 +76,7 @@ def _speeds(runs: dict[str, list[Run]], pipeline: str) -> Iterator[str]:
         goal = "–"
         ours = runs[f"ours {pipeline} {count}"]
         if pipeline == "count" and count == sizes[-1]:
-            goal = met(middle(ours, "events_per_second") >= _COUNT_GOAL, "≥ 4 M")
+            goal = met(middle(ours, "events_per_second") >= goals.COUNT_RATE, "≥ 4 M")
         yield _speed("Headrace, from its log", ours, "", goal)
         if f"fastest {pipeline} {count}" in runs:
             batch = runs[f"fastest {pipeline} {count}"]
@@ -88,7 +84,7 @@ def _speeds(runs: dict[str, list[Run]], pipeline: str) -> Iterator[str]:
         for name, theirs in found.items():
             if theirs[0]["events"] != count:
                 continue
-            wanted = GOALS[pipeline].get(name)
+            wanted = goals.PEERS[pipeline].get(name)
             ratio = _ratio(ours, theirs)
             goal = met(ratio >= wanted, f"≥ {wanted:g}×") if wanted else "–"
             yield _speed(PEERS[name].title, theirs, _times(ours, theirs), goal)

@@ -22,6 +22,7 @@ class Sizes:
     changed. `peers` are those that are measured (none: all), with `peer_five` and `peer_count`
     events for the two pipelines, and with the `slow_…` ones where a peer is slow; none may take
     longer than `peer_seconds_max`. `curve_…` are the points of the curves of events and of keys.
+    `long_events` go through one job with retention; none: not measured.
     """
 
     events: tuple[int, ...]
@@ -43,6 +44,7 @@ class Sizes:
     peer_seconds_max: float
     curve_events: tuple[int, ...]
     curve_keys: tuple[int, ...]
+    long_events: int
     directory: Path
 
 
@@ -66,8 +68,9 @@ def sizes_from_environment() -> Sizes:
         slow_five=int(_text("SLOW_FIVE", "200000")),
         slow_count=int(_text("SLOW_COUNT", "500000")),
         peer_seconds_max=float(_text("PEER_SECONDS_MAX", "240")),
-        curve_events=_numbers("CURVE_EVENTS", "1000000,3000000,10000000"),
+        curve_events=_numbers("CURVE_EVENTS", "1000000,10000000,100000000"),
         curve_keys=_numbers("CURVE_KEYS", "1000,10000,100000,1000000,10000000"),
+        long_events=int(_text("LONG", "0")),
         directory=Path(_text("DIR", str(ROOT / "build" / "bench"))),
     )
 

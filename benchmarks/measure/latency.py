@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -86,6 +87,7 @@ def main(data: str, rate: str, seconds: str) -> None:
         shown = seen()
         polls: list[tuple[float, float, int]] = []
         epochs.clear()
+        before = running.status()[0]["stages"]
         feeding = threading.Thread(target=feed.run)
         feeding.start()
         end = time.perf_counter() + float(seconds) + _PATIENCE_SECONDS
@@ -97,8 +99,20 @@ def main(data: str, rate: str, seconds: str) -> None:
                 sys.exit(f"{there} of {feed.views[-1]} page views are visible: is something late?")
             time.sleep(_POLL_PAUSE_SECONDS)
         feeding.join()
+        stages = _since(before, running.status()[0]["stages"])
     systems.close()
-    print(json.dumps(_report(feed, polls) | _epochs(epochs)))
+    print(json.dumps(_report(feed, polls) | _epochs(epochs) | {"stages": stages}))
+
+
+def _since(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What each stage took since `before`."""
+    old = {(s["thread"], s["stage"]): s for s in before}
+    kinds = ("seconds", "own_cpu_seconds")
+    found = []
+    for one in now:
+        first = old.get((one["thread"], one["stage"]), dict.fromkeys(kinds, 0.0))
+        found.append(one | {k: one[k] - first[k] for k in kinds})
+    return found
 
 
 def _asking(running: RunningApp, settings: Settings) -> Callable[[], int]:

@@ -1,0 +1,216 @@
+"""The first table of the page: every goal, what this run reached, and why one is missed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from benchmarks import goals
+from benchmarks.batch_report import SCRIPTS
+from benchmarks.cells import middle, peak
+from benchmarks.connected import KAFKA
+from benchmarks.limits import LIMITS
+from benchmarks.long_report import tenths
+from benchmarks.measurements import Run, live_runs
+from benchmarks.peer_report import measured
+from benchmarks.peers.known import PEERS
+from benchmarks.sizes import Sizes
+
+Runs = dict[str, list[Run]]
+_MB = 1.048576
+_NOT_MEASURED = "not measured in this run"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A goal, and of a run what was reached and whether that is enough; None: not measured.
+
+    `limit` is the name of the text that says what stands in the way.
+    """
+
+    what: str
+    wanted: str
+    reached: Callable[[Runs, Sizes], tuple[str, bool] | None]
+    limit: str
+
+
+def all_goals(runs: Runs, sizes: Sizes) -> Iterator[str]:
+    """The section as lines of Markdown."""
+    yield "## The goals"
+    yield ""
+    yield "On two cores; medians where a thing was measured several times."
+    yield ""
+    yield "| what | goal | reached | |"
+    yield "|---|---|---|---|"
+    missed: dict[str, int] = {}
+    for row in _rows(sizes):
+        found = row.reached(runs, sizes)
+        if found is None:
+            yield f"| {row.what} | {row.wanted} | {_NOT_MEASURED} | – |"
+            continue
+        text, holds = found
+        verdict = "met"
+        if not holds:
+            verdict = f"missed ({missed.setdefault(row.limit, len(missed) + 1)})"
+        yield f"| {row.what} | {row.wanted} | {text} | {verdict} |"
+    yield ""
+    if missed:
+        yield "What stands in the way:"
+        yield ""
+        yield from (f"{number}. {LIMITS[name]}" for name, number in missed.items())
+        yield ""
+
+
+def _rows(sizes: Sizes) -> Iterator[Row]:
+    most = max(sizes.events)
+    yield _rate(
+        "`activity`, five outputs, catching up from the log", f"five outputs {most}", "five"
+    )
+    for name, times in goals.PEERS["five"].items():
+        yield _peer("five", name, times)
+    for name, times in goals.BATCHES.items():
+        yield _batch(name, times, most)
+    yield _rate("from a raw NDJSON file to the five outputs", f"both {most}", "both")
+    yield Row(
+        "one tumbling count alone, from the log",
+        f"{goals.COUNT_RATE / 1e6:g} M events/s",
+        lambda runs, sizes: _reached_rate(runs, f"ours count {sizes.peer_count}", goals.COUNT_RATE),
+        "count",
+    )
+    for name, times in goals.PEERS["count"].items():
+        yield _peer("count", name, times)
+    yield _rate("`ingest` of NDJSON, durable", f"ingest {most}", "ingest")
+    yield Row(
+        "from Kafka on the same cores, five outputs",
+        f"{goals.KAFKA_RATE / 1e6:g} M events/s",
+        lambda runs, sizes: _reached_rate(runs, KAFKA, goals.KAFKA_RATE),
+        "kafka",
+    )
+    for rate, wanted in goals.LIVE_MS.items():
+        yield _live(rate, wanted)
+    yield _seconds("`headrace run`, start to first row", "first result", goals.FIRST_SECONDS)
+    yield _seconds("`import headrace`, with Python itself", "import", goals.IMPORT_SECONDS)
+    yield Row(
+        f"memory, {goals.MANY:,} events, five outputs", f"{goals.FIVE_MB:,} MB", _memory, "memory"
+    )
+    yield Row(
+        f"{goals.KEYS:,} keys of state, all changing",
+        f"{goals.KEYS_RATE / 1e6:g} M events/s in {goals.KEYS_MB:,} MB",
+        _keys,
+        "keys",
+    )
+    yield Row(
+        "300 million events, with retention (`BENCH_LONG`)",
+        f"memory and log level, rate within {goals.LEVEL:.0%} of the first",
+        _long,
+        "long",
+    )
+    for command in ("recompute", "verify"):
+        yield _proof(command)
+
+
+def _rate(what: str, name: str, limit: str) -> Row:
+    wanted = goals.RATES[name.rpartition(" ")[0]]
+    return Row(
+        what,
+        f"{wanted / 1e6:g} M events/s",
+        lambda runs, sizes: _reached_rate(runs, name, wanted),
+        limit,
+    )
+
+
+def _reached_rate(runs: Runs, name: str, wanted: float) -> tuple[str, bool] | None:
+    if name not in runs:
+        return None
+    rate = middle(runs[name], "events_per_second")
+    return f"{rate / 1e6:.2f} M", rate >= wanted
+
+
+def _peer(pipeline: str, name: str, times: float) -> Row:
+    def reached(runs: Runs, sizes: Sizes) -> tuple[str, bool] | None:
+        theirs = measured(runs, pipeline).get(name)
+        if theirs is None:
+            return None
+        return _ratio(runs[f"ours {pipeline} {theirs[0]['events']}"], theirs, times)
+
+    outputs = "five outputs" if pipeline == "five" else "one count"
+    return Row(f"{outputs}, against {PEERS[name].title}, warm", f"{times:g} ×", reached, pipeline)
+
+
+def _batch(name: str, times: float, count: int) -> Row:
+    def reached(runs: Runs, sizes: Sizes) -> tuple[str, bool] | None:
+        theirs = runs.get(f"{name} {count}")
+        return _ratio(runs[f"five outputs {count}"], theirs, times) if theirs else None
+
+    return Row(f"against DuckDB, {SCRIPTS[name]}", f"{times:g} ×", reached, "batch")
+
+
+def _ratio(ours: list[Run], theirs: list[Run], times: float) -> tuple[str, bool]:
+    ratio = middle(ours, "events_per_second") / middle(theirs, "events_per_second")
+    return f"{ratio:.2f} ×", ratio >= times
+
+
+def _live(rate: int, wanted: tuple[float | None, float]) -> Row:
+    def reached(runs: Runs, sizes: Sizes) -> tuple[str, bool] | None:
+        (name,) = (n for n, r, preload in live_runs(sizes) if r == rate and not preload)
+        run = runs[name][0]
+        found = list(zip((run["p50_ms"], run["p99_ms"]), wanted, strict=True))
+        text = ", ".join(f"{of} {ms:.0f} ms" for of, (ms, _) in zip(_PARTS, found, strict=True))
+        return text, all(most is None or ms <= most for ms, most in found)
+
+    told = [f"{of} {most:g} ms" for of, most in zip(_PARTS, wanted, strict=True) if most]
+    return Row(f"live at {rate:,} events/s: event to visible row", ", ".join(told), reached, "live")
+
+
+_PARTS = ("p50", "p99")
+
+
+def _seconds(what: str, name: str, most: float) -> Row:
+    def reached(runs: Runs, sizes: Sizes) -> tuple[str, bool]:
+        seconds = middle(runs[name], "seconds")
+        return f"{seconds:.2f} s", seconds <= most
+
+    return Row(what, f"{most:g} s", reached, "start")
+
+
+def _memory(runs: Runs, sizes: Sizes) -> tuple[str, bool] | None:
+    found = runs.get(f"five outputs {goals.MANY}")
+    if found is None:
+        return None
+    size = peak(found, "peak_mib") * _MB
+    return f"{size:,.0f} MB", size <= goals.FIVE_MB
+
+
+def _keys(runs: Runs, sizes: Sizes) -> tuple[str, bool] | None:
+    found = runs.get(f"curve keys {goals.KEYS}")
+    if found is None:
+        return None
+    rate, size = middle(found, "events_per_second"), peak(found, "peak_mib") * _MB
+    holds = rate >= goals.KEYS_RATE and size <= goals.KEYS_MB
+    return f"{rate / 1e6:.2f} M in {size:,.0f} MB", holds
+
+
+def _long(runs: Runs, sizes: Sizes) -> tuple[str, bool] | None:
+    if "long" not in runs:
+        return None
+    of = tenths(runs["long"][0]["report"]["looks"])
+    # The first tenth fills the log up to what retention leaves, and the process its caches.
+    first, last = of[1], of[-1]
+    change = {key: last[key] / first[key] - 1 for key in ("rate", "resident_mib", "log_mib")}
+    text = "rate {rate:+.0%}, memory {resident_mib:+.0%}, log {log_mib:+.0%}".format(**change)
+    holds = change["rate"] >= -goals.LEVEL
+    holds = holds and max(change["resident_mib"], change["log_mib"]) <= goals.LEVEL
+    return f"{text} ({sizes.long_events / 1e6:g} M)", holds
+
+
+def _proof(command: str) -> Row:
+    def reached(runs: Runs, sizes: Sizes) -> tuple[str, bool] | None:
+        found = runs.get(f"{command} {goals.MANY}")
+        if found is None:
+            return None
+        seconds = middle(found, "wall_seconds")
+        return f"{seconds:.1f} s", seconds <= goals.PROOF_SECONDS
+
+    return Row(
+        f"`{command}` of {goals.MANY:,} events", f"{goals.PROOF_SECONDS:g} s", reached, command
+    )
