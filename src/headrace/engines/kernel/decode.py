@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from headrace.engines.kernel.decode_plain import plain_events
-from headrace.engines.kernel.decode_strict import strict_sql
+from headrace.engines.kernel.decode_strict import POWERS, strict_sql
 from headrace.plan.operators import Source
 from headrace.plan.times import time_sql
 from headrace.values.clock import FIRST_EVENT_US, LAST_EVENT_US
@@ -193,18 +193,18 @@ def _judge(
     connection: duckdb.DuckDBPyConnection, source: Source, texts: pa.Table
 ) -> tuple[pa.Table, pa.Table]:
     """Tiers 2 and 3: (events, refusals) of records that are not plain."""
+    written = texts.column("value")
+    powers = bool(pc.any(pc.match_substring_regex(written, POWERS)).as_py())
     connection.register("_other", texts)
     try:
-        judged = connection.sql(strict_sql(source, "_other")).to_arrow_table()
-        suspicious = connection.sql(
-            f"select _row, value from _other where regexp_matches(value, '{_LENIENT}')"
-        ).fetchall()
+        judged = connection.sql(strict_sql(source, "_other", powers=powers)).to_arrow_table()
     finally:
         connection.unregister("_other")
-    no = [row for row, text in suspicious if not _is_json(text)]
+    suspicious = texts.filter(pc.match_substring_regex(written, _LENIENT))
+    rows, values = (suspicious.column(name).to_pylist() for name in ("_row", "value"))
+    no = [row for row, text in zip(rows, values, strict=True) if not _is_json(text)]
     if no:
-        rows = judged.column("_row").to_numpy()
-        bad = pa.array(np.isin(rows, no))
+        bad = pa.array(np.isin(judged.column("_row").to_numpy(), no))
         for name, value in (("_reason", "is not JSON"), ("_field", None)):
             column = pc.if_else(bad, pa.scalar(value, pa.string()), judged.column(name))
             judged = judged.set_column(judged.schema.get_field_index(name), name, column)
@@ -289,7 +289,7 @@ def _unchecked(
     numbered = events.append_column("_at", pa.array(np.arange(len(events))))
     connection.register("_timed", numbered)
     try:
-        found = connection.sql(
+        found = connection.execute(
             f"select _at, (case {fails} end) as t from _timed where t is not null"
         ).fetchall()
     finally:

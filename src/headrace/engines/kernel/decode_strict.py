@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from headrace.engines.kernel.decode_numbers import in_turn, written
 from headrace.plan.operators import Source
 from headrace.values.schema import (
     DecimalType,
@@ -28,8 +29,11 @@ _RFC3339 = (
     r'([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)?"'
 )
 _NUMBER = r"-?\d.*"
-_DIGITS = r"-?\d+(\.\d*)?"
-_EXPONENT = r"[eE][+-]?0*\d{1,4}"
+POWERS = r'[:\[,"]\s*-?\d+(\.\d*)?[eE]'
+"""What each record with a number that has an exponent matches."""
+
+# Digits that no type has room for.
+_TOO_MANY = 39
 
 
 @dataclass(frozen=True)
@@ -40,13 +44,36 @@ class Judged:
     reason: str
 
 
-def strict_sql(source: Source, records: str) -> str:
+@dataclass(frozen=True)
+class _Token:
+    """What is judged: `text` is SQL of the token as it is written, `depth` how deep it is nested.
+
+    `powers` is that of `strict_sql`, `known` where the reason finds the value if that is computed
+    already, `unit` that of a time which is written as a number.
+    """
+
+    text: str
+    powers: bool
+    depth: int
+    known: str | None = None
+    unit: str | None = None
+
+    def inner(self, text: str) -> _Token:
+        """A token inside of this one."""
+        return _Token(text, self.powers, self.depth + 1)
+
+
+def strict_sql(source: Source, records: str, *, powers: bool) -> str:
     """SELECT with one row per record: `_row`, `_reason` (null: accepted), `_field`, the columns.
 
     `records` has `_row`, `value` (valid UTF-8 text), `_partition`, `_offset`, `_arrival_time`.
+    Without `powers` no number in it has an exponent (`POWERS`): a fifth of the SQL for each field.
     """
     fields = source.schema.fields
-    judged = [_field(f, f"t{i}", 0, _unit(source, f)) for i, f in enumerate(fields)]
+    judged = [
+        _field(f, _Token(f"t{i}", powers, 0, f"v{i}", _unit(source, f)))
+        for i, f in enumerate(fields)
+    ]
     tokens = ", ".join(f"j.{quote(f.name)}::varchar as t{i}" for i, f in enumerate(fields))
     values = ", ".join(f"try({j.value}) as v{i}" for i, j in enumerate(judged))
     reasons = ", ".join(f"{j.reason} as r{i}" for i, j in enumerate(judged))
@@ -59,11 +86,12 @@ def strict_sql(source: Source, records: str) -> str:
           coalesce(_whole, {first}) as _reason,
           case when _whole is not null then null {field} end as _field
         from (
-          select _row, {own}, _whole, {values}, {reasons} from (
-            select _row, {own}, {_whole_reason()} as _whole, {tokens} from (
-              select *, json_transform(case when _valid then value end, {literal(_spec(fields))})
-                as j
-              from (select *, json_valid(value) as _valid from {records}))))"""
+          select *, {reasons} from (
+            select *, {values} from (
+              select _row, {own}, {_whole_reason()} as _whole, {tokens} from (
+                select *, json_transform(case when _valid then value end, {literal(_spec(fields))})
+                  as j
+                from (select *, json_valid(value) as _valid from {records})))))"""
 
 
 def _unit(source: Source, field: Field) -> str | None:
@@ -87,29 +115,30 @@ def _spec(fields: tuple[Field, ...]) -> str:
     return json.dumps({f.name: "JSON" for f in fields} | {"_": "DECIMAL(1,0)"})
 
 
-def _field(field: Field, token: str, depth: int, unit: str | None = None) -> Judged:
-    judged = _type(field.type, token, depth, unit)
+def _field(field: Field, token: _Token) -> Judged:
+    judged, t = _type(field.type, token), token.text
     null = "null" if field.nullable else "'is missing or null'"
-    reason = f"case when {token} is null then {null} else {judged.reason} end"
-    return Judged(f"case when {token} is not null then {judged.value} end", reason)
+    reason = f"case when {t} is null then {null} else {judged.reason} end"
+    return Judged(f"case when {t} is not null then {judged.value} end", reason)
 
 
-def _type(type_: Type, t: str, depth: int, unit: str | None = None) -> Judged:
+def _type(type_: Type, token: _Token) -> Judged:
     match type_:
         case Scalar(name):
-            return _scalar(name, t, unit)
+            return _scalar(name, token)
         case LiteralType(values):
-            return _literal(values, t)
+            return _literal(values, token)
         case DecimalType():
-            return _decimal(type_, t)
+            return _decimal(type_, token)
         case StructType(fields):
-            return _struct(fields, t, depth)
+            return _struct(fields, token)
         case ListType():
-            return _list(type_, t, depth)
+            return _list(type_, token)
     raise TypeError(f"not a type: {type_!r}")
 
 
-def _scalar(name: str, t: str, unit: str | None) -> Judged:
+def _scalar(name: str, token: _Token) -> Judged:
+    t, known = token.text, token.known
     seen = f"left({t}, 40)"
     if name == "str":
         value = f"json_extract_string({t}, '$')"
@@ -119,14 +148,15 @@ def _scalar(name: str, t: str, unit: str | None) -> Judged:
                 when contains({value}, chr(0)) then 'holds a NUL character' end""",
         )
     if name == "int":
-        return _whole_number(t)
+        return _whole_number(token)
     if name == "float":
         # A whole -0 is 0; only -0.0 has a sign.
         value = f"try_cast(case {t} when '-0' then '0' else {t} end as double)"
+        read = known or value
         return Judged(
             value,
             f"""case when not regexp_full_match({t}, '{_NUMBER}') then 'is not a number: ' || {seen}
-                when {value} is null or not isfinite({value})
+                when {read} is null or not isfinite({read})
                 then 'is out of range: ' || {seen} end""",
         )
     if name == "bool":
@@ -139,108 +169,93 @@ def _scalar(name: str, t: str, unit: str | None) -> Judged:
         return Judged(
             value,
             f"""case when not regexp_full_match({t}, '"\\d{{4}}-\\d\\d-\\d\\d"')
-                  or starts_with({t}, '"0000') or {value} is null
+                  or starts_with({t}, '"0000') or {known or value} is null
                 then 'is not a date (YYYY-MM-DD): ' || {seen} end""",
         )
-    return _datetime(t, unit)
+    return _datetime(token)
 
 
-def _whole_number(t: str) -> Judged:
+def _whole_number(token: _Token) -> Judged:
     """64-bit whole numbers, also written 5.0 or 1e3; DuckDB's cast would round 1.7."""
-    whole = f"regexp_full_match({t}, '{_DIGITS}({_EXPONENT})?') and {_behind_point(t)} <= 0"
-    value = (
-        f"case when regexp_full_match({t}, '-?\\d+') then try_cast({t} as bigint) "
-        f"when {whole} then try_cast({_without_exponent(t)} as bigint) end"
-    )
+    return Judged(f"try_cast({_whole(token)} as bigint)", _no_whole_number(token, "null"))
+
+
+def _whole(token: _Token) -> str:
+    """The digits of a whole number, null where it is none."""
+    t = token.text
+    powers = ""
+    if token.powers:
+        exact = f"case when n.behind <= 0 then coalesce(n.text, repeat('9', {_TOO_MANY})) end"
+        powers = f"else {written(t, exact)}"
+    return f"""case when regexp_full_match({t}, '-?\\d+') then {t}
+        when regexp_full_match({t}, '-?\\d+\\.0*') then split_part({t}, '.', 1) {powers} end"""
+
+
+def _no_whole_number(token: _Token, otherwise: str) -> str:
+    """Why it is no 64-bit whole number, or what is said of one (SQL, which knows it as `h`)."""
+    seen = f"left({token.text}, 40)"
+    reason = f"""case when h is null then 'is not a whole number: ' || {seen}
+        when try_cast(h as bigint) is null then 'does not fit 64 bits: ' || {seen}
+        else {otherwise} end"""
+    reason = in_turn("h", _whole(token), reason)
+    return f"case when {token.known} is null then {reason} end" if token.known else reason
+
+
+def _datetime(token: _Token) -> Judged:
+    t = token.text
     seen = f"left({t}, 40)"
-    reason = f"""case when ({value}) is not null then null
-        when not regexp_full_match({t}, '{_NUMBER}') or not ({whole})
-          then 'is not a whole number: ' || {seen}
-        else 'does not fit 64 bits: ' || {seen} end"""
-    return Judged(value, reason)
-
-
-def _digits(t: str) -> str:
-    """All digits of the number written in `t`, those of its exponent left out."""
-    return f"regexp_replace(regexp_replace({t}, '[eE].*', ''), '[^0-9]', '', 'g')"
-
-
-def _without_exponent(t: str) -> str:
-    """The number written in `t` without an exponent: DuckDB reads 1234567890123456789.01e-11 by
-    way of more digits than it has room for. Null where 38 do not do before the point."""
-    behind = f"({_behind_point(t)})"
-    kept = f"trim({_digits(t)}, '0')"
-    filled = f"lpad({kept}, greatest(length({kept}), {behind} + 1)::integer, '0')"
-    return (
-        f"case when {kept} = '' then '0' when length({kept}) - {behind} <= 38 then "
-        f"case when starts_with({t}, '-') then '-' else '' end || case when {behind} <= 0 "
-        f"then {kept} || repeat('0', -{behind}) "
-        f"else left({filled}, -{behind}) || '.' || right({filled}, {behind}) end end"
-    )
-
-
-def _behind_point(t: str) -> str:
-    """How many digits the number written in `t` has behind the point, exponent counted; 0 has 0."""
-    digits = _digits(t)
-    kept = f"rtrim({digits}, '0')"
-    fraction = f"length(regexp_extract({t}, '\\.(\\d*)', 1))"
-    exponent = f"coalesce(try_cast(regexp_extract({t}, '[eE](.*)', 1) as integer), 0)"
-    zeros = f"length({digits}) - length({kept})"
-    return f"case when {kept} = '' then 0 else {fraction} - {exponent} - ({zeros}) end"
-
-
-def _datetime(t: str, unit: str | None) -> Judged:
-    seen = f"left({t}, 40)"
-    if unit is not None:
-        scale = {"s": 1_000_000, "ms": 1_000, "us": 1}[unit]
-        number = _whole_number(t)
-        value = f"try(make_timestamp(({number.value}) * {scale}))"
-        reason = f"case when ({value}) is null then 'is not a time in {unit}: ' || {seen} end"
-        return Judged(value, f"coalesce({number.reason}, {reason})")
+    if token.unit is not None:
+        scale = {"s": 1_000_000, "ms": 1_000, "us": 1}[token.unit]
+        value = f"try(make_timestamp(try_cast({_whole(token)} as bigint) * {scale}))"
+        time = f"try(make_timestamp(try_cast(h as bigint) * {scale}))"
+        none = f"case when {time} is null then 'is not a time in {token.unit}: ' || {seen} end"
+        return Judged(value, _no_whole_number(token, none))
     text = f"upper(json_extract_string({t}, '$'))"
     has_zone = f"regexp_matches({text}, '(Z|[+-]\\d\\d:\\d\\d)$')"
     zoned = f"case when {has_zone} then {text} else {text} || 'Z' end"
     value = f"try(make_timestamp(epoch_us(try_cast({zoned} as timestamptz))))"
+    read = token.known or value
     reason = f"""case when not starts_with({t}, '"') then 'is not a time as text: ' || {seen}
-        when not regexp_full_match({t}, '{_RFC3339}') or {value} is null or year({value}) < 1
-          or year({value}) > 9999 then 'is not an RFC 3339 time: ' || {seen} end"""
+        when not regexp_full_match({t}, '{_RFC3339}') or {read} is null or year({read}) < 1
+          or year({read}) > 9999 then 'is not an RFC 3339 time: ' || {seen} end"""
     return Judged(value, reason)
 
 
-def _literal(values: tuple[str, ...] | tuple[int, ...], t: str) -> Judged:
-    base = _scalar("str" if isinstance(values[0], str) else "int", t, None)
+def _literal(values: tuple[str, ...] | tuple[int, ...], token: _Token) -> Judged:
+    base = _scalar("str" if isinstance(values[0], str) else "int", token)
     allowed = ", ".join(literal(v) for v in values)
     valid = literal(", ".join(str(v) for v in values))
-    said = f"'is ' || left({t}, 40) || ', not one of ' || {valid}"
-    reason = f"case when ({base.value}) not in ({allowed}) then {said} end"
+    said = f"'is ' || left({token.text}, 40) || ', not one of ' || {valid}"
+    reason = f"case when ({token.known or base.value}) not in ({allowed}) then {said} end"
     return Judged(base.value, f"coalesce({base.reason}, {reason})")
 
 
-def _decimal(type_: DecimalType, t: str) -> Judged:
+def _decimal(type_: DecimalType, token: _Token) -> Judged:
     """Exact numbers: more digits behind the point than declared are refused, never rounded."""
-    text = f"""trim({t}, '"')"""
+    text = f"""trim({token.text}, '"')"""
     whole, scale = type_.precision - type_.scale, type_.scale
     fraction = f"(\\.\\d{{0,{scale}}}0*)?" if scale else "(\\.0*)?"
     plain = f"regexp_full_match({text}, '-?0*\\d{{1,{max(whole, 1)}}}{fraction}')"
-    power = (
-        f"regexp_full_match({text}, '{_DIGITS}{_EXPONENT}') and {_behind_point(text)} <= {scale}"
-    )
     value = f"case when {plain} then try_cast({text} as {sql_type(type_)}) "
-    value += f"when {power} then try_cast({_without_exponent(text)} as {sql_type(type_)}) end"
+    if token.powers:
+        fits = f"case when n.behind <= {scale} then try_cast(n.text as {sql_type(type_)}) end"
+        value += f"when contains(upper({text}), 'E') then {written(text, fits)} "
+    value += "end"
     return Judged(
         value,
-        f"""case when ({value}) is null
-            then 'does not fit {sql_type(type_)} exactly: ' || left({t}, 40) end""",
+        f"""case when ({token.known or value}) is null
+            then 'does not fit {sql_type(type_)} exactly: ' || left({token.text}, 40) end""",
     )
 
 
-def _struct(fields: tuple[Field, ...], t: str, depth: int) -> Judged:
+def _struct(fields: tuple[Field, ...], token: _Token) -> Judged:
+    t, depth = token.text, token.depth
     j = f"try(json_transform({t}, {literal(_spec(fields))}))"
-    parts = [_field(f, f"(e{depth}.{quote(f.name)}::varchar)", depth + 1) for f in fields]
+    parts = [_field(f, token.inner(f"(e{depth}.{quote(f.name)}::varchar)")) for f in fields]
 
     def bind(body: str) -> str:
         """`body` over the object's tokens, which are taken apart once."""
-        return f"list_transform([{j}], lambda e{depth}: {body})[1]"
+        return in_turn(f"e{depth}", j, body)
 
     packed = ", ".join(f"{quote(f.name)} := {p.value}" for f, p in zip(fields, parts, strict=True))
     value = bind(f"struct_pack({packed})")
@@ -253,10 +268,12 @@ def _struct(fields: tuple[Field, ...], t: str, depth: int) -> Judged:
     return Judged(value, reason)
 
 
-def _list(type_: ListType, t: str, depth: int) -> Judged:
+def _list(type_: ListType, token: _Token) -> Judged:
+    t, depth = token.text, token.depth
     spec = json.dumps({"l": ["JSON"], "_": "DECIMAL(1,0)"})
     tokens = f"""try(json_transform('{{"l":' || {t} || '}}', {literal(spec)}).l)"""
-    part = _field(Field("element", type_.item, type_.nullable), f"(e{depth}::varchar)", depth + 1)
+    element = Field("element", type_.item, type_.nullable)
+    part = _field(element, token.inner(f"(e{depth}::varchar)"))
     value = f"list_transform({tokens}, lambda e{depth}: {part.value})"
     each = f"list_transform({tokens}, lambda e{depth}: {part.reason})"
     reason = f"""case when json_type({t}) <> 'ARRAY' then 'is not a list: ' || left({t}, 40)
