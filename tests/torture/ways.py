@@ -35,7 +35,7 @@ Way = Callable[[Driver, Random], None]
 
 def trial(seed: int, directory: Path) -> Mapping[str, int]:
     chance = Random(seed)
-    if chance.random() < 0.15:
+    if chance.random() < 0.25:
         return _with_little_memory(seed, chance)
     if chance.random() < 0.3:
         return _with_other_partitions(seed, chance)
