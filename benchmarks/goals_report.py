@@ -10,7 +10,7 @@ from benchmarks.batch_report import SCRIPTS
 from benchmarks.cells import middle, peak
 from benchmarks.connected import KAFKA
 from benchmarks.limits import LIMITS
-from benchmarks.long_report import tenths
+from benchmarks.long_report import TENTHS, tenths
 from benchmarks.measurements import Run, live_runs
 from benchmarks.peer_report import measured
 from benchmarks.peers.known import PEERS
@@ -152,8 +152,10 @@ def _ratio(ours: list[Run], theirs: list[Run], times: float) -> tuple[str, bool]
 
 def _live(rate: int, wanted: tuple[float | None, float]) -> Row:
     def reached(runs: Runs, sizes: Sizes) -> tuple[str, bool] | None:
-        (name,) = (n for n, r, preload in live_runs(sizes) if r == rate and not preload)
-        run = runs[name][0]
+        names = [n for n, r, preload in live_runs(sizes) if r == rate and not preload]
+        if not names:
+            return None
+        run = runs[names[0]][0]
         found = list(zip((run["p50_ms"], run["p99_ms"]), wanted, strict=True))
         text = ", ".join(f"{of} {ms:.0f} ms" for of, (ms, _) in zip(_PARTS, found, strict=True))
         return text, all(most is None or ms <= most for ms, most in found)
@@ -194,6 +196,9 @@ def _long(runs: Runs, sizes: Sizes) -> tuple[str, bool] | None:
     if "long" not in runs:
         return None
     of = tenths(runs["long"][0]["report"]["looks"])
+    if len(of) < TENTHS:
+        # Over sooner than somebody looked.
+        return None
     # The first tenth fills the log up to what retention leaves, and the process its caches.
     first, last = of[1], of[-1]
     change = {key: last[key] / first[key] - 1 for key in ("rate", "resident_mib", "log_mib")}

@@ -71,6 +71,11 @@ def test_each_goal_is_met_missed_or_said_not_to_be_measured() -> None:
     assert f"2. {LIMITS['start']}" in page
 
 
+def test_another_rate_than_the_goal_s_is_no_answer_to_it() -> None:
+    page = "\n".join(all_goals(runs_at(2e6, 1_000), replace(SIZES, fast_rate=20_000)))
+    assert "| p99 250 ms | not measured in this run | – |" in page
+
+
 def test_goals_that_share_a_limit_name_it_once() -> None:
     page = "\n".join(all_goals(runs_at(1e6, 1_000), SIZES))
     assert page.count("missed (1)") == 2, page
