@@ -123,6 +123,7 @@ class Topic(Protocol):
     ) -> Fetched:
         """Records from `start` (inclusive) to `stop` (exclusive), about `records_max` of them.
 
+        Where they are large, fewer: what is held in memory is bounded (values/weights.py).
         Within a partition in order of offset; none is left out between `start` and the offsets
         behind them, which are `start` when there is nothing now. The same range gives the same
         records in the same order, however it was cut. Raises TopicRefused when `start` is no

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pyarrow as pa
 
@@ -104,6 +105,15 @@ def test_an_epoch_that_is_too_large_goes_alone() -> None:
     assert made.flush(2, 60.0)
     assert destination.handed == [(1, [1]), (2, [2])]
     made.stop()
+
+
+def test_large_records_count_for_more() -> None:
+    few = pa.table({"value": [b"x" * 10_000] * 10})
+    many = pa.table({"value": [b"x"] * 1_000})
+    sources = {str(n): SimpleNamespace(records=records) for n, records in enumerate((few, many))}
+    committed = Committed(1, 1, 0, sources)  # type: ignore[arg-type]
+    assert committed.records == 1_010
+    assert 1_000 + 10 * 10_000 // 256 <= committed.weight < 1_000 + 10 * 10_100 // 256
 
 
 def test_an_epoch_without_rows_moves_on_and_leaves_no_mark() -> None:

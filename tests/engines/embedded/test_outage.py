@@ -69,7 +69,7 @@ def delivery(destination: Held, told: list[Event], pace: Pace | None = None) -> 
 
 
 class Epoch(Committed):
-    records = 10  # type: ignore[assignment]
+    weight = 10  # type: ignore[assignment]
 
 
 def epoch(number: int) -> Committed:

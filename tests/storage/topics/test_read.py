@@ -17,6 +17,7 @@ from headrace.storage.contract import RECORDS
 from headrace.storage.topics.log import LocalTopic
 from headrace.storage.topics.segment import index_path
 from headrace.values.errors import TopicRefused, UsageError
+from headrace.values.weights import read_bytes_max
 from tests.storage.topics.model import (
     SMALL_SEGMENTS,
     Clock,
@@ -96,6 +97,24 @@ def test_frames_are_taken_whole_where_they_fit(tmp_path: Path) -> None:
     assert topic.read([5], records_max=25).num_rows == 25
     assert topic.read([0], [13], records_max=100).num_rows == 13
     assert topic.read([50], records_max=1).num_rows == 0
+
+
+@pytest.mark.parametrize("at_once", [10, 150])
+def test_large_records_are_read_fewer_at_a_time(at_once: int, tmp_path: Path) -> None:
+    """Whatever the frames, a read takes some dozens of megabytes, and together all is read."""
+    topic = LocalTopic.create(tmp_path, "t", 2)
+    size, count = 1 << 20, 150
+    for _ in range(0, count, at_once):
+        places = np.arange(at_once, dtype=np.int32) % 2
+        topic.append(pa.array([b"x" * size] * at_once), partition=places)
+    start, sizes = [0, 0], []
+    while start != topic.end_offsets():
+        fetched = topic.fetch(start, records_max=100_000)
+        start = fetched.next_offsets
+        sizes.append(len(fetched.records))
+    assert sum(sizes) == count
+    assert max(sizes) * size <= read_bytes_max(100_000) + 2 * size
+    assert len(sizes) <= 4
 
 
 def test_a_partition_far_behind_is_read_alone(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ class Pace:
     """How epochs are gathered into one delivery, and how many may wait.
 
     Of the epochs that wait no more than have `rows_max` records go together, or the first alone.
+    Large records count for more (values/weights.py).
     """
 
     interval_seconds: float = 0.0
@@ -54,7 +55,7 @@ class _Waiting:
     """An epoch in a queue. Once its rows are `made`, what they were made of is let go."""
 
     committed: Committed
-    records: int
+    weight: int
     made: bool = False
     rows: pa.Table | None = None
 
@@ -76,7 +77,7 @@ class Delivery:
         self._queue: deque[_Waiting] = deque()
         self._changed = threading.Condition()
         self._flush = self._stop = False
-        self._records = 0
+        self._weight = 0
         # Set where the first delivery replaces what is there: it is made without rows, too.
         self.replaces: pa.Table | None = None
         # Set where others go ahead of the first delivery, each with a mark of its own.
@@ -104,8 +105,9 @@ class Delivery:
     def put(self, committed: Committed) -> None:
         """Queues an epoch; ask `has_room` before."""
         with self._changed:
-            self._queue.append(_Waiting(committed, committed.records))
-            self._records += committed.records
+            waiting = _Waiting(committed, committed.weight)
+            self._queue.append(waiting)
+            self._weight += waiting.weight
             self._changed.notify_all()
 
     def has_room(self, timeout_seconds: float) -> bool:
@@ -113,7 +115,7 @@ class Delivery:
         with self._changed:
             return self._changed.wait_for(
                 lambda: (
-                    self._records < self.pace.records_waiting_max
+                    self._weight < self.pace.records_waiting_max
                     or self.problem is not None
                     or self._stop
                 ),
@@ -224,10 +226,10 @@ class Delivery:
 
     def _first(self) -> list[_Waiting]:
         """As much of the queue as one delivery may hold."""
-        taken, records = list[_Waiting](), 0
+        taken, weight = list[_Waiting](), 0
         for one in self._queue:
-            records += one.records
-            if taken and records > self.pace.rows_max:
+            weight += one.weight
+            if taken and weight > self.pace.rows_max:
                 break
             taken.append(one)
         return taken
@@ -235,7 +237,7 @@ class Delivery:
     @property
     def _enough(self) -> bool:
         """Whether what waits is to be delivered without waiting for more."""
-        return self._flush or self._records >= self.pace.rows_min
+        return self._flush or self._weight >= self.pace.rows_min
 
     def _make_rows(self, waiting: _Waiting) -> None:
         if waiting.made:
@@ -272,7 +274,7 @@ class Delivery:
             self.replaces = None
         with self._changed:
             for _ in batch:
-                self._records -= self._queue.popleft().records
+                self._weight -= self._queue.popleft().weight
             self.delivered_epoch = last.epoch
             if tables:
                 self.marked_epoch = last.epoch

@@ -30,6 +30,7 @@ from headrace.plan.operators import TABLE_ROLES, Explode, Job, Output, Stream, V
 from headrace.storage.contract import Topic
 from headrace.storage.state.store import StateStore
 from headrace.values.stages import Stages
+from headrace.values.weights import weight
 
 
 @dataclass
@@ -53,6 +54,11 @@ class Committed:
     @property
     def records(self) -> int:
         return sum(len(s.records) for s in self.sources.values())
+
+    @property
+    def weight(self) -> int:
+        """As how many records it counts where memory is bounded: more where they are large."""
+        return sum(weight(len(s.records), s.records.nbytes) for s in self.sources.values())
 
 
 class JobEngine:

@@ -258,7 +258,7 @@ class JobRunner:
                 self._idle()
             return False
         self._idle_waits = 0
-        if committed.records >= self.settings.epoch_records_max // 10:
+        if committed.weight >= self.settings.epoch_records_max // 10:
             self.store.checkpoint_if_long(busy=True)
         elif ends is None:
             time.sleep(max(0.0, interval - committed.seconds))

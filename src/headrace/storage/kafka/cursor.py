@@ -27,6 +27,7 @@ from headrace.storage.kafka.problems import (
     is_out_of_range,
     meaning,
 )
+from headrace.values.weights import read_bytes_max
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Message
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
 _MESSAGES_MAX = 10_000
 # A partition that was asked for less than it gives waits when this much of it lies here.
 _AHEAD_ROWS_MAX = 200_000
-# Records that are larger than this on average are given in smaller parts.
-_RECORD_BYTES = 1024
-_HELD_BYTES_MIN = 64 << 20
 _CREATED = 1
 _APPENDED = 2
 
@@ -103,7 +101,7 @@ class Cursor:
 
     def holds(self, stop: Sequence[int], count: int) -> bool:
         """Whether `count` records before `stop` are held, or as many bytes as these may have."""
-        bytes_max = max(count * _RECORD_BYTES, _HELD_BYTES_MIN)
+        bytes_max = read_bytes_max(count)
         if self.rows < count and sum(block.nbytes for block in self._blocks) < bytes_max:
             return False
         ends, due, due_bytes = np.array(stop, np.int64), 0, 0

@@ -92,7 +92,8 @@ class KafkaTopic:
         """Records from `start` to `stop`, by partition and offset, about `records_max` of them.
 
         Without `stop` up to where the topic ends now. All of the range is awaited, unless there
-        is more than `records_max` of it, or more bytes than so many records of 1 KiB have;
+        is more than `records_max` of it, or more bytes than so many records have
+        (values/weights.py);
         Unreachable when nothing more of it comes in time.
         """
         if len(start) != self.partitions or records_max < 1:

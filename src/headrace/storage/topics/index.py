@@ -41,6 +41,12 @@ class FrameIndex:
         return int(self._columns[_POSITION, number]), int(self._columns[_END, number])
 
     @property
+    def sizes(self) -> Ints:
+        """The bytes of each frame."""
+        of: Ints = self._columns[_END, : self.count] - self._columns[_POSITION, : self.count]
+        return of
+
+    @property
     def arrivals_us(self) -> Ints:
         return self._columns[_ARRIVAL, : self.count]
 

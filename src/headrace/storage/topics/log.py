@@ -204,8 +204,9 @@ class LocalTopic:
     ) -> pa.Table:
         """Records from `start` to `stop` (exclusive; None: the end), about `records_max` of them.
 
-        Columns as storage.contract.RECORDS, with `extras` also `timestamp` and `headers`. Order
-        is that of the appends, inside one by partition and offset. Large frames are not copied.
+        Large records are fewer (values/weights.py). Columns as storage.contract.RECORDS, with
+        `extras` also `timestamp` and `headers`. Order is that of the appends, inside one by
+        partition and offset. Large frames are not copied.
         TopicRefused when `start` lies before the first or behind the last offset there.
         """
         if len(start) != self.partitions or records_max < 1:

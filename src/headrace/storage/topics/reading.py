@@ -18,6 +18,7 @@ from headrace.storage.topics.head import Head
 from headrace.storage.topics.rows import EXTRAS
 from headrace.storage.topics.segment import Segment
 from headrace.storage.topics.segments import Segments
+from headrace.values.weights import read_bytes_max
 
 Ints = npt.NDArray[np.int64]
 # Rows handed out lately are likely to be asked for again, by whoever delivers them. Older ones too:
@@ -47,11 +48,13 @@ def read_range(
 ) -> pa.Table:
     """The records between `bounds` (start, stop) by partition, about `records_max` of them.
 
-    `schema` is RECORDS or RECORDS_WITH_EXTRAS. Frames are taken whole, except the first when it
-    alone is too large: of that one every partition gives its share.
+    Large ones are fewer (values/weights.py). `schema` is RECORDS or RECORDS_WITH_EXTRAS. Frames are
+    taken whole, except the first when it alone is too large: of that one every partition gives its
+    share.
     """
     slices: list[_Slice] = []
-    found = 0
+    room = float(records_max)
+    record_bytes = read_bytes_max(records_max) / records_max
     if (bounds[0] < bounds[1]).any():
         wanted = np.where(bounds[0] < bounds[1], bounds[0], np.iinfo(np.int64).max)
         for ordinal in range(segments.holding(wanted, head), head.segment + 1):
@@ -61,8 +64,8 @@ def read_range(
             if not slices:
                 _release(segments, segment, wanted)
             for part in _frames(segment, wanted, bounds):
-                taken, full = _cut(part, records_max - found, first=found == 0)
-                found += int(taken.counts.sum())
+                taken, weight, full = _cut(part, room, record_bytes, first=room == records_max)
+                room -= weight
                 if len(taken.low):
                     slices.append(taken)
                 if full:
@@ -107,20 +110,36 @@ def _frames(segment: Segment, wanted: Ints, bounds: tuple[Ints, Ints]) -> Iterat
             return
 
 
-def _cut(part: _Slice, room: int, *, first: bool) -> tuple[_Slice, bool]:
-    """As many frames of `part` as fit into `room` rows, and whether that was the end of it."""
-    totals = part.counts.sum(axis=1)
-    fit = int(totals.cumsum().searchsorted(room, "right"))
-    if fit == len(totals):
-        return part, False
-    if fit == 0 or not totals[:fit].any():
+def _cut(
+    part: _Slice, room: float, record_bytes: float, *, first: bool
+) -> tuple[_Slice, float, bool]:
+    """As many frames of `part` as fit into `room` rows of so many bytes.
+
+    With them as how many rows they count, and whether that was the end of it.
+    """
+    weights = _weights(part, record_bytes)
+    fit = int(weights.cumsum().searchsorted(room, "right"))
+    if fit == len(weights):
+        return part, float(weights.sum()), False
+    if fit == 0 or not weights[:fit].any():
         if not first:
-            return _head_of(part, 0), True
+            return _head_of(part, 0), 0.0, True
         # Rounded up: together a few rows more than asked for, but never none.
-        share = -(-part.counts[fit] * room // totals[fit])
+        share = np.ceil(part.counts[fit] * (room / weights[fit])).astype(np.int64)
         counts = np.vstack([part.counts[:fit], share])
-        return _Slice(part.segment, part.first, part.low[: fit + 1], counts), True
-    return _head_of(part, fit), True
+        return _Slice(part.segment, part.first, part.low[: fit + 1], counts), room, True
+    return _head_of(part, fit), float(weights[:fit].sum()), True
+
+
+def _weights(part: _Slice, record_bytes: float) -> npt.NDArray[np.float64]:
+    """As how many rows the wanted ones of each frame count: more where they are large."""
+    last = part.first + len(part.counts)
+    index = part.segment.index
+    held = np.diff(index.ends[:, part.first - 1 : last], axis=1).sum(axis=0)
+    wanted = part.counts.sum(axis=1)
+    sizes = index.sizes[part.first : last] * wanted / np.maximum(held, 1)
+    weights: npt.NDArray[np.float64] = np.maximum(wanted, sizes / record_bytes)
+    return weights
 
 
 def _head_of(part: _Slice, frames: int) -> _Slice:
