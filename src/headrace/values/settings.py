@@ -62,7 +62,9 @@ class Settings:
         "1GB", "what the engine may hold in memory before it spills to disk: 512MB, 1GB"
     )
     epoch_records_max: int = _setting(
-        300_000, "about so many records make an epoch while catching up", ge=1
+        300_000,
+        "about so many records make an epoch while catching up, fewer above 256 bytes each",
+        ge=1,
     )
     epoch_interval_ms: int = _setting(
         50, "how long an epoch collects records while live, in milliseconds", ge=1
