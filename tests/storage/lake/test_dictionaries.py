@@ -65,3 +65,28 @@ def test_a_lake_partitioned_by_one(tmp_path: Path) -> None:
     target.open(JOB, 1)
     target.deliver(table.set_column(0, "p", column), mark(1))
     assert [row["p"] for row in rows(tmp_path / "lake")] == values
+
+
+def test_more_dictionaries_than_one_has_room_for(tmp_path: Path) -> None:
+    """The epochs of ten seconds are more than a small dictionary of all of them could number."""
+    schema = pa.schema([pa.field("p", pa.string()), *METADATA])
+    meta = [{name: event(n)[name] for name in METADATA.names} for n in range(8)]
+    parts = []
+    for epoch in range(200):
+        written = [
+            {**m, "p": f"p{n}", "_offset": 8 * epoch + n, "_epoch": epoch}
+            for n, m in enumerate(meta)
+        ]
+        part = pa.Table.from_pylist(written, schema=schema)
+        number = pa.array([0] * len(part), pa.int8())
+        column = pa.DictionaryArray.from_arrays(number, pa.array([epoch]))
+        parts.append(part.set_column(part.schema.get_field_index("_epoch"), "_epoch", column))
+    target = DeltaLake(tmp_path / "lake", schema, ("p",))
+    target.open(JOB, 1)
+    target.deliver(pa.concat_tables(parts), mark(1))
+    found = rows(tmp_path / "lake")
+    assert sorted((row["_epoch"], row["p"]) for row in found) == [
+        (epoch, f"p{n}") for epoch in range(200) for n in range(8)
+    ]
+    for file in (tmp_path / "lake").rglob("*.parquet"):
+        assert pq.read_schema(file).field("_epoch").type == pa.int64()

@@ -62,7 +62,7 @@ def write_files(
             texts = tuple(zip(partition_by, map(value_text, values), strict=True))
             for start in range(0, part.num_rows, ROWS_MAX):
                 piece = part.slice(start, ROWS_MAX)
-                files.append(write_file(directory, [piece], rows.schema, texts, label))
+                files.append(write_file(directory, [piece], piece.schema, texts, label))
         for made in {(directory / f.path).parent for f in files}:
             sync_directory(made)
     except OSError:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.storage.chunks import one_array
+from headrace.storage.lake.columns import decoded
 
 NULL_DIRECTORY = "__HIVE_DEFAULT_PARTITION__"
 _NAME_BYTES_MAX = 200
@@ -56,13 +57,18 @@ def _combine(codes: Codes, encoded: pa.DictionaryArray) -> Codes:
 
 
 def _parts(rows: pa.Table, codes: Codes) -> Iterator[tuple[int, pa.Table]]:
-    """The rows of each code, with the number of the first of them."""
+    """The rows of each code, with the number of the first of them.
+
+    Of many codes the values' types stand in place of dictionaries.
+    """
     found, first, counts = np.unique(codes, return_index=True, return_counts=True)
     if len(found) <= _FILTERED_MAX:
         for code, row in zip(found, first, strict=True):
             yield int(row), rows.filter(pa.array(codes == code))
         return
-    ordered = rows.take(pa.array(np.argsort(codes, kind="stable")))
+    # Its chunks become one, and a dictionary of all their values may need a larger index.
+    plain = rows.cast(decoded(rows.schema))
+    ordered = plain.take(pa.array(np.argsort(codes, kind="stable")))
     starts = np.cumsum(counts) - counts
     for row, start, count in zip(first, starts, counts, strict=True):
         yield int(row), ordered.slice(int(start), int(count))
