@@ -314,6 +314,25 @@ def test_the_table_row_by_row(name: str) -> None:
         check(WIDE, [value])
 
 
+ESCAPED = [
+    r"\u0031e3",
+    r"1\u00653",
+    r"1\u00453",
+    r"\u0030.5e1",
+    r"\u002d1e1",
+    r"1\u002e0e1",
+    r"1e\u002b1",
+]
+
+
+@pytest.mark.parametrize("text", ESCAPED)
+def test_escaped_decimals_do_not_depend_on_other_records(text: str) -> None:
+    value = f'{{"money": "{text}"}}'.encode()
+    assert by_hand(WIDE, [value]) != [None]
+    check(WIDE, [value])
+    check(WIDE, [value, b'{"number": 1e3}'])
+
+
 def test_missing_fields_are_null_only_where_declared() -> None:
     whole = {
         "at": "2026-01-01T00:00:00Z",

@@ -29,8 +29,11 @@ _RFC3339 = (
     r'([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)?"'
 )
 _NUMBER = r"-?\d.*"
-POWERS = r'[:\[,"]\s*-?\d+(\.\d*)?[eE]'
-"""What each record with a number that has an exponent matches."""
+POWERS = r'[:\[,"]\s*-?\d+(\.\d*)?[eE]|\\u00(?:2[dDeE]|3\d|[46]5)'
+"""What each record with a number that has an exponent matches.
+
+A number in a text may be written by escapes: those of a minus, a point, a digit or an E.
+"""
 
 # Digits that no type has room for.
 _TOO_MANY = 39
