@@ -76,6 +76,14 @@ def source_of(event: type[hr.Event], **options: Any) -> Source:
     return app.plan.jobs[0].sources[0]
 
 
+class Short(hr.Event):
+    """A field called as SQL of the decoder calls what it finds."""
+
+    checks = {"positive": "x > 0"}
+    t: int | None
+    x: int
+
+
 WIDE = source_of(Wide)
 FLAT = source_of(Flat, time="at")
 TICKS = source_of(Ticks, time="at", time_unit="ms")
@@ -442,6 +450,13 @@ def test_times_ahead_of_the_arrival_and_times_in_units() -> None:
         None,
     ]
     assert found[7:11] == [None, None, None, None] and found[11] is None
+
+
+def test_a_check_does_not_mind_what_fields_are_called() -> None:
+    values = [b'{"t": 5, "x": 1}', b'{"t": 5, "x": -1}', b'{"t": null, "x": -1}']
+    found = decode(CONNECTION, source_of(Short), records_of(list(values)))
+    assert found.events.column("_row").to_pylist() == [0]
+    assert found.dead.column("_reason").to_pylist() == ["fails the check positive: x > 0"] * 2
 
 
 def test_times_in_units_end_with_the_calendar() -> None:

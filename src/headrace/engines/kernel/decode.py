@@ -290,7 +290,8 @@ def _unchecked(
     connection.register("_timed", numbered)
     try:
         found = connection.execute(
-            f"select _at, (case {fails} end) as t from _timed where t is not null"
+            f"select _at, _check from (select _at, case {fails} end as _check from _timed) "
+            "where _check is not null"
         ).fetchall()
     finally:
         connection.unregister("_timed")
