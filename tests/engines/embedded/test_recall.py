@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import shutil
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
+import headrace as hr
 import headrace.testing
 from headrace.ops.jobs.states import reset
 from tests.views.cases import START, thing, things
+
+
+class Small(hr.Event):
+    """What refuses numbers that `Large` accepts."""
+
+    checks = {"small": "n < 5"}
+    at: datetime
+    who: str
+    n: int
+
+
+class Large(hr.Event):
+    at: datetime
+    who: str
+    n: int
 
 
 def test_who_was_late_is_found_again(tmp_path: Path) -> None:
@@ -76,3 +93,49 @@ def test_a_lake_put_back_as_an_earlier_generation_left_it(resets: int, tmp_path:
         t.open()
         assert t.query(rows) == told
         assert all(proof.holds for proof in t.verify())
+
+
+def replaying() -> tuple[hr.App, hr.App]:
+    """An app that refuses large numbers, and the same after a fix."""
+    apps = []
+    for event in (Small, Large):
+        app = hr.App("replayed")
+        source = app.source(event, topic="things", key="who", time="at", partitions=1)
+        firsts = source.dedupe(by=("who", "n")).tumble("1 minute")
+        app.table("firsts", firsts.agg(c="count(*)"))
+        app.lake("everything", source)
+        apps.append(app)
+    return apps[0], apps[1]
+
+
+@pytest.mark.parametrize("when", ["before", "behind"])
+def test_a_lake_put_back_gets_what_is_replayed(when: str, tmp_path: Path) -> None:
+    """Whether the lake was put back before the replay or behind it."""
+    app, fixed = replaying()
+    rows = "select n, _replay, _late from lake.everything order by all"
+    with headrace.testing.run(app, start=START) as t:
+        t.send("things", [thing(0, n=9), thing(90)])
+        assert len(t.query(rows)) == 1
+        t.close()
+        [lake] = t._settings.data.glob("lakes/**/everything")
+        shutil.copytree(lake, tmp_path / "older")
+        t.open()
+        t.send("things", [thing(100)])
+        assert len(t.query(rows)) == 2
+        t.plan = fixed.plan
+        t.restart()
+        if when == "behind":
+            assert t.replay() == 1
+            assert len(t.query(rows)) == 3
+        t.close()
+        shutil.rmtree(lake)
+        shutil.copytree(tmp_path / "older", lake)
+        t.open()
+        if when == "before":
+            assert t.replay() == 1
+        assert [(row["n"], row["_late"]) for row in t.query(rows)] == [
+            (1, []),
+            (1, []),
+            (9, ["firsts"]),
+        ]
+        t.verify()

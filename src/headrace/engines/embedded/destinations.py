@@ -203,5 +203,5 @@ def _after_mark(engine: JobEngine, output: Output, mark: Mark, made: StreamRows)
     if mark.generation == engine.ledger.generation:
         identity = engine.ledger.identities(topic, mark.epoch)[-1]
         ends = mark.offsets[topic]
-        made.held += tuple(Range(identity, p, 0, end) for p, end in enumerate(ends))
+        made.begun = tuple(Range(identity, p, 0, end) for p, end in enumerate(ends))
     return mark.epoch

@@ -45,6 +45,8 @@ class StreamRows:
         # What the destination has from earlier generations of the state.
         self.after: Mark | None = None
         self.held: tuple[Range, ...] = ()
+        # What it has of the epochs that were joined around its mark. A replay is never joined.
+        self.begun: tuple[Range, ...] = ()
         self._rows = f"_out_{output.name}"
         self._known = {*columns, "_processing_time"}
 
@@ -172,7 +174,8 @@ class StreamRows:
             rows = self._added(part.events, stream, committed.time_us)
         else:
             rows = self._placed(part, stream, committed.time_us)
-        held = [r for r in self.held if r.identity == part.identity]
+        had = self.held if committed.kind == "replay" else self.held + self.begun
+        held = [r for r in had if r.identity == part.identity]
         if not held:
             return rows
         partitions = topic_partitions(rows.column("_partition"), part.number).to_numpy()
