@@ -127,6 +127,9 @@ def test_a_lake_put_back_gets_what_is_replayed(when: str, tmp_path: Path) -> Non
         if when == "behind":
             assert t.replay() == 1
             assert len(t.query(rows)) == 3
+            for runner in t.runners.values():
+                # As when retention takes all of the topic: a replay is made of dead letters.
+                runner.engine.ledger.forget_late("things", [3])
         t.close()
         shutil.rmtree(lake)
         shutil.copytree(tmp_path / "older", lake)

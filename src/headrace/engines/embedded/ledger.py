@@ -160,8 +160,14 @@ class Ledger:
         return rows
 
     def forget_late(self, topic: str, begins: Sequence[int]) -> None:
-        """Forgets who was late among records that the topic no longer holds."""
-        held = '"offset" < (?::bigint[])["partition" + 1]'
+        """Forgets who was late among records that the topic no longer holds.
+
+        Not of replays: they are made again from dead letters.
+        """
+        held = (
+            '"offset" < (?::bigint[])["partition" + 1] '
+            "and epoch not in (select epoch from meta.replays)"
+        )
         for view in (v for v, read in self._remembering.items() if read == topic):
             self.store.connection.execute(
                 f"delete from meta.late where view = ? and {held}", [view, list(begins)]
