@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 
 from headrace.engines.batch.relations import AsOf
 from headrace.engines.embedded.coverage import CORRECTED
-from headrace.plan.operators import Output, SessionGap, SessionMarks, View
+from headrace.plan.operators import Dedupe, Output, SessionGap, SessionMarks, Stream, View
 from headrace.proof.fixed import Fixed, regions
 from headrace.storage.state.store import one_row
-from headrace.values.schema import quote
+from headrace.values.schema import literal, quote
 
 NOTE = (
     "it holds rows of records that an earlier generation of the state read and this one did not, "
@@ -45,6 +45,22 @@ def left_behind(fix: Fixed, output: Output) -> bool:
         )
     )
     return bool(row and row[0])
+
+
+def given_before(fix: Fixed, output: Output, stream: Stream) -> str | None:
+    """SQL: of which records an earlier generation decided by what this one does not remember.
+
+    A duplicate of a record that this generation has not read is a first one to it; what it was
+    given stays as it was. Over `_topic_generation`, `_partition` and `_offset`; None: of none.
+    """
+    if not any(isinstance(s, Dedupe) for s in stream.steps) or not left_behind(fix, output):
+        return None
+    return (
+        "exists (select 1 from meta.delivered given "
+        f"where given.output = {literal(output.name)} and given.generation < {fix.generation} "
+        'and given.identity = _topic_generation and given."partition" = _partition '
+        "and _offset >= given.start_offset and _offset < given.end_offset)"
+    )
 
 
 def leave_out_corrected(

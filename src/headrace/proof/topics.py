@@ -13,7 +13,7 @@ from headrace.engines.batch.expected import expected_stream
 from headrace.engines.embedded.runner import JobRunner
 from headrace.engines.embedded.shown import kept as kept_of
 from headrace.plan.operators import Named, Output, Project, Stream
-from headrace.proof.earlier import NOTE, left_behind
+from headrace.proof.earlier import NOTE, given_before, left_behind
 from headrace.proof.events import Events
 from headrace.proof.fixed import Fixed
 from headrace.proof.report import SHOWN, Checked
@@ -43,6 +43,8 @@ def check_topic(runner: JobRunner, fix: Fixed, events: Events, output: Output) -
     load_topic(runner, fix, output, _HELD, types)
     source = runner.job.source(reader.topic)
     wanted = expected_stream(reader, source, fix.epoch, events.relations)
+    may_lack = given_before(fix, output, reader) or "false"
+    wanted = f"select *, {may_lack} as _may_lack from ({wanted})"
     missing, unexpected = _apart(fix, wanted, [quote(name) for name in types])
     found = excused(runner, fix, output, missing, unexpected, compaction=True)
     if unexpected > found.unexpected and left_behind(fix, output):
@@ -104,23 +106,28 @@ def stable(reader: Stream) -> list[str]:
 def _apart(fix: Fixed, wanted: str, columns: list[str]) -> tuple[int, int]:
     """How many rows are (missing, unexpected), as bags; a sum of hashes says quickly when none are.
 
-    Those that are apart stand in a temporary table.
+    Those that are apart stand in a temporary table. Of those that `_may_lack` none is missing.
     """
     listed = "".join(f"{c}, " for c in columns)
     digest = f"select count(*), coalesce(sum(hash({listed}_o)::hugeint), 0)"
     ours = (
-        f"select {listed}null::bigint[] as _o, 1 as _w, 0 as _h, _partition as _p, _offset as _at"
+        f"select {listed}null::bigint[] as _o, 1 as _w, 0 as _h, _may_lack::integer as _l, "
+        "_partition as _p, _offset as _at"
     )
-    there = f"select {listed}{_OTHER} as _o, 0 as _w, 1 as _h, _partition as _p, _offset as _at"
+    there = (
+        f"select {listed}{_OTHER} as _o, 0 as _w, 1 as _h, 0 as _l, "
+        "_partition as _p, _offset as _at"
+    )
     ours, there = f"{ours} from ({wanted})", f"{there} from {_HELD}"
     one, two = (one_row(fix.cursor.execute(f"{digest} from ({sql})")) for sql in (ours, there))
     if one == two:
         return 0, 0
     fix.cursor.execute(
-        f"create or replace temp table {_APART} as select {listed}sum(_w) - sum(_h) as _n, "
+        f"create or replace temp table {_APART} as select {listed}"
+        "sum(_w) - sum(_h) - greatest(0, least(sum(_l), sum(_w) - sum(_h))) as _n, "
         "max((_p, _at)) filter (where _h = 1) as _place, "
         "max((_p, _at)) filter (where _w = 1) as _record, _o "
-        f"from ({ours} union all {there}) group by {listed}_o having sum(_w) <> sum(_h)"
+        f"from ({ours} union all {there}) group by {listed}_o having _n <> 0"
     )
     missing = _count(fix, f"select coalesce(sum(_n), 0) from {_APART} where _n > 0")
     return missing, _count(fix, f"select coalesce(-sum(_n), 0) from {_APART} where _n < 0")
