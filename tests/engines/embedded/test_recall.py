@@ -108,6 +108,25 @@ def replaying() -> tuple[hr.App, hr.App]:
     return apps[0], apps[1]
 
 
+@pytest.mark.parametrize("resets", [1, 2])
+def test_what_a_fixed_definition_accepts_after_a_reset_is_given(resets: int) -> None:
+    """An earlier generation gave nothing of what it refused; each row is given once."""
+    app, fixed = replaying()
+    rows = "select n from lake.everything order by all"
+    with headrace.testing.run(app, start=START) as t:
+        t.send("things", [thing(0, n=9), thing(1, n=1)])
+        assert [row["n"] for row in t.query(rows)] == [1]
+        for plan in (app.plan,) * (resets - 1) + (fixed.plan,) * 2:
+            t.close()
+            reset(t.plan.jobs[0].id, t._settings)
+            t.plan = plan
+            t.open()
+            t.epoch()
+        t.send("things", [thing(100, n=8)])
+        assert [row["n"] for row in t.query(rows)] == [1, 8, 9]
+        assert all(proof.holds for proof in t.verify())
+
+
 @pytest.mark.parametrize("when", ["before", "behind"])
 def test_a_lake_put_back_gets_what_is_replayed(when: str, tmp_path: Path) -> None:
     """Whether the lake was put back before the replay or behind it."""

@@ -2,7 +2,8 @@
 
 A reset forgets how far the state was, not what lakes and topics hold. So it leaves behind which
 records the generation read, and when a destination is opened by a later one, its mark says how much
-of that it was given. Records inside of these ranges are never delivered to it again.
+of that it was given. Records inside of these ranges are never delivered to it again, but for those
+that were dead letters then: of these it was given nothing.
 """
 
 from __future__ import annotations
@@ -11,11 +12,15 @@ import json
 from dataclasses import dataclass
 
 import duckdb
+import numpy as np
+from numpy.typing import NDArray
 
 from headrace.storage.contract import Mark
 from headrace.storage.state.store import StateStore
 
-KEPT_TABLES = ("earlier", "delivered", "earlier_regions")
+Offsets = NDArray[np.int64]
+
+KEPT_TABLES = ("earlier", "delivered", "earlier_regions", "earlier_letters")
 """Tables of the schema `meta` that a reset leaves as they are."""
 CORRECTED = "corrected"
 """The fact with the views, as JSON, that earlier generations recomputed nobody knows how far.
@@ -38,6 +43,12 @@ def keep_what_was_read(connection: duckdb.DuckDBPyConnection, generation: int) -
     """Notes what this generation of the state read and recomputed, before a reset forgets it."""
     connection.execute(
         "insert into meta.earlier_regions select ?, * from meta.regions", [generation]
+    )
+    connection.execute(
+        "insert into meta.earlier_letters "
+        'select ?, topic, topic_generation, "partition", "offset" from meta.dead_letters '
+        "where view is null and replayed is null",
+        [generation],
     )
     connection.execute(
         "insert into meta.earlier select ?, topic, identity, since_epoch, "
@@ -91,6 +102,28 @@ def delivered(store: StateStore, output: str, topic: str) -> tuple[Range, ...]:
         [output, topic],
     )
     return tuple(Range(*row) for row in rows)
+
+
+def refused_before(store: StateStore, output: str, topic: str) -> dict[tuple[str, int], Offsets]:
+    """Offsets, by generation and partition of `topic`, of what was a dead letter until now.
+
+    Each generation whose records `output` has refused them.
+    """
+    same = " and ".join(f"{{0}}.{c} = l.{c}" for c in ("topic", "identity", '"partition"'))
+    accepted = (
+        'select l.identity, l."partition", l."offset" from meta.earlier_letters l '
+        f"join meta.delivered d on {same.format('d')} "
+        'and l."offset" >= d.start_offset and l."offset" < d.end_offset '
+        f"anti join meta.earlier_letters m on {same.format('m')} "
+        'and m."offset" = l."offset" and m.generation = d.generation where d.output = ?'
+    )
+    rows = store.rows(
+        'select identity, "partition", list(distinct "offset") from meta.earlier_letters '
+        f'anti join ({accepted}) using (identity, "partition", "offset") '
+        "where topic = ? group by 1, 2",
+        [output, topic],
+    )
+    return {(identity, p): np.array(offsets, np.int64) for identity, p, offsets in rows}
 
 
 def _given(store: StateStore, topic: str, mark: Mark, ends: list[int]) -> list[Range]:

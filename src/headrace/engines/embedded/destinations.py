@@ -13,7 +13,7 @@ from headrace.engines.embedded.claims import (
     next_incarnation,
     refuse_unexplained,
 )
-from headrace.engines.embedded.coverage import Range, delivered, note_delivered
+from headrace.engines.embedded.coverage import Range, delivered, note_delivered, refused_before
 from headrace.engines.embedded.delivery import Delivery, Pace
 from headrace.engines.embedded.engine import JobEngine
 from headrace.engines.embedded.filling import Unfilled
@@ -183,6 +183,7 @@ def _delivered(engine: JobEngine, output: Output, mark: Mark | None, made: Strea
         identity = engine.readers[topic].topic.identity
         note_delivered(engine.store, output.name, topic, mark, identity)
     made.held = delivered(engine.store, output.name, topic)
+    made.refused_before = refused_before(engine.store, output.name, topic)
     return max(_after_mark(engine, output, mark, made), first_epoch(engine) - 1)
 
 

@@ -5,12 +5,15 @@ Pure but for the connection: the same epoch gives the same rows, now or after a 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from headrace.engines.embedded.coverage import Range
+from headrace.engines.embedded.coverage import Offsets, Range
 from headrace.engines.embedded.engine import Committed
 from headrace.engines.embedded.sources import SourceEpoch, events_relation
 from headrace.engines.embedded.tables import empty_relation
@@ -45,6 +48,8 @@ class StreamRows:
         # What the destination has from earlier generations of the state.
         self.after: Mark | None = None
         self.held: tuple[Range, ...] = ()
+        # What they refused of that, by the topic's generation and partition.
+        self.refused_before: Mapping[tuple[str, int], Offsets] = {}
         # What it has of the epochs that were joined around its mark. A replay is never joined.
         self.begun: tuple[Range, ...] = ()
         self._rows = f"_out_{output.name}"
@@ -174,16 +179,20 @@ class StreamRows:
             rows = self._added(part.events, stream, committed.time_us)
         else:
             rows = self._placed(part, stream, committed.time_us)
-        had = self.held if committed.kind == "replay" else self.held + self.begun
-        held = [r for r in had if r.identity == part.identity]
-        if not held:
+        held, begun = (
+            [r for r in had if r.identity == part.identity] for had in (self.held, self.begun)
+        )
+        if not held and not begun:
             return rows
         partitions = topic_partitions(rows.column("_partition"), part.number).to_numpy()
-        offsets, lacked = rows.column("_offset").to_numpy(), np.ones(len(rows), np.bool_)
-        for one in held:
-            inside = (offsets >= one.start) & (offsets < one.end)
-            lacked &= ~(inside & (partitions == one.partition))
-        return rows.filter(pa.array(lacked))
+        offsets = rows.column("_offset").to_numpy()
+        there = _inside(held, partitions, offsets)
+        for (identity, partition), refused in self.refused_before.items():
+            if identity == part.identity:
+                there &= ~((partitions == partition) & np.isin(offsets, refused))
+        if committed.kind != "replay":
+            there |= _inside(begun, partitions, offsets)
+        return rows.filter(pa.array(~there))
 
     def _placed(self, part: SourceEpoch, stream: Stream, time_us: int) -> pa.Table:
         events = part.events
@@ -300,6 +309,14 @@ def late_lists(rows: np.ndarray, committed: Committed, views: list[str]) -> pa.A
     order = np.argsort(places, kind="stable")
     values = pa.array(views, pa.string()).take(pa.array(names[order]))
     return pa.ListArray.from_arrays(pa.array(offsets), values)
+
+
+def _inside(ranges: Sequence[Range], partitions: Offsets, offsets: Offsets) -> NDArray[np.bool_]:
+    """Which records lie in one of `ranges`."""
+    found = np.zeros(len(offsets), np.bool_)
+    for one in ranges:
+        found |= (partitions == one.partition) & (offsets >= one.start) & (offsets < one.end)
+    return found
 
 
 def _as_bytes(column: pa.Array | pa.ChunkedArray) -> pa.Array:

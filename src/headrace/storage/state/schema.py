@@ -27,6 +27,8 @@ create table if not exists meta.earlier (
 create table if not exists meta.delivered (
   output varchar, generation bigint, topic varchar, identity varchar,
   "partition" integer, start_offset bigint, end_offset bigint);
+create table if not exists meta.earlier_letters (
+  generation bigint, topic varchar, identity varchar, "partition" integer, "offset" bigint);
 create table if not exists meta.counters (
   kind varchar, name varchar, counter varchar, value bigint, place integer);
 create table if not exists meta.dead_letters (
