@@ -77,13 +77,16 @@ def run(
         )
         assert child.stdout is not None
         os.set_blocking(child.stdout.fileno(), False)
-        output, resident, anonymous = b"", 0, 0
+        output, most = b"", [0, 0]
+
+        def sampled(now: tuple[int, int]) -> None:
+            most[:] = map(max, most, now)
+
         if watched:
             watched.follow(child.pid)
         while True:
             output += child.stdout.read() or b""
-            now = watched.sample_kib() if watched else status_kib(child.pid)
-            resident, anonymous = max(resident, now[0]), max(anonymous, now[1])
+            sampled(watched.sample_kib() if watched else status_kib(child.pid))
             ended, status, used = os.wait4(child.pid, os.WNOHANG)
             if ended:
                 break
@@ -92,7 +95,7 @@ def run(
             time.sleep(_TREE_SAMPLE_SECONDS if watched else _SAMPLE_SECONDS)
         wall = time.perf_counter() - begun
         child.returncode = os.waitstatus_to_exitcode(status)
-        cpu = used.ru_utime + used.ru_stime + (watched.end() if watched else 0.0)
+        cpu = used.ru_utime + used.ru_stime + (watched.end(sampled) if watched else 0.0)
         output += child.stdout.read() or b""
         child.stdout.close()
     if wall > seconds_max:
@@ -100,9 +103,9 @@ def run(
     if child.returncode != 0:
         words = errors.read_text(errors="replace")[-2000:]
         raise MeasurementFailed(f"{' '.join(command)}: exit {child.returncode}\n{words}")
-    peak = resident if watched else used.ru_maxrss / (1024 if sys.platform == "darwin" else 1)
+    peak = most[0] if watched else used.ru_maxrss / (1024 if sys.platform == "darwin" else 1)
     others = max(0.0, _busy_seconds() - busy - cpu) / wall
-    return Ended(wall, cpu, peak / 1024, anonymous / 1024, others, _report(output, watched))
+    return Ended(wall, cpu, peak / 1024, most[1] / 1024, others, _report(output, watched))
 
 
 def _report(output: bytes, watched: Tree | None) -> Any:

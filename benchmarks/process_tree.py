@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 
 import psutil
 
@@ -36,14 +37,22 @@ class Tree:
         try:
             found = [self._root, *(c.pid for c in psutil.Process(self._root).children(True))]
         except psutil.NoSuchProcess:
-            return 0, 0
+            found = list(self._left())
         each = [status_kib(pid) for pid in found]
         return sum(rss for rss, _ in each), sum(anonymous for _, anonymous in each)
 
-    def end(self) -> float:
-        """Waits for descendants that were left behind; their CPU seconds. Ends who stays."""
+    def _left(self) -> set[int]:
+        """What it has left behind."""
+        return _children() - self._others - {self._root}
+
+    def end(self, sampled: Callable[[tuple[int, int]], None]) -> float:
+        """Waits for descendants that were left behind; their CPU seconds. Ends who stays.
+
+        `sampled` is given their memory meanwhile.
+        """
         cpu, deadline = 0.0, time.monotonic() + _LEAVE_SECONDS_MAX
-        while left := _children() - self._others - {self._root}:
+        while left := self._left():
+            sampled(self.sample_kib())
             for pid in left:
                 if time.monotonic() > deadline:
                     with contextlib.suppress(ProcessLookupError):
