@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -32,10 +33,13 @@ def live_runs(sizes: Sizes) -> list[tuple[str, int, int]]:
 
 
 class Measurements:
-    """All runs, by measurement; `directory` is emptied before and after."""
+    """All runs, by measurement, given to `keep` after each.
 
-    def __init__(self, sizes: Sizes) -> None:
-        self.sizes, self.directory = sizes, sizes.directory
+    `directory` is emptied before and after.
+    """
+
+    def __init__(self, sizes: Sizes, keep: Callable[[dict[str, list[Run]]], None]) -> None:
+        self.sizes, self.directory, self.keep = sizes, sizes.directory, keep
         self.runs: dict[str, list[Run]] = {}
 
     def all(self) -> dict[str, list[Run]]:
@@ -166,5 +170,6 @@ class Measurements:
 
     def _note(self, name: str, run: Run) -> None:
         self.runs.setdefault(name, []).append(run)
+        self.keep(self.runs)
         shown = {k: round(v, 3) for k, v in run.items() if isinstance(v, (int, float))}
         print(f"{name}: {shown or run}", file=sys.stderr, flush=True)

@@ -52,12 +52,12 @@ BENCH_EVENTS=1000000 BENCH_REPEATS=5 BENCH_LIVE_SECONDS=60 make bench
 """
 
 
-def page(runs: Runs, sizes: Sizes) -> str:
-    """The whole page as Markdown."""
+def page(runs: Runs, sizes: Sizes, where: str) -> str:
+    """The whole page as Markdown; `where` is the `machine` of the runs."""
     return "\n".join(
         [
             _HEAD,
-            f"Machine: {machine()}.",
+            f"Machine: {where}.",
             "",
             *_noise(runs),
             *all_goals(runs, sizes),
