@@ -13,6 +13,7 @@ import pytest
 from headrace.storage.contract import Target
 from headrace.storage.kafka import cursor
 from headrace.storage.kafka.system import KafkaSystem
+from headrace.values import weights
 from headrace.values.errors import TopicRefused, Unreachable, UsageError
 from tests.servers.kafka import Kafka
 from tests.servers.kafka_records import committed, listed, produce, read_all, transact
@@ -339,7 +340,7 @@ def test_a_partition_that_gives_more_than_is_asked_for_waits(
 def test_large_records_come_in_smaller_parts(
     kafka: Kafka, topics: Topics, system: KafkaSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cursor, "_HELD_BYTES_MIN", 1 << 20)
+    monkeypatch.setattr(weights, "_READ_BYTES_MIN", 1 << 20)
     monkeypatch.setattr(cursor, "_MESSAGES_MAX", 4)
     name = topics.create("large", 1)
     produce(kafka, name, [(None, b"%d" % n + b"x" * 300_000) for n in range(20)])
