@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from headrace.engines.batch.relations import Relations
-from headrace.engines.batch.watermarks import watermarked
+from headrace.engines.batch.watermarks import open_blocks, watermarked, watermarked_in
 from headrace.engines.embedded.arrivals import Readings
 from headrace.engines.embedded.recall import read_all
 from headrace.engines.embedded.runner import JobRunner
 from headrace.engines.embedded.sources import SourceReader
-from headrace.plan.operators import Source, Stream
+from headrace.plan.operators import Dedupe, Job, Source, Stream, View
 from headrace.plan.times import time_sql
 from headrace.proof.fixed import Fixed, epochs_relation
 from headrace.values.schema import literal, quote, sql_type
@@ -44,11 +44,27 @@ def events_of(runner: JobRunner, fix: Fixed, source: Source) -> Events:
         found, epochs_relation(source, found), generations=read if len(read) > 1 else ()
     )
     if any(v.window is not None and v.topic == source.topic for v in runner.job.views):
-        seen = quote(f"_proof_seen_{source.topic}")
-        sql = watermarked(source, fix.epoch, relations)
-        fix.cursor.execute(f"create or replace temp table {seen} as {sql}")
+        seen = _watermarked(runner.job, fix, source, relations)
         relations = replace(relations, watermarked=seen)
     return Events(relations, origin, whole)
+
+
+def _watermarked(job: Job, fix: Fixed, source: Source, relations: Relations) -> str:
+    """The name of the events with their watermarks: of all where some view remembers by them."""
+    seen, epoch = quote(f"_proof_seen_{source.topic}"), fix.epoch
+    readers: list[View | Stream] = [*job.views, *job.streams]
+    readers = [r for r in readers if r.topic == source.topic]
+    if any(isinstance(step, Dedupe) for r in readers for step in r.steps):
+        sql = watermarked(source, epoch, relations)
+        fix.cursor.execute(f"create or replace temp table {seen} as {sql}")
+        return seen
+    blocks = quote(f"_proof_open_{source.topic}")
+    sql = open_blocks(source, epoch, relations)
+    fix.cursor.execute(f"create or replace temp table {blocks} as {sql}")
+    # Not kept: each reader takes the columns that it needs from where the events are.
+    sql = watermarked_in(blocks, source, epoch, relations)
+    fix.cursor.execute(f"create or replace temp view {seen} as {sql}")
+    return seen
 
 
 def _events(runner: JobRunner, fix: Fixed, source: Source) -> tuple[str, str, bool]:

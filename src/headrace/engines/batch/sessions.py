@@ -117,24 +117,26 @@ def _gap_members(window: SessionGap, rows: Rows, select: str, by_key: str, order
 def _mark_members(window: SessionMarks, rows: Rows, select: str, by_key: str, order: str) -> str:
     """A segment is what stands from one opening start to the next; its rows are members until
     an end or a lapse. A start at the instant of an earlier one is an ordinary row of its session.
+
+    So the instant of the last start tells segments of a key apart; null: there was none. All of it
+    takes two sorts.
     """
     ends = "coalesce(_ends, false)" if window.ends is not None else "false"
-    instant = f"{by_key}{',' if by_key else 'partition by'} _time, coalesce(_starts, false)"
+    last_start = f"max(_time) filter (where _starts) over ({by_key}order by {order} rows"
     marked = rows.chain.add(
         f"select * replace (coalesce(_starts, false) as _starts)"
         f"{'' if window.ends is not None else ', false as _ends'},"
         f" lag(_time) over ({by_key}order by {order}) as _before,"
-        f" row_number() over ({instant} order by {order}) as _nth from ({select})"
+        f" {last_start} between unbounded preceding and 1 preceding) as _started,"
+        f" {last_start} unbounded preceding) as _segment from ({select})"
     )
+    again = "_starts and _started is not distinct from _time"
     cut = rows.chain.add(
-        f"select * replace ({ends} and not (_starts and _nth > 1) as _ends),"
-        f" _starts and _nth > 1 as _again,"
-        f" sum((_starts and _nth = 1)::int) over"
-        f" ({by_key}order by {order} rows unbounded preceding) as _segment from {marked}"
+        f"select * replace ({ends} and not ({again}) as _ends), {again} as _again from {marked}"
     )
     in_segment = f"{by_key}{',' if by_key else 'partition by'} _segment order by {order} rows"
     followed = rows.chain.add(
-        f"select *, bool_or(not (_starts and _nth = 1)"
+        f"select *, bool_or(not (_starts and not _again)"
         f" and _time - _before >= {interval(window.timeout_us)})"
         f" over ({in_segment} unbounded preceding) as _lapse,"
         f" coalesce(bool_or(_ends) over"
@@ -142,7 +144,7 @@ def _mark_members(window: SessionMarks, rows: Rows, select: str, by_key: str, or
         f" from {cut}"
     )
     return rows.chain.add(
-        "select *, _segment > 0 and not coalesce(_lapse, false) and (not _done or _again)"
+        "select *, _segment is not null and not coalesce(_lapse, false) and (not _done or _again)"
         f" as _member from {followed}"
     )
 
@@ -167,7 +169,7 @@ def _sessions(
     by = ", ".join([*keys, "_segment"])
     grouped = rows.chain.add(
         f"select {', '.join([*keys, '_segment', *times, *calls])} from {members}"
-        f" where _segment > 0 group by {by}"
+        f" where _segment is not null group by {by}"
     )
     by_key = _by_key(view)
     marks = isinstance(window, SessionMarks)

@@ -4,6 +4,9 @@ Rows gain `_seen`, the greatest time among the first readings before them in the
 less the lateness, and `_closed`, the later of that and the source's watermark at the start of
 their epoch: slices of time that end at or before it were closed. Both are null while there is
 none. A replayed record stands behind what was read up to its epoch.
+
+For that all rows are sorted. Where nobody asks but for who was late, it is enough for the blocks of
+the log in which a record may have been: nearly none, mostly. In the others both are null.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from headrace.values.schema import quote
 
 PARTITION = "_topic_generation, _partition"
 LOG_ORDER = "_epoch, _replay nulls first, _offset"
+_BLOCK_RECORDS = 4096
 
 
 def watermarked(source: Source, until: int, relations: Relations) -> str:
@@ -28,6 +32,58 @@ select e.*, greatest(e._seen, w.watermark_start) as _closed from (
       rows between unbounded preceding and 1 preceding
     ) - {interval(source.lateness_us)} as _seen
   from {relations.events} where _epoch <= {until}
+) e left join {relations.epochs} w on w.epoch = e._epoch"""
+
+
+def open_blocks(
+    source: Source, until: int, relations: Relations, block_records: int = _BLOCK_RECORDS
+) -> str:
+    """SELECT of the blocks of the log, of so many offsets, that hold a record behind a watermark.
+
+    Columns: `_topic_generation`, `_partition`, `_epoch`, `_block`, `_before` (the greatest time of
+    the partition ahead of the block). No row of another block came late.
+    """
+    return f"""
+select {PARTITION}, _epoch, _block, _before from (
+  select *, max(_high) over (
+      partition by {PARTITION} order by _epoch, _block
+      rows between unbounded preceding and 1 preceding
+    ) as _before
+  from (
+    select {PARTITION}, _epoch, _offset // {block_records} as _block,
+      min(_time) as _low, max(_time) as _high
+    from {relations.events} where _epoch <= {until} and _replay is null group by all)
+) b left join {relations.epochs} w on w.epoch = b._epoch
+where _low < greatest(
+  greatest(_before, _high) - {interval(source.lateness_us)}, w.watermark_start)"""
+
+
+def watermarked_in(
+    blocks: str,
+    source: Source,
+    until: int,
+    relations: Relations,
+    block_records: int = _BLOCK_RECORDS,
+) -> str:
+    """As `watermarked`, but null outside of `blocks` (those of `open_blocks`) and for replays."""
+    place = f"{PARTITION}, _epoch, _block"
+    columns = _columns(source)
+    blocked = (
+        f"select {columns}, _offset // {block_records} as _block "
+        f"from {relations.events} where _epoch <= {until}"
+    )
+    quiet = "null::timestamp as _seen, null::timestamp as _closed"
+    return f"""
+select {columns}, {quiet} from ({blocked}) where _replay is not null
+union all
+select {columns}, {quiet} from ({blocked}) anti join {blocks} using ({place})
+where _replay is null
+union all
+select e.* exclude (_block, _before), greatest(e._seen, w.watermark_start) as _closed from (
+  select *, greatest(_before, max(_time) over (
+      partition by {place} order by _offset rows between unbounded preceding and 1 preceding
+    )) - {interval(source.lateness_us)} as _seen
+  from ({blocked}) join {blocks} using ({place}) where _replay is null
 ) e left join {relations.epochs} w on w.epoch = e._epoch"""
 
 
