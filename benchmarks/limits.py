@@ -60,9 +60,9 @@ LIMITS = {
         "finding a state among more of them takes a little longer. The log is level."
     ),
     "recompute": (
-        "Each view is computed from all events at once, by sorts of DuckDB (one for the "
-        "watermarks, four for sessions) that carry the rows along and do not fit into the "
-        "engine's memory limit, so that they go to disk and come back."
+        "Each view is computed from all events at once, by sorts and groupings of DuckDB that "
+        "carry the rows along and do not fit into the engine's memory limit, so that they go to "
+        "disk and come back."
     ),
     "verify": (
         "As a recompute, and after it the enriched topic's JSON is read again, and tables, lake "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 
 import headrace as hr
 import headrace.testing
+from headrace.engines.batch.watermarks import watermarked
 from headrace.engines.embedded.runner import JobRunner
 from headrace.proof.events import events_of
 from headrace.proof.fixed import fixed
@@ -67,11 +69,11 @@ def send(t: Driver, seed: int, epochs: int, second: float = 0.0) -> float:
 
 def closed(runner: JobRunner) -> dict[tuple[int, int], Any]:
     """What was closed when each record was read, as the proof sees it."""
+    source = runner.job.sources[0]
     with fixed(runner) as fix:
-        events = events_of(runner, fix, runner.job.sources[0])
-        rows = fix.cursor.execute(
-            f"select _partition, _offset, _closed from {events.relations.watermarked}"
-        ).fetchall()
+        relations = replace(events_of(runner, fix, source).relations, watermarked=None)
+        sql = watermarked(source, fix.epoch, relations)
+        rows = fix.cursor.execute(f"select _partition, _offset, _closed from ({sql})").fetchall()
     return {(partition, offset): at for partition, offset, at in rows}
 
 
