@@ -88,8 +88,10 @@ class AppCommands(TyperGroup):
 def _load(name: str) -> Any:
     # Nothing that is loaded becomes garbage: to look for some would take a tenth of the time.
     gc.disable()
-    module = importlib.import_module(f"headrace.cli.commands.{name.replace('-', '_')}")
-    gc.enable()
+    try:
+        module = importlib.import_module(f"headrace.cli.commands.{name.replace('-', '_')}")
+    finally:
+        gc.enable()
     made = getattr(module, "group", None)
     if made is None:
         made = typer.Typer(rich_markup_mode=None, add_completion=False)
