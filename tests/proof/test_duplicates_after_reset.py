@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import datetime
 from pathlib import Path
 
@@ -10,13 +9,13 @@ import pyarrow as pa
 
 import headrace as hr
 from headrace.engines.embedded.runner import JobRunner
-from headrace.ops.jobs.ask import ask_verify
 from headrace.ops.jobs.states import reset
 from headrace.plan.operators import Stream
 from headrace.proof.earlier import given_before
 from headrace.proof.fixed import fixed
 from headrace.storage.topics.log import LocalTopic
 from headrace.values.settings import Settings, load_settings
+from tests.proof.letting_go import take_all
 
 
 class Ping(hr.Event):
@@ -43,16 +42,8 @@ def append(topic: LocalTopic, names: str, first: int) -> None:
     topic.append(pa.array([v.encode() for v in values]), keys=pa.array([b"k"] * len(values)))
 
 
-def take_all(topic: LocalTopic) -> None:
-    deadline = time.monotonic() + 60
-    while topic.begin_offsets() != topic.end_offsets():
-        assert time.monotonic() < deadline, "retention took nothing"
-        topic.retain(1, 1)
-        time.sleep(0.01)
-
-
 def proved(app: hr.App, settings: Settings) -> dict[str, int]:
-    (proof,) = ask_verify(app.plan, settings)
+    (proof,) = app.verify(data=settings.data)
     return {c.name: c.different for c in proof.checked}
 
 

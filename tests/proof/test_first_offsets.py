@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import datetime
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from headrace.ops.jobs.states import reset
 from headrace.storage.topics.log import LocalTopic
 from headrace.values.errors import TopicRefused
 from headrace.values.settings import load_settings
+from tests.proof.letting_go import take_all
 
 
 class Ping(hr.Event):
@@ -33,15 +33,6 @@ def given(data: Path, count: int) -> LocalTopic:
     record = b'{"who": "ann", "at": "2026-03-01T10:00:00Z"}'
     topic.append(pa.array([record] * count), keys=pa.array([b"ann"] * count))
     return topic
-
-
-def take_all(topic: LocalTopic) -> None:
-    """Retention takes every record that is there."""
-    deadline = time.monotonic() + 60
-    while topic.begin_offsets() != topic.end_offsets():
-        assert time.monotonic() < deadline, "retention took nothing"
-        topic.retain(1, 1)
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["a new job", "reset"])
