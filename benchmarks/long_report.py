@@ -13,7 +13,8 @@ TENTHS = 10
 _WORDS = """\
 Events are made by another process on the same cores and appended as fast as the job takes them; the
 log keeps one GiB, the tables and the lake all (no topic is written: only what a job reads can be
-taken by retention). By tenths of the events:
+taken by retention). The goal holds the last tenth of the events against the second: in the first
+the log fills up to what retention leaves, and the process its caches.
 """
 
 

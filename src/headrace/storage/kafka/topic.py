@@ -93,8 +93,7 @@ class KafkaTopic:
 
         Without `stop` up to where the topic ends now. All of the range is awaited, unless there
         is more than `records_max` of it, or more bytes than so many records have
-        (values/weights.py);
-        Unreachable when nothing more of it comes in time.
+        (values/weights.py); Unreachable when nothing more of it comes in time.
         """
         if len(start) != self.partitions or records_max < 1:
             raise UsageError(
