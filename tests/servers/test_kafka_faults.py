@@ -9,6 +9,8 @@ from typing import TypeVar
 
 import pytest
 
+from headrace.storage.kafka.address import Address
+from headrace.storage.kafka.cluster import Cluster
 from headrace.storage.kafka.marks import TOPIC as MARKS
 from headrace.storage.kafka.system import KafkaSystem
 from headrace.values.errors import Unreachable
@@ -17,6 +19,7 @@ from tests.servers.kafka import Kafka
 from tests.servers.kafka_process import JOB, PARTITIONS, mark, step, target
 from tests.servers.kafka_records import committed, listed, pairs, produce
 from tests.servers.names import unique_name
+from tests.servers.ports import HOST, free_port
 from tests.storage.outbound.records import record
 
 T = TypeVar("T")
@@ -213,6 +216,22 @@ def test_marks_are_found_after_their_topic_was_compacted(
     new.deliver(step(epoch + 1), mark(epoch + 1))
     assert pairs(broker, topic) == wanted(epoch + 1)
     again.close()
+
+
+def test_a_client_that_lost_sight_of_the_cluster_is_made_anew(broker: Kafka, topic: str) -> None:
+    """A stuck client stands in as one of a port where nobody listens: nothing makes one get stuck.
+
+    librdkafka forgets all brokers, and never asks again, when it hears that there is none.
+    """
+    own, elsewhere = (
+        Cluster(Address.parse(f"kafka://{servers}", {}), answer_seconds=2)
+        for servers in (broker.bootstrap_servers, f"{HOST}:{free_port()}")
+    )
+    assert own.about(topic).partitions == PARTITIONS
+    own._admin = elsewhere.admin()
+    with pytest.raises(Unreachable):
+        own.about(topic)
+    assert own.about(topic).partitions == PARTITIONS
 
 
 def test_a_broker_that_is_started_late(tmp_path) -> None:

@@ -102,7 +102,7 @@ class Cluster:
             return self._admin
 
     def close(self) -> None:
-        """Lets go of the connection for requests; clients made before go on."""
+        """Lets go of the connection for requests; the next request makes one anew."""
         with self._lock:
             self._admin = None
 
@@ -232,13 +232,17 @@ class Cluster:
                 raise _Present from error
             if topic is not None and is_missing(kafka_error):
                 raise missing(topic, self.address.shown) from error
-            raise meaning(kafka_error, self._words(doing), self.words(kafka_error)) from error
+            problem = meaning(kafka_error, self._words(doing), self.words(kafka_error))
+            if isinstance(problem, Unreachable):
+                self._lose()
+            raise problem from error
         except TimeoutError as error:
             raise self.silent(doing) from error
 
     def silent(self, doing: str) -> Unreachable:
         """The error for an answer that did not come in time."""
         self._listen()
+        self._lose()
         last = f" ({self._last_words})" if self._last_words else ""
         return Unreachable(
             f"{self._words(doing)} failed: no answer within {self.answer_seconds:g} s{last}",
@@ -263,6 +267,14 @@ class Cluster:
             admin = self._admin
         if admin is not None:
             admin.poll(0)
+
+    def _lose(self) -> None:
+        """Lets the next request begin at the given addresses again.
+
+        A broker that comes back may say for a moment that there is no broker; a client that hears
+        it forgets all that it knew and never asks again (librdkafka, issue 5301).
+        """
+        self.close()
 
     def _words(self, doing: str) -> str:
         return f"Kafka at {self.address.shown}: {doing}"
