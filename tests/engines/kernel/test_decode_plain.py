@@ -8,8 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from headrace.engines.kernel import decode as tiers
 from headrace.engines.kernel.decode_plain import plain_events
-from tests.engines.kernel.test_decode import FLAT, TICKS
+from tests.engines.kernel.test_decode import FLAT, TICKS, check
 
 EVENT = {
     "at": "2026-01-01T00:00:00.5Z",
@@ -60,3 +61,23 @@ def test_a_bad_record_costs_no_other_its_place() -> None:
     ]
     texts = [text for one in bad for text in (one, good, good)]
     assert rows_taken(FLAT, texts) == [n for n in range(len(texts)) if n % 3]
+
+
+def test_a_bad_record_is_found_in_any_block() -> None:
+    text = json.dumps(EVENT, ensure_ascii=False)
+    texts = [text] * 9_000
+    for at in (3, 4_095, 4_096, 8_191, 8_192, 8_999):
+        texts[at] = text.replace('"who"', '"why"')
+        texts[at - 2] = text.replace("2026-01-01T", "2026-01:01T")
+    found = plain_events(FLAT, pa.array(texts, pa.string()))
+    assert len(found[0].rows) == 9_000 - 12
+    assert all(texts[row] is text for row in found[0].rows.tolist())
+
+
+def test_pieces_of_a_batch_are_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiers, "_PIECE_ROWS", 3)
+    texts = [json.dumps({**EVENT, "whole": n}, ensure_ascii=False) for n in range(20)]
+    for at in (2, 3, 10):
+        texts[at] = texts[at].replace("0.5", "0x5")
+    texts[15] = texts[15].replace(", ", " , ")
+    check(FLAT, [text.encode() for text in texts])

@@ -32,6 +32,9 @@ _LENIENT = r",\s*[}\]]|(?i:[\[:,]\s*[-+]?(?:nan|inf|infinity)\s*[,}\]])"
 _LENIENT_OUTSIDE = re.compile(_LENIENT)
 _TEXTS = re.compile(r'"(?:[^"\\]|\\.)*"')
 
+# What is made of so many on the way to their columns stays near the processor.
+_PIECE_ROWS = 65_536
+
 _DEAD = pa.schema([("_row", pa.int64()), ("_field", pa.string()), ("_reason", pa.string())])
 
 
@@ -106,7 +109,12 @@ def _plain(
     names = [f.name for f in source.schema.fields]
     own = {"_partition": "partition", "_offset": "offset", "_arrival_time": "arrival_time"}
     tables, keys, start = [], frozenset[str](), 0
-    for chunk in values.chunks:
+    pieces = [
+        chunk.slice(at, _PIECE_ROWS)
+        for chunk in values.chunks
+        for at in range(0, len(chunk), _PIECE_ROWS)
+    ]
+    for chunk in pieces:
         held = records.select(list(own.values())).slice(start, len(chunk))
         for plain in plain_events(source, chunk):
             whole = len(plain.rows) == len(chunk)

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from headrace.engines.kernel.plain_form import Form, form_of
-from headrace.engines.kernel.plain_places import Places, places_of
+from headrace.engines.kernel.plain_places import Places, octets_at, places_of
 from headrace.plan.operators import Source
 from headrace.values.schema import Field, LiteralType, Scalar
 
@@ -208,12 +208,14 @@ def _has_digits(octets: NDArray[np.uint8], starts: NDArray[np.int32], form: str)
     highest = np.frombuffer(form.encode(), np.uint8)
     lowest = np.where(highest == ord("9"), ord("0"), highest).astype(np.uint8)
     lowest[0] = ord("1")
-    spread = highest - lowest
-    # Every place as the beginning of a value of that length; a block stays in the cache.
-    values = np.ndarray((len(octets) - len(form) + 1, len(form)), np.uint8, octets, strides=(1, 1))
+    count = min(len(starts), _BLOCK_ROWS)
+    lows, spreads = np.tile(lowest, count), np.tile(highest - lowest, count)
     good = np.ones(len(starts), bool)
+    # A block stays in the cache.
     for at in range(0, len(starts), _BLOCK_ROWS):
-        found = values[starts[at : at + _BLOCK_ROWS]] - lowest <= spread
-        if not found.all():
-            good[at : at + _BLOCK_ROWS] = found.all(axis=1)
+        found = octets_at(octets, starts[at : at + _BLOCK_ROWS], len(form))
+        found -= lows[: len(found)]
+        fits = found <= spreads[: len(found)]
+        if not fits.all():
+            good[at : at + _BLOCK_ROWS] = fits.reshape(-1, len(form)).all(axis=1)
     return good

@@ -9,20 +9,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeAlias
 
-import numpy as np
-
-Kind: TypeAlias = np.dtype[Any]
-Words: TypeAlias = tuple[tuple[Kind, int, int], ...]
 _DECODER = json.JSONDecoder()
 _SPACE = " \t\r\n"
-_WORDS: dict[int, Kind] = {
-    8: np.dtype("<u8"),
-    4: np.dtype("<u4"),
-    2: np.dtype("<u2"),
-    1: np.dtype("u1"),
-}
 
 
 @dataclass(frozen=True)
@@ -38,13 +27,12 @@ class Part:
     """The bytes between two values.
 
     `quote` is the number of its first quotation mark among those of the record, `quote_at` the
-    place of that mark in `text`; `words` cover `text`: (dtype, place, value).
+    place of that mark in `text`.
     """
 
     text: bytes
     quote: int
     quote_at: int
-    words: Words
 
 
 @dataclass(frozen=True)
@@ -95,14 +83,6 @@ def _form(texts: list[bytes], slots: tuple[Slot, ...]) -> Form:
     parts: list[Part] = []
     quotes = 0
     for text in texts:
-        parts.append(Part(text, quotes, text.find(b'"'), _words(text)))
+        parts.append(Part(text, quotes, text.find(b'"')))
         quotes += text.count(b'"')
     return Form(tuple(parts), slots, quotes)
-
-
-def _words(text: bytes) -> Words:
-    """Words that cover `text` and nothing else; the last may overlap the one before."""
-    width = next(w for w in _WORDS if w <= len(text))
-    places = [*range(0, len(text) - width, width), len(text) - width]
-    kind = _WORDS[width]
-    return tuple((kind, at, int(np.frombuffer(text, kind, 1, at)[0])) for at in places)

@@ -47,26 +47,41 @@ def places_of(form: Form, values: pa.StringArray) -> Places:
     _, ends, content = values.buffers()
     offsets = np.frombuffer(ends, np.int32)[values.offset : values.offset + len(values) + 1]
     octets = np.frombuffer(content or b"", np.uint8)
-    found: list[tuple[Ints, list[Ints]]] = []
+    between = _Between(form, len(values))
+    rows = np.empty(len(values), np.int64)
+    bounds = np.empty((2, len(form.slots), len(values)), np.int32)
+    count = 0
     for first, last in _blocks(offsets):
         base = int(offsets[first])
-        bounds = offsets[first : last + 1].astype(np.int64) - base
-        rows, starts = _in_block(form, octets[base : int(offsets[last])], bounds)
-        found.append((rows + first, [s + base for s in starts]))
-    parts = range(len(form.parts))
-    starts = [_joined([s[p] for _, s in found]) for p in parts]
-    return Places(
-        _joined([rows for rows, _ in found]),
-        np.array(
-            [s + len(p.text) for s, p in zip(starts[:-1], form.parts[:-1], strict=True)], np.int32
-        ),
-        np.array(starts[1:], np.int32),
-        content or pa.py_buffer(b""),
-    )
+        edges = offsets[first : last + 1].astype(np.int64) - base
+        found, starts = _in_block(between, octets[base : int(offsets[last])], edges)
+        here = slice(count, count + len(found))
+        np.add(found, first, out=rows[here])
+        for slot, part in enumerate(form.parts[:-1]):
+            bounds[0, slot, here] = starts[slot] + (base + len(part.text))
+            bounds[1, slot, here] = starts[slot + 1] + base
+        count += len(found)
+    rows, bounds = rows[:count], bounds[:, :, :count]
+    return Places(rows, bounds[0], bounds[1], content or pa.py_buffer(b""))
 
 
-def _joined(parts: list[Ints]) -> Ints:
-    return np.concatenate(parts) if parts else np.empty(0, np.int64)
+class _Between:
+    """A form, with the bytes of each part once for every row of a block."""
+
+    def __init__(self, form: Form, rows: int) -> None:
+        self.form = form
+        rows = min(rows, _BLOCK_ROWS)
+        self.repeated = [np.tile(np.frombuffer(p.text, np.uint8), rows) for p in form.parts]
+
+
+def octets_at(
+    octets: NDArray[np.uint8], starts: NDArray[np.int32] | Ints, width: int
+) -> NDArray[np.uint8]:
+    """The `width` bytes from each of `starts` on, one after another."""
+    # Every place as the beginning of so many bytes, which are copied as one.
+    places = np.ndarray((len(octets) - width + 1,), f"V{width}", octets, strides=(1,))
+    found: NDArray[np.uint8] = places[starts].view(np.uint8)
+    return found
 
 
 def _blocks(offsets: NDArray[np.int32]) -> Iterator[tuple[int, int]]:
@@ -78,8 +93,11 @@ def _blocks(offsets: NDArray[np.int32]) -> Iterator[tuple[int, int]]:
         first = last
 
 
-def _in_block(form: Form, octets: NDArray[np.uint8], bounds: Ints) -> tuple[Ints, list[Ints]]:
+def _in_block(
+    between: _Between, octets: NDArray[np.uint8], bounds: Ints
+) -> tuple[Ints, list[Ints]]:
     """Rows of a block that have the form, and for each part where it begins in them."""
+    form = between.form
     marks = np.flatnonzero(octets == _QUOTE)
     firsts = [part.quote for part in form.parts]
     rows = np.arange(len(bounds) - 1)
@@ -101,24 +119,26 @@ def _in_block(form: Form, octets: NDArray[np.uint8], bounds: Ints) -> tuple[Ints
             (*firsts[:-1], min(firsts[-1], form.quotes - 1)), form.parts, strict=True
         )
     ]
-    return _verified(form, octets, bounds, rows, starts)
+    return _verified(between, octets, bounds, rows, starts)
 
 
 def _verified(
-    form: Form, octets: NDArray[np.uint8], bounds: Ints, rows: Ints, starts: list[Ints]
+    between: _Between, octets: NDArray[np.uint8], bounds: Ints, rows: Ints, starts: list[Ints]
 ) -> tuple[Ints, list[Ints]]:
     """`rows` and `starts` of those whose parts have their places, and then their bytes."""
+    form = between.form
     good = starts[0] == bounds[rows]
     good &= starts[-1] + len(form.parts[-1].text) == bounds[rows + 1]
     for part, start, following in zip(form.parts[:-1], starts[:-1], starts[1:], strict=True):
         good &= start + len(part.text) <= following
     rows, starts = _kept(good, rows, starts)
     good = np.ones(len(rows), bool)
-    for part, start in zip(form.parts, starts, strict=True):
-        for kind, place, word in part.words if len(rows) else ():
-            # Every place of the block as the beginning of a word, aligned or not.
-            words = np.ndarray((len(octets) - kind.itemsize + 1,), kind, octets, strides=(1,))
-            good &= words[start + place] == word
+    for part, start, text in zip(form.parts, starts, between.repeated, strict=True):
+        if not len(rows):
+            break
+        same = octets_at(octets, start, len(part.text)) == text[: len(start) * len(part.text)]
+        if not same.all():
+            good &= same.reshape(len(start), -1).all(axis=1)
     return _kept(good, rows, starts)
 
 
@@ -131,7 +151,7 @@ def _kept(good: NDArray[np.bool_], rows: Ints, starts: list[Ints]) -> tuple[Ints
 def _special(octets: NDArray[np.uint8], bounds: Ints) -> Ints:
     """Rows with an escape or a control character."""
     if not len(octets) or not (
-        octets.min() < _SPACE or (octets == _BACKSLASH).any() or (octets == _DELETE).any()
+        octets.min() < _SPACE or octets.max() >= _DELETE or (octets == _BACKSLASH).any()
     ):
         return np.empty(0, np.int64)
     places = np.flatnonzero((octets < _SPACE) | (octets == _BACKSLASH) | (octets == _DELETE))
