@@ -10,6 +10,7 @@ from headrace.engines.batch.sessions import MEMBER, add_sessions, settled
 from headrace.engines.batch.steps import Rows, stepped
 from headrace.engines.batch.windows import add_totals, add_windows
 from headrace.plan.operators import (
+    Dedupe,
     Output,
     SessionGap,
     SessionMarks,
@@ -90,6 +91,8 @@ def _aggregated(
         case Tumble() | Slide() as window:
             add_windows(view, window, rows, as_of, more)
         case marks_or_gap:
+            if not any(isinstance(step, Dedupe) for step in view.steps):
+                rows.chain.repeat()  # To read an event again costs less than to keep it.
             add_sessions(view, marks_or_gap, rows, as_of, more)
     return rows
 

@@ -68,6 +68,13 @@ class Chain:
         self.parts.append(f"{self.name} as ({select})")
         return self.name
 
+    def repeat(self) -> None:
+        """Lets each reader of what was added so far compute it anew, so that nothing is kept.
+
+        A relation with several readers is else kept in memory, with all rows and columns.
+        """
+        self.parts = [part.replace(" as (", " as not materialized (", 1) for part in self.parts]
+
     def ending(self, select: str) -> str:
         """The whole query, with `select` at its end."""
         return "with " + ",\n".join(self.parts) + "\n" + select

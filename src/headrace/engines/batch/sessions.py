@@ -14,10 +14,11 @@ served or recomputed, is settled as of B and ends after the region's `from` is c
 recomputed sessions replace its served ones. Any other island touches something open, or something
 outside the region, and stays as it was served. Recomputes apply one after the other.
 
-All rows of a key, late ones too, fall into *pieces*, the gap or timeout or more apart. No session
-reaches from one into the next. Where no row of a piece is late, and a recompute read all of it
-before its bound, that recompute finds what is served: it is computed from the other pieces alone,
-so that many recomputes cost little more than one. A bound never lies above the watermark.
+All rows of a key, late ones too, fall into *pieces*: slices of time, as long as the gap or timeout,
+without an empty one between them. No session reaches from one into the next. Where no row of a
+piece is late, and a recompute read all of it before its bound, that recompute finds what is served:
+it is computed from the other pieces alone, so that many recomputes cost little more than one. A
+bound never lies above the watermark.
 """
 
 from __future__ import annotations
@@ -25,13 +26,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from headrace.engines.batch.aggregates import aggregate
+from headrace.engines.batch.members import (
+    MEMBER,
+    add_members,
+    add_quick_members,
+    by_key,
+    keyed,
+    length_us,
+    unclear_keys,
+)
 from headrace.engines.batch.placed import key_names
 from headrace.engines.batch.relations import AsOf, Region, interval, timestamp, was_read
 from headrace.engines.batch.steps import Rows
 from headrace.plan.operators import SessionGap, SessionMarks, View
-
-MEMBER = "_member"
-"""Condition: the row is in the session of its segment."""
 
 
 def add_sessions(
@@ -45,42 +52,63 @@ def add_sessions(
 
     `more` are further aggregates over the session's rows, as SQL with names.
     """
-    source = _with_pieces(view, window, rows, as_of) if as_of.regions else rows.chain.name
-    on_time = f"select * from {source} where not _late"
-    kept = ["bool_or(_touched) filter (where _member) as _touched"] if as_of.regions else []
-    served = _sessions(view, window, rows, on_time, [*more, *kept])
+    source = rows.chain.name
+    served = _sessions(view, window, rows, f"select * from {source} where not _late", more)
     if as_of.regions:
-        untouched = f"select * from {served} where not _touched"
-        served = rows.chain.add(f"select * from {served} where _touched")
+        slices = _touched(view, window, rows, source, as_of)
+        which = f"epoch_us(_start) // {length_us(window)} as _slice"
+        sliced = rows.chain.add(f"select *, {which} from {served}")
+        among = keyed(view, sliced, slices, also=("_slice",))
+        untouched = f"select * exclude (_slice) from {sliced} where not {among}"
+        served = rows.chain.add(f"select * exclude (_slice) from {sliced} where {among}")
+        touched = _sliced(view, window, rows, source, slices)
         for region in as_of.regions:
-            read = f"select * from {source} where _touched and {was_read(region)}"
-            recomputed = _sessions(view, window, rows, read, [*more, *kept])
+            read = f"select * from {touched} where {was_read(region)}"
+            members = add_members(view, window, rows, read)
+            recomputed = _followed(view, window, rows, _grouped(view, rows, members, more))
             served = _replaced(view, rows, served, recomputed, region)
         served = f"({untouched} union all by name select * from {served})"
     rows.chain.add(f"select *, {_ended_by(window, as_of.watermark_us)} as _ended_by from {served}")
 
 
-def _with_pieces(view: View, window: SessionGap | SessionMarks, rows: Rows, as_of: AsOf) -> str:
-    """All rows with `_touched`: whether a recompute may change anything in their piece."""
-    by_key = _by_key(view)
-    apart = rows.chain.add(
-        f"select *, coalesce(_time - lag(_time) over ({by_key}order by _time)"
-        f" >= {interval(_length_us(window))}, true) as _apart from {rows.chain.name}"
-    )
-    pieces = rows.chain.add(
-        f"select * exclude (_apart), sum(_apart::int) over ({by_key}order by _time, _apart desc"
-        f" rows unbounded preceding) as _piece from {apart}"
-    )
-    by_piece = f"{by_key}{',' if by_key else 'partition by'} _piece"
+def _touched(
+    view: View, window: SessionGap | SessionMarks, rows: Rows, source: str, as_of: AsOf
+) -> str:
+    """Keys and slices of time (`_slice`) of the pieces in which a recompute may change anything."""
+    keys, partition = key_names(view), by_key(view)
     changes = " or ".join(
         [
             "_late",
             *(f"(_time < {timestamp(r.bound_us)} and not {was_read(r)})" for r in as_of.regions),
         ]
     )
-    return rows.chain.add(
-        f"select * exclude (_piece), bool_or({changes}) over ({by_piece}) as _touched from {pieces}"
+    by = ", ".join([*keys, "_slice"])
+    slices = rows.chain.add(
+        f"select {', '.join([*keys, f'epoch_us(_time) // {length_us(window)} as _slice'])},"
+        f" bool_or({changes}) as _changes from {source} group by {by}"
     )
+    apart = rows.chain.add(
+        f"select *, coalesce(_slice - lag(_slice) over ({partition}order by _slice) > 1, true)"
+        f" as _apart from {slices}"
+    )
+    pieces = rows.chain.add(
+        f"select *, sum(_apart::int) over ({partition}order by _slice rows unbounded preceding)"
+        f" as _piece from {apart}"
+    )
+    by_piece = f"{partition}{',' if partition else 'partition by'} _piece"
+    judged = rows.chain.add(
+        f"select {by}, bool_or(_changes) over ({by_piece}) as _touched from {pieces}"
+    )
+    return rows.chain.add(f"select {by} from {judged} where _touched")
+
+
+def _sliced(
+    view: View, window: SessionGap | SessionMarks, rows: Rows, source: str, slices: str
+) -> str:
+    """The rows of `source`, late ones too, in `slices`."""
+    sliced = f"select *, epoch_us(_time) // {length_us(window)} as _slice from {source}"
+    among = keyed(view, "_s", slices, also=("_slice",))
+    return rows.chain.add(f"select * exclude (_slice) from ({sliced}) _s where {among}")
 
 
 def settled(as_of_us: int | None) -> str:
@@ -91,64 +119,6 @@ def settled(as_of_us: int | None) -> str:
     return f"(coalesce(least(_ended, _next) < {time}, false) or _lapses <= {time})"
 
 
-def add_members(view: View, window: SessionGap | SessionMarks, rows: Rows, select: str) -> str:
-    """Rows of `select` with `_segment`, `_ends` and `_member`: which session, if any."""
-    by_key, order = _by_key(view), ", ".join(rows.order)
-    return (
-        _gap_members(window, rows, select, by_key, order)
-        if isinstance(window, SessionGap)
-        else _mark_members(window, rows, select, by_key, order)
-    )
-
-
-def _gap_members(window: SessionGap, rows: Rows, select: str, by_key: str, order: str) -> str:
-    """Every row is in a session; one that stands a gap or more behind the last begins another."""
-    gap = interval(window.gap_us)
-    begun = rows.chain.add(
-        f"select *, coalesce(_time - lag(_time) over ({by_key}order by {order}) >= {gap}, true)"
-        f" as _opens from ({select})"
-    )
-    return rows.chain.add(
-        f"select *, sum(_opens::int) over ({by_key}order by {order} rows unbounded preceding)"
-        f" as _segment, false as _ends, true as _member, false as _lapse from {begun}"
-    )
-
-
-def _mark_members(window: SessionMarks, rows: Rows, select: str, by_key: str, order: str) -> str:
-    """A segment is what stands from one opening start to the next; its rows are members until
-    an end or a lapse. A start at the instant of an earlier one is an ordinary row of its session.
-
-    So the instant of the last start tells segments of a key apart; null: there was none. All of it
-    takes two sorts.
-    """
-    ends = "coalesce(_ends, false)" if window.ends is not None else "false"
-    last_start = f"max(_time) filter (where _starts) over ({by_key}order by {order} rows"
-    marked = rows.chain.add(
-        f"select * replace (coalesce(_starts, false) as _starts)"
-        f"{'' if window.ends is not None else ', false as _ends'},"
-        f" lag(_time) over ({by_key}order by {order}) as _before,"
-        f" {last_start} between unbounded preceding and 1 preceding) as _started,"
-        f" {last_start} unbounded preceding) as _segment from ({select})"
-    )
-    again = "_starts and _started is not distinct from _time"
-    cut = rows.chain.add(
-        f"select * replace ({ends} and not ({again}) as _ends), {again} as _again from {marked}"
-    )
-    in_segment = f"{by_key}{',' if by_key else 'partition by'} _segment order by {order} rows"
-    followed = rows.chain.add(
-        f"select *, bool_or(not (_starts and not _again)"
-        f" and _time - _before >= {interval(window.timeout_us)})"
-        f" over ({in_segment} unbounded preceding) as _lapse,"
-        f" coalesce(bool_or(_ends) over"
-        f" ({in_segment} between unbounded preceding and 1 preceding), false) as _done"
-        f" from {cut}"
-    )
-    return rows.chain.add(
-        "select *, _segment is not null and not coalesce(_lapse, false) and (not _done or _again)"
-        f" as _member from {followed}"
-    )
-
-
 def _sessions(
     view: View,
     window: SessionGap | SessionMarks,
@@ -157,7 +127,23 @@ def _sessions(
     more: Sequence[str],
 ) -> str:
     """The sessions of the rows of `select`."""
-    members = add_members(view, window, rows, select)
+    if isinstance(window, SessionGap):
+        members = add_members(view, window, rows, select)
+        return _followed(view, window, rows, _grouped(view, rows, members, more))
+    quick = add_quick_members(view, window, rows, select)
+    found = _grouped(view, rows, quick, [*more, "bool_or(_unclear) as _unclear"])
+    unclear = unclear_keys(view, rows, found)
+    again = f"select * from ({select}) _s where {keyed(view, '_s', unclear)}"
+    exact = _grouped(view, rows, add_members(view, window, rows, again), more)
+    both = rows.chain.add(
+        f"select * exclude (_unclear) from {found} where not {keyed(view, found, unclear)}"
+        f" union all by name select * from {exact}"
+    )
+    return _followed(view, window, rows, both)
+
+
+def _grouped(view: View, rows: Rows, members: str, more: Sequence[str]) -> str:
+    """One row for each segment: its times and aggregates."""
     keys = key_names(view)
     calls = [*(aggregate(call, rows.order, [MEMBER]) for call in view.aggregates), *more]
     times = [
@@ -167,16 +153,19 @@ def _sessions(
         "coalesce(bool_or(_lapse), false) as _lapsed",
     ]
     by = ", ".join([*keys, "_segment"])
-    grouped = rows.chain.add(
+    return rows.chain.add(
         f"select {', '.join([*keys, '_segment', *times, *calls])} from {members}"
         f" where _segment is not null group by {by}"
     )
-    by_key = _by_key(view)
+
+
+def _followed(view: View, window: SessionGap | SessionMarks, rows: Rows, grouped: str) -> str:
+    """Sessions with the next of their key, and when they lapse."""
     marks = isinstance(window, SessionMarks)
-    following = f"lead(_start) over ({by_key}order by _segment)" if marks else "null::timestamp"
+    following = f"lead(_start) over ({by_key(view)}order by _segment)" if marks else "null"
     return rows.chain.add(
-        f"select * exclude (_segment), {following} as _next,"
-        f" _last + {interval(_length_us(window))} as _lapses from {grouped}"
+        f"select * exclude (_segment), {following}::timestamp as _next,"
+        f" _last + {interval(length_us(window))} as _lapses from {grouped}"
     )
 
 
@@ -192,7 +181,7 @@ def _ended_by(window: SessionGap | SessionMarks, watermark_us: int | None) -> st
 
 def _replaced(view: View, rows: Rows, served: str, recomputed: str, region: Region) -> str:
     """The sessions served once `region`, with its `recomputed` ones, is applied to `served`."""
-    by_key = _by_key(view)
+    partition = by_key(view)
     closed = settled(region.bound_us)
     both = rows.chain.add(
         f"select *, {closed} as _settled, case when {closed} then _last else"
@@ -201,18 +190,18 @@ def _replaced(view: View, rows: Rows, served: str, recomputed: str, region: Regi
         f" select *, 1 as _side from {recomputed})"
     )
     apart = rows.chain.add(
-        f"select *, coalesce(_start > max(_reach) over ({by_key}order by _start"
+        f"select *, coalesce(_start > max(_reach) over ({partition}order by _start"
         " rows between unbounded preceding and 1 preceding), true) as _apart"
         f" from {both}"
     )
     islands = rows.chain.add(
-        f"select *, sum(_apart::int) over ({by_key}order by _start, _apart desc"
+        f"select *, sum(_apart::int) over ({partition}order by _start, _apart desc"
         f" rows unbounded preceding) as _island from {apart}"
     )
     inside = "_settled"
     if region.from_us is not None:
         inside += f" and _last > {timestamp(region.from_us)}"
-    by_island = f"{by_key}{',' if by_key else 'partition by'} _island"
+    by_island = f"{partition}{',' if partition else 'partition by'} _island"
     judged = rows.chain.add(
         f"select *, bool_and({inside}) over ({by_island}) as _covered from {islands}"
     )
@@ -220,12 +209,3 @@ def _replaced(view: View, rows: Rows, served: str, recomputed: str, region: Regi
         "select * exclude (_settled, _reach, _side, _apart, _island, _covered)"
         f" from {judged} where _side = _covered::int"
     )
-
-
-def _by_key(view: View) -> str:
-    keys = key_names(view)
-    return f"partition by {', '.join(keys)} " if keys else ""
-
-
-def _length_us(window: SessionGap | SessionMarks) -> int:
-    return window.timeout_us if isinstance(window, SessionMarks) else window.gap_us

@@ -5,9 +5,9 @@ Recomputes change no counter, so they play no part here.
 
 from __future__ import annotations
 
+from headrace.engines.batch.members import add_members
 from headrace.engines.batch.placed import placed
 from headrace.engines.batch.relations import RECORD, Relations
-from headrace.engines.batch.sessions import add_members
 from headrace.engines.batch.steps import Rows, stepped
 from headrace.plan.operators import (
     Explode,
