@@ -7,7 +7,12 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from headrace.engines.batch.relations import Relations
-from headrace.engines.batch.watermarks import open_blocks, watermarked, watermarked_in
+from headrace.engines.batch.watermarks import (
+    open_blocks,
+    watermarked,
+    watermarked_in,
+    without_watermarks,
+)
 from headrace.engines.embedded.arrivals import Readings
 from headrace.engines.embedded.recall import read_all
 from headrace.engines.embedded.runner import JobRunner
@@ -62,7 +67,10 @@ def _watermarked(job: Job, fix: Fixed, source: Source, relations: Relations) -> 
     sql = open_blocks(source, epoch, relations)
     fix.cursor.execute(f"create or replace temp table {blocks} as {sql}")
     # Not kept: each reader takes the columns that it needs from where the events are.
-    sql = watermarked_in(blocks, source, epoch, relations)
+    if fix.cursor.execute(f"select 1 from {blocks} limit 1").fetchall():
+        sql = watermarked_in(blocks, source, epoch, relations)
+    else:
+        sql = without_watermarks(source, epoch, relations)
     fix.cursor.execute(f"create or replace temp view {seen} as {sql}")
     return seen
 

@@ -28,31 +28,36 @@ def add_windows(
     view: View, window: Tumble | Slide, rows: Rows, as_of: AsOf, more: Sequence[str]
 ) -> None:
     """The same by key and window, with `_start` and `_end`."""
-    spread = _tumbling(window, rows) if isinstance(window, Tumble) else _sliding(window, rows)
-    rows.chain.add(f"select *, _start + {interval(window.size_us)} as _end from ({spread})")
+    step_us = window.size_us if isinstance(window, Tumble) else window.every_us
+    # Told of each row once, before it is spread.
+    told = [f"{slice_start(step_us, window.offset_us)} as _start"]
+    told += [f"{was_read(region)} as _read{i}" for i, region in enumerate(as_of.regions)]
+    rows.chain.add(f"select *, {', '.join(told)} from {rows.chain.name}")
+    if isinstance(window, Slide):
+        _spread(window, rows)
+    rows.chain.add(f"select *, _start + {interval(window.size_us)} as _end from {rows.chain.name}")
     rows.chain.add(f"select * from {rows.chain.name} where {_counts(as_of)}")
     _group(view, rows, ["_start", "_end", *key_names(view)], more)
 
 
-def _tumbling(window: Tumble, rows: Rows) -> str:
-    start = slice_start(window.size_us, window.offset_us)
-    return f"select *, {start} as _start from {rows.chain.name}"
-
-
-def _sliding(window: Slide, rows: Rows) -> str:
-    """Every row once for each window that holds its time."""
+def _spread(window: Slide, rows: Rows) -> None:
+    """Every row once for each window that holds its time; `_start` is the latest window's."""
     windows = -(-window.size_us // window.every_us)
-    latest = slice_start(window.every_us, window.offset_us)
-    start = f"{latest} - _back * {interval(window.every_us)}"
-    every = f"select *, {start} as _start from {rows.chain.name}, range({windows}) _w(_back)"
-    return f"select * from ({every}) where _start + {interval(window.size_us)} > _time"
+    start = f"_start - _back * {interval(window.every_us)} as _start"
+    rows.chain.add(
+        f"select * exclude (_back) replace ({start}) from {rows.chain.name},"
+        f" range({windows}) _w(_back)"
+    )
+    if window.size_us % window.every_us:
+        held = f"_start + {interval(window.size_us)} > _time"
+        rows.chain.add(f"select * from {rows.chain.name} where {held}")
 
 
 def _counts(as_of: AsOf) -> str:
     """Condition: the row belongs in its window, given the recomputes."""
     covered = " ".join(
-        f"when {ends_within(region, '_end')} then {was_read(region)}"
-        for region in reversed(as_of.regions)
+        f"when {ends_within(region, '_end')} then _read{i}"
+        for i, region in reversed(list(enumerate(as_of.regions)))
     )
     return f"case {covered} else not _late end" if covered else "not _late"
 
