@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from headrace.engines.batch.allowances import add_allowances, scales
+from headrace.engines.batch.members import MEMBER
 from headrace.engines.batch.placed import placed
 from headrace.engines.batch.relations import AsOf, Relations, timestamp
 from headrace.engines.batch.results import add_results
-from headrace.engines.batch.sessions import MEMBER, add_sessions, settled
+from headrace.engines.batch.sessions import add_sessions, settled
 from headrace.engines.batch.steps import Rows, stepped
 from headrace.engines.batch.windows import add_totals, add_windows
 from headrace.plan.operators import (
