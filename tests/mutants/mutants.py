@@ -45,8 +45,8 @@ MUTANTS = (
     Mutant(
         "lateness is left out of what a record sees",
         "engines/kernel/watermark.py",
-        "mine - lateness_us)",
-        "mine)",
+        "running[:-1] - lateness_us",
+        "running[:-1]",
     ),
     Mutant(
         "the source's watermark is the greatest of its partitions'",

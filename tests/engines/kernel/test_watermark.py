@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headrace.engines.kernel import watermark
 from headrace.engines.kernel.watermark import NEVER_US, seen_us, source_watermark_us
 
 CHECKS = settings(max_examples=100, deadline=None)
+# By runs of a partition, and by all rows of one.
+RUNS_MAX = st.sampled_from([0, 256])
 LOG = st.lists(st.tuples(st.integers(0, 3), st.integers(-50, 50)), max_size=30)
 
 
@@ -17,15 +22,16 @@ def arrays(log: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
 
 
 @CHECKS
-@given(LOG, st.integers(0, 10))
+@given(LOG, st.integers(0, 10), RUNS_MAX)
 def test_a_record_sees_the_greatest_time_before_it_in_its_partition(
-    log: list[tuple[int, int]], lateness: int
+    log: list[tuple[int, int]], lateness: int, runs_max: int
 ) -> None:
     wanted, greatest = [], {}
     for partition, time in log:
         wanted.append(greatest[partition] - lateness if partition in greatest else NEVER_US)
         greatest[partition] = max(greatest.get(partition, time), time)
-    seen, after = seen_us(*arrays(log), {}, lateness)
+    with patch.object(watermark, "_RUNS_MAX", runs_max):
+        seen, after = seen_us(*arrays(log), {}, lateness)
     assert seen.tolist() == wanted
     assert after == greatest
 

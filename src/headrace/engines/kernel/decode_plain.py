@@ -69,6 +69,9 @@ def plain_events(source: Source, values: pa.StringArray) -> list[Plain]:
             break
         form = form_of(texts[0].as_py())
         plain = None if form is None else _match(source, form, texts)
+        if plain is not None and len(plain.rows) == len(left):
+            found.append(replace(plain, rows=left))
+            break
         stays = np.ones(len(left), bool)
         if plain is not None and len(plain.rows):
             found.append(replace(plain, rows=left[plain.rows]))

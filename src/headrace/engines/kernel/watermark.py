@@ -6,13 +6,16 @@ before it in its own partition; the source's watermark only on that and on recor
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 NEVER_US = -(1 << 62)
 """Stands for "no watermark yet": below every event time."""
+
+# The log gives one partition after the other; a topic elsewhere mixes them.
+_RUNS_MAX = 256
 
 
 def seen_us(
@@ -29,17 +32,30 @@ def seen_us(
     """
     seen = np.empty(len(times_us), np.int64)
     after = dict(greatest_us)
-    for partition in np.unique(partitions).tolist():
-        rows = np.flatnonzero(partitions == partition)
+    for partition, rows in _by_partition(partitions):
         before = after.get(partition, NEVER_US)
         running = np.maximum.accumulate(times_us[rows])
         np.maximum(running, before, out=running)
-        mine = np.empty_like(running)
-        mine[0] = before
-        mine[1:] = running[:-1]
-        seen[rows] = np.where(mine == NEVER_US, NEVER_US, mine - lateness_us)
         after[partition] = int(running[-1])
+        running[1:] = running[:-1] - lateness_us
+        running[0] = before if before == NEVER_US else before - lateness_us
+        seen[rows] = running
     return seen, after
+
+
+def _by_partition(
+    partitions: NDArray[np.int32],
+) -> Iterator[tuple[int, slice | NDArray[np.int64]]]:
+    """Each partition with all of its rows, or, where runs are few, with each of them in turn."""
+    if not len(partitions):
+        return
+    edges = [0, *(np.flatnonzero(partitions[1:] != partitions[:-1]) + 1).tolist()]
+    if len(edges) <= _RUNS_MAX:
+        for first, last in zip(edges, [*edges[1:], len(partitions)], strict=True):
+            yield int(partitions[first]), slice(first, last)
+        return
+    for partition in np.unique(partitions).tolist():
+        yield partition, np.flatnonzero(partitions == partition)
 
 
 def source_watermark_us(
