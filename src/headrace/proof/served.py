@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from headrace.engines.embedded.runner import JobRunner
 from headrace.engines.embedded.shown import records
 from headrace.engines.embedded.tables import empty_relation
@@ -58,6 +60,19 @@ def load_topic(
 
     What cannot be read as JSON (others may write there) has null columns, and is `_foreign`.
     """
+    # Not made by a SELECT without rows: of a table into which one transaction puts none, then
+    # many, then a few, DuckDB 2.0 reads nothing before the commit.
+    typed = "".join(f"{quote(c)} {t}, " for c, t in types.items())
+    own = "_key blob, _partition integer, _offset bigint, _deleted boolean, _foreign boolean"
+    fix.cursor.execute(f"create or replace temp table {name} ({typed}{own})")
+    for rows in topic_pieces(runner, fix, output, types):
+        fix.cursor.execute(f"insert into {name} {rows}")
+
+
+def topic_pieces(
+    runner: JobRunner, fix: Fixed, output: Output, types: dict[str, str]
+) -> Iterator[str]:
+    """SELECTs that give what `load_topic` loads, each good until the next one is asked for."""
     columns = "".join(f"{sql} as {quote(c)}, " for c, sql in columns_of("j", types).items())
     sql = (
         f"select {columns}_key, _partition, _offset, _deleted, j is null and not _deleted as "
@@ -65,13 +80,8 @@ def load_topic(
         'key as _key, value is null as _deleted, "partition" as _partition, "offset" as _offset '
         "from _read)"
     )
-    # Not made by a SELECT without rows: of a table into which one transaction puts none, then
-    # many, then a few, DuckDB 2.0 reads nothing before the commit.
-    typed = "".join(f"{quote(c)} {t}, " for c, t in types.items())
-    own = "_key blob, _partition integer, _offset bigint, _deleted boolean, _foreign boolean"
-    fix.cursor.execute(f"create or replace temp table {name} ({typed}{own})")
     snapshot, ends = fix.snapshots.get(output.name), fix.topics.get(output.name)
     for piece in records(runner.systems, runner.job, output, snapshot, ends):
         fix.cursor.register("_read", piece)
-        fix.cursor.execute(f"insert into {name} {sql}")
+        yield sql
         fix.cursor.unregister("_read")

@@ -121,7 +121,7 @@ def add_quick_members(view: View, window: SessionMarks, rows: Rows, select: str)
     )
 
 
-def unclear_keys(view: View, rows: Rows, judged: str) -> str:
-    """The keys of `judged` that have something `_unclear`."""
+def keys_where(view: View, rows: Rows, relation: str, condition: str) -> str:
+    """The keys of the rows of `relation` that `condition` holds of, for `keyed`."""
     keys = ", ".join(["true as _any", *key_names(view)])
-    return rows.chain.add(f"select distinct {keys} from {judged} where _unclear")
+    return rows.chain.add(f"select distinct {keys} from {relation} where {condition}")

@@ -32,8 +32,8 @@ from headrace.engines.batch.members import (
     add_quick_members,
     by_key,
     keyed,
+    keys_where,
     length_us,
-    unclear_keys,
 )
 from headrace.engines.batch.placed import key_names
 from headrace.engines.batch.relations import AsOf, Region, interval, timestamp, was_read
@@ -87,6 +87,8 @@ def _touched(
         f"select {', '.join([*keys, f'epoch_us(_time) // {length_us(window)} as _slice'])},"
         f" bool_or({changes}) as _changes from {source} group by {by}"
     )
+    changed = keys_where(view, rows, slices, "_changes")
+    slices = rows.chain.add(f"select * from {slices} where {keyed(view, slices, changed)}")
     apart = rows.chain.add(
         f"select *, coalesce(_slice - lag(_slice) over ({partition}order by _slice) > 1, true)"
         f" as _apart from {slices}"
@@ -132,7 +134,7 @@ def _sessions(
         return _followed(view, window, rows, _grouped(view, rows, members, more))
     quick = add_quick_members(view, window, rows, select)
     found = _grouped(view, rows, quick, [*more, "bool_or(_unclear) as _unclear"])
-    unclear = unclear_keys(view, rows, found)
+    unclear = keys_where(view, rows, found, "_unclear")
     again = f"select * from ({select}) _s where {keyed(view, '_s', unclear)}"
     exact = _grouped(view, rows, add_members(view, window, rows, again), more)
     both = rows.chain.add(

@@ -8,9 +8,8 @@ from __future__ import annotations
 from headrace.engines.batch.members import (
     add_members,
     add_quick_members,
-    by_key,
     keyed,
-    unclear_keys,
+    keys_where,
 )
 from headrace.engines.batch.placed import key_names, placed
 from headrace.engines.batch.relations import RECORD, Relations
@@ -131,16 +130,16 @@ def _in_sessions(view: View, window: SessionGap | SessionMarks, rows: Rows) -> l
     quick = add_quick_members(view, window, rows, on_time)
     by = ", ".join([*key_names(view), "_verdict", "_orphan"])
     counted = rows.chain.add(
-        f"select *, bool_or(_doubt) over ({by_key(view)}) as _unclear from ("
         f"select {', '.join([*key_names(view), verdict])} as _verdict,"
-        f" _ends and not _member as _orphan, count(*) as _n, bool_or(_unclear) as _doubt"
-        f" from {quick} group by {by})"
+        f" _ends and not _member as _orphan, count(*) as _n, bool_or(_unclear) as _unclear"
+        f" from {quick} group by {by}"
     )
-    unclear = unclear_keys(view, rows, counted)
+    unclear = keys_where(view, rows, counted, "_unclear")
     again = f"select * from ({on_time}) _s where {keyed(view, '_s', unclear)}"
     members = add_members(view, window, rows, again)
     nobody = "null, null, null"
     return [
-        f"select {nobody}, _verdict, _orphan, _n from {counted} where not _unclear",
+        f"select {nobody}, _verdict, _orphan, _n from {counted}"
+        f" where not {keyed(view, counted, unclear)}",
         f"select {nobody}, {verdict}, _ends and not _member, 1 from {members}",
     ]

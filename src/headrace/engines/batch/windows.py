@@ -29,15 +29,20 @@ def add_windows(
 ) -> None:
     """The same by key and window, with `_start` and `_end`."""
     step_us = window.size_us if isinstance(window, Tumble) else window.every_us
-    # Told of each row once, before it is spread.
+    # Told of each row once, before it is spread: nearly all count in whatever window.
+    read = [f"_read{i}" for i in range(len(as_of.regions))]
     told = [f"{slice_start(step_us, window.offset_us)} as _start"]
-    told += [f"{was_read(region)} as _read{i}" for i, region in enumerate(as_of.regions)]
+    told += [f"{was_read(r)} as {name}" for r, name in zip(as_of.regions, read, strict=True)]
     rows.chain.add(f"select *, {', '.join(told)} from {rows.chain.name}")
+    always = " and ".join(["not _late", *read])
+    rows.chain.add(f"select *, {always} as _always from {rows.chain.name}")
     if isinstance(window, Slide):
         _spread(window, rows)
-    rows.chain.add(f"select *, _start + {interval(window.size_us)} as _end from {rows.chain.name}")
-    rows.chain.add(f"select * from {rows.chain.name} where {_counts(as_of)}")
-    _group(view, rows, ["_start", "_end", *key_names(view)], more)
+    end = f"_start + {interval(window.size_us)}"
+    counts = f"_always or {_counts(as_of, end)}"
+    rows.chain.add(f"select * from {rows.chain.name} where {counts}")
+    _group(view, rows, ["_start", *key_names(view)], more)
+    rows.chain.add(f"select *, {end} as _end from {rows.chain.name}")
 
 
 def _spread(window: Slide, rows: Rows) -> None:
@@ -53,10 +58,10 @@ def _spread(window: Slide, rows: Rows) -> None:
         rows.chain.add(f"select * from {rows.chain.name} where {held}")
 
 
-def _counts(as_of: AsOf) -> str:
-    """Condition: the row belongs in its window, given the recomputes."""
+def _counts(as_of: AsOf, end: str) -> str:
+    """Condition: the row belongs in its window, which ends at `end`, given the recomputes."""
     covered = " ".join(
-        f"when {ends_within(region, '_end')} then _read{i}"
+        f"when {ends_within(region, f'({end})')} then _read{i}"
         for i, region in reversed(list(enumerate(as_of.regions)))
     )
     return f"case {covered} else not _late end" if covered else "not _late"
