@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from headrace.engines.batch.expected import expected, kept_by_key
-from headrace.engines.batch.relations import AsOf, Region
+from headrace.engines.batch.relations import AsOf, Query, Region
 from headrace.engines.batch.tolerance import tolerance
 from headrace.plan.operators import TABLE_ROLES, Output, Source, View
 from headrace.proof.events import Events
@@ -18,8 +18,8 @@ def expected_rows(
     events: Events,
     *,
     compared: bool = True,
-) -> str:
-    """SELECT of what `output` must hold of `view`; `compared` with what comparing takes."""
+) -> Query:
+    """What `output` must hold of `view`; `compared` with what comparing takes."""
     rows = expected(
         view,
         source,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from headrace.engines.batch.kept import keep
 from headrace.engines.embedded.filling import Unfilled, fill
 from headrace.engines.embedded.runner import JobRunner
 from headrace.plan.operators import View
@@ -42,8 +43,8 @@ def _fill(runner: JobRunner, fix: Fixed, table: Unfilled, events: Events) -> Non
     assert isinstance(view, View)
     source = runner.job.source(view.topic)
     as_of = fix.as_of(view.name, source.topic)
-    sql = expected_rows(view, source, output, as_of, events, compared=False)
-    cursor.execute(f"create or replace temp table _proof_filling as {sql}")
+    wanted = expected_rows(view, source, output, as_of, events, compared=False)
+    keep(cursor, "_proof_filling", wanted)
     columns = ", ".join(quote(c.name) for c in view.columns)
 
     def rows() -> pa.RecordBatchReader:

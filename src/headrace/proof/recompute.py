@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from headrace.engines.batch.compare import compare_sql
+from headrace.engines.batch.kept import keep
 from headrace.engines.batch.relations import Region
 from headrace.engines.batch.tolerance import tolerance
 from headrace.engines.embedded.runner import JobRunner
@@ -121,8 +122,8 @@ def _corrections(
     made = []
     for output in outputs:
         as_of = fix.as_of(view.name, source.topic, region)
-        sql = expected_rows(view, source, output, as_of, events)
-        fix.cursor.execute(f"create or replace temp table _proof_expected as {sql}")
+        rows = expected_rows(view, source, output, as_of, events)
+        keep(fix.cursor, "_proof_expected", rows)
         made.append(_difference(runner, fix, view, output, region))
     return made
 

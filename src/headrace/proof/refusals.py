@@ -9,6 +9,7 @@ from __future__ import annotations
 import duckdb
 import pyarrow as pa
 
+from headrace.engines.batch.kept import keep
 from headrace.engines.embedded.runner import JobRunner
 from headrace.plan.operators import TABLE_ROLES, Output, View
 from headrace.proof.corrections import Correction, commit
@@ -68,22 +69,21 @@ def _present(runner: JobRunner, fix: Fixed, output: Output) -> Correction:
         )
     as_of = fix.as_of(view.name, source.topic)
     wanted = expected_rows(view, source, output, as_of, events, compared=False)
+    keep(fix.cursor, "_proof_wanted", wanted)
     keys, same = _keys(output, view), _same(output, "w")
     columns = ", ".join(f"w.{quote(c.name)}" for c in view.columns)
     nulls = ", ".join(
         f"r.{quote(c.name)}" if c.name in output.key else f"null::{c.type} as {quote(c.name)}"
         for c in view.columns
     )
-    upserts = f"select 'u' as _op, {columns} from wanted w semi join {keys} r on {same}"
+    upserts = f"select 'u' as _op, {columns} from _proof_wanted w semi join {keys} r on {same}"
     # A smaller key's row is withdrawn by its start too, which is not known here; it stays.
     deletes = (
         ""
         if output.order
-        else (f" union all select 'd', {nulls} from {keys} r anti join wanted w on {same}")
+        else (f" union all select 'd', {nulls} from {keys} r anti join _proof_wanted w on {same}")
     )
-    changes: pa.Table = fix.cursor.sql(
-        f"with wanted as materialized ({wanted}) {upserts}{deletes}"
-    ).to_arrow_table()
+    changes: pa.Table = fix.cursor.sql(f"{upserts}{deletes}").to_arrow_table()
     return output, changes
 
 

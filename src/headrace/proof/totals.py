@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from headrace.engines.batch.kept import keep
 from headrace.engines.batch.sums import VERDICTS, sums
 from headrace.engines.embedded.runner import JobRunner
 from headrace.proof.events import Events
@@ -22,8 +23,8 @@ def check_sums(runner: JobRunner, fix: Fixed, events: dict[str, Events]) -> list
             continue
         relations = held.relations
         for reader in runner.job.readers_of(source.topic):
-            sql = sums(reader, source, fix.epoch, relations)
-            batch = fix.cursor.sql(f"select * from ({sql}) where unit = 'record'").to_arrow_table()
+            keep(fix.cursor, "_proof_sums", sums(reader, source, fix.epoch, relations))
+            batch = fix.cursor.sql("select * from _proof_sums").to_arrow_table()
             wanted = {v: batch.column(v)[0].as_py() for v in ("accepted", *VERDICTS)}
             mine = {v: counted[reader.name][v] for v in wanted} if reader.name in counted else {}
             if any(wanted.values()) or mine:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from headrace.engines.batch.compare import compare_sql
+from headrace.engines.batch.kept import keep
 from headrace.engines.batch.relations import AsOf
 from headrace.engines.batch.tolerance import tolerance
 from headrace.engines.embedded.runner import JobRunner
@@ -98,8 +99,7 @@ def _check_view(
 
     def compare(as_of: AsOf, there: str, wanted: str, apart: str) -> None:
         """Makes the temporary tables `wanted`, and `apart` of what differs `there`."""
-        sql = expected_rows(view, source, output, as_of, events)
-        fix.cursor.execute(f"create or replace temp table {wanted} as {sql}")
+        keep(fix.cursor, wanted, expected_rows(view, source, output, as_of, events))
         columns, key = [c.name for c in view.columns], row_key(view, output)
         inexact = not tolerated.exact
         sql = compare_sql(columns, tolerated, wanted, there, key, allowances=inexact)

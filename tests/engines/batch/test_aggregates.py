@@ -67,7 +67,7 @@ def test_every_aggregate(name: str, run: reference.Run) -> None:
     python = Python()
     made = everything(name, python)
     duck = connection(run)
-    plain = expected(made, source(run.lateness_us), as_of(run))
+    plain = expected(made, source(run.lateness_us), as_of(run)).sql
     right = reference.expected(made, run, python.functions)
     reference.same_rows(fetched(duck, plain), right, made.key_columns, name)
     duck.execute(f"create table served as {plain} limit 0")
@@ -75,7 +75,7 @@ def test_every_aggregate(name: str, run: reference.Run) -> None:
         marks = ", ".join("?" for _ in row)
         values = [plain_value(value) for value in row.values()]
         duck.execute(f"insert into served values ({marks})", values)
-    allowing = expected(made, source(run.lateness_us), as_of(run), allowances=True)
+    allowing = expected(made, source(run.lateness_us), as_of(run), allowances=True).sql
     duck.execute(f"create table wanted as {allowing}")
     # Interpolation rounds its last digit in more than one way; the text above held nine digits.
     interpolated = {f"r_{c.id}" for c in made.aggregates if c.function == "quantile_cont"}
@@ -103,6 +103,6 @@ def test_last_row_takes_the_highest_in_the_order(run: reference.Run) -> None:
     for i in range(2):
         python.functions[f"a0.x{i}"] = lambda row, i=i: row["a0"][f"x{i}"]
     made = view(None, (Named("who", python.column("who", "VARCHAR")),), (last,), results=results)
-    rows = fetched(connection(run), expected(made, source(run.lateness_us), as_of(run)))
+    rows = fetched(connection(run), expected(made, source(run.lateness_us), as_of(run)).sql)
     wanted = reference.expected(made, run, python.functions)
     reference.same_rows(rows, wanted, made.key_columns, "last_row")

@@ -60,7 +60,7 @@ def compared(made: View, wanted: str, served: str) -> str:
 
 def differences(made: View, run: reference.Run, served: str) -> list[dict[str, Any]]:
     duck = connection(run)
-    wanted = expected(made, source(0), as_of(run), allowances=True)
+    wanted = expected(made, source(0), as_of(run), allowances=True).sql
     duck.execute(f"create table wanted as {wanted}")
     return fetched(duck, f"{compared(made, 'wanted', f'({served})')} order by all")
 
@@ -68,7 +68,7 @@ def differences(made: View, run: reference.Run, served: str) -> list[dict[str, A
 def test_what_is_expected_can_be_compared_with_another_expectation() -> None:
     made = sums_by_name()
     duck = connection(events_of([("a", 1.0), ("b", 3.0)]))
-    wanted = expected(made, source(0), as_of(events_of([("a", 1.0)])), allowances=True)
+    wanted = expected(made, source(0), as_of(events_of([("a", 1.0)])), allowances=True).sql
     duck.execute(f"create table wanted as {wanted}")
     assert fetched(duck, compared(made, "wanted", "(from wanted)")) == []
 
@@ -154,7 +154,9 @@ def test_a_smaller_key_keeps_the_greatest_start() -> None:
     run = events_of([("a", 1.0)] * 15 + [(None, 1.0)] * 7)
     output = Output("t", "table", "v", ("who",), ("window_start",))
     rows = kept_by_key(made, output, expected(made, source(0), as_of(run)))
-    kept = fetched(connection(run), f"select who, window_start, r_a0 from ({rows}) order by who")
+    kept = fetched(
+        connection(run), f"select who, window_start, r_a0 from ({rows.sql}) order by who"
+    )
     start = reference.moment(10 * SECOND)
     assert kept == [
         {"who": "a", "window_start": start, "r_a0": 5},

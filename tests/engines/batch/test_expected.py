@@ -28,15 +28,17 @@ FEW = settings(max_examples=15, deadline=None, suppress_health_check=list(Health
 def check(made: View, python: Python, run: reference.Run) -> None:
     """Rows, final rows, counts and reasons of a view agree with the reference."""
     duck, read = connection(run), source(run.lateness_us)
-    rows = fetched(duck, expected(made, read, as_of(run), BOTH))
+    rows = fetched(duck, expected(made, read, as_of(run), BOTH).sql)
     wanted = reference.expected(made, run, python.functions)
     reference.same_rows(rows, wanted, made.key_columns, "rows")
     if made.window is not None:
-        rows = fetched(duck, expected(made, read, as_of(run), BOTH, final=True))
+        rows = fetched(duck, expected(made, read, as_of(run), BOTH, final=True).sql)
         final = reference.expected(made, run, python.functions, final=True)
         reference.same_rows(rows, final, made.key_columns, "final rows")
     counted = reference.counts(made, run, python.functions)
-    record, row = fetched(duck, sums(made, read, run.until, BOTH))
+    [record], [row] = (
+        fetched(duck, sums(made, read, run.until, BOTH, of_rows=rows).sql) for rows in (False, True)
+    )
     for line, tally in [(record, counted.records), (row, counted.rows)]:
         assert {k: v for k, v in line.items() if k in tally} == tally
         assert line["accepted"] == sum(tally.values())

@@ -49,7 +49,7 @@ def told(rows: list[Row], ends: bool, quick: bool) -> list[tuple[int | None, boo
     found = connection.execute(
         chain.chain.ending(
             f"select epoch_us(_segment), _member, _ends, {unclear} from {name} order by _offset"
-        )
+        ).sql
     ).fetchall()
     return [(s, bool(m), bool(e), bool(u)) for s, m, e, u in found]
 

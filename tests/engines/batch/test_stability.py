@@ -42,8 +42,8 @@ def test_closed_rows_stay(
     made, read = counting(name, Python()), source(run.lateness_us)
     duck = connection(run)
     for regions in ([], [region_at(run, epoch, bound, from_us)]):
-        now = fetched(duck, expected(made, read, AsOf(epoch, bound, regions), final=True))
-        later = fetched(duck, expected(made, read, AsOf(run.until, bound, regions), final=True))
+        now = fetched(duck, expected(made, read, AsOf(epoch, bound, regions), final=True).sql)
+        later = fetched(duck, expected(made, read, AsOf(run.until, bound, regions), final=True).sql)
         assert comparable(now) == comparable(later)
 
 
@@ -57,7 +57,7 @@ def test_the_cut_into_epochs_changes_nothing(name: str, run: reference.Run) -> N
     cut = replace(run, events=events, starts_us={})
     whole = replace(cut, events=[replace(e, epoch=1) for e in events], until=1)
     rows = [
-        fetched(connection(r), expected(made, read, AsOf(r.until, run.watermark_us)))
+        fetched(connection(r), expected(made, read, AsOf(r.until, run.watermark_us)).sql)
         for r in (cut, whole)
     ]
     assert comparable(rows[0]) == comparable(rows[1])
@@ -73,7 +73,7 @@ def test_a_recompute_of_everything_is_the_batch_over_all_events(
     made, read = counting(name, Python()), source(run.lateness_us)
     end = max(e.time_us or 0 for e in run.events) + 3_600_000_000
     region = region_at(run, run.until, end, None)
-    again = fetched(connection(run), expected(made, read, AsOf(run.until, end, [region])))
+    again = fetched(connection(run), expected(made, read, AsOf(run.until, end, [region])).sql)
     patient = replace(run, starts_us={})
-    plain = expected(made, source(7_200_000_000), AsOf(run.until, end))
+    plain = expected(made, source(7_200_000_000), AsOf(run.until, end)).sql
     assert comparable(again) == comparable(fetched(connection(patient), plain))

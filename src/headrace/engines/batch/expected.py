@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from headrace.engines.batch.allowances import add_allowances, scales
 from headrace.engines.batch.members import MEMBER
 from headrace.engines.batch.placed import placed
-from headrace.engines.batch.relations import AsOf, Relations, timestamp
+from headrace.engines.batch.relations import AsOf, Query, Relations, timestamp
 from headrace.engines.batch.results import add_results
 from headrace.engines.batch.sessions import add_sessions, settled
 from headrace.engines.batch.steps import Rows, stepped
@@ -32,8 +34,8 @@ def expected(
     *,
     final: bool = False,
     allowances: bool = False,
-) -> str:
-    """SELECT of the rows of `view` that must be served as of `as_of`, with the view's columns.
+) -> Query:
+    """The rows of `view` that must be served as of `as_of`, with the view's columns.
 
     `final` (`emit="final"`): only rows that the watermark has closed; not for running totals,
     which never close. `allowances` adds the columns by which `compare` judges inexact results.
@@ -51,8 +53,8 @@ def expected(
     return rows.chain.ending(f"select * from {rows.chain.name}")
 
 
-def kept_by_key(view: View, output: Output, rows: str) -> str:
-    """SELECT of what a table with a smaller key than its view's keeps of `rows` (a SELECT).
+def kept_by_key(view: View, output: Output, rows: Query) -> Query:
+    """What a table with a smaller key than its view's keeps of `rows`.
 
     The row with the greatest window or session start, ties by the remaining key columns.
     """
@@ -60,10 +62,11 @@ def kept_by_key(view: View, output: Output, rows: str) -> str:
         return rows
     keys = ", ".join(quote(k) for k in output.key) or "0"
     order = ", ".join(f"{quote(c)} desc nulls last" for c in output.order)
-    return (
+    last = (
         f"select * exclude (_nth) from (select *, row_number() over (partition by {keys}"
-        f" order by {order}) as _nth from ({rows})) where _nth = 1"
+        f" order by {order}) as _nth from ({rows.select})) where _nth = 1"
     )
+    return replace(rows, select=last)
 
 
 def expected_stream(
@@ -77,7 +80,7 @@ def expected_stream(
     rows = stepped(stream.steps, source, until, relations or Relations(), False)
     own = ["_topic_generation", "_partition", "_offset", "_replay", "_epoch", *rows.positions]
     columns = [quote(c.name) for c in stream.columns]
-    return rows.chain.ending(f"select {', '.join([*own, *columns])} from {rows.chain.name}")
+    return rows.chain.ending(f"select {', '.join([*own, *columns])} from {rows.chain.name}").sql
 
 
 def _aggregated(

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 OWN = ("_topic_generation", "_partition", "_offset", "_replay", "_epoch", "_time")
 """Columns beside the event's own that every query needs."""
@@ -55,17 +55,47 @@ class AsOf:
     regions: Sequence[Region] = ()
 
 
+@dataclass(frozen=True)
+class Part:
+    """A SELECT that later ones read by `name`; each anew if it is `repeated`.
+
+    One that is `apart` is done with before anything that reads it begins, where memory counts.
+    """
+
+    name: str
+    select: str
+    repeated: bool = False
+    apart: bool = False
+
+    @property
+    def sql(self) -> str:
+        return f"{self.name} as {'not materialized ' if self.repeated else ''}({self.select})"
+
+
+@dataclass(frozen=True)
+class Query:
+    """A SELECT with the parts before it, each of which may read those before it."""
+
+    parts: tuple[Part, ...]
+    select: str
+
+    @property
+    def sql(self) -> str:
+        """All of it as one SELECT."""
+        return f"with {', '.join(part.sql for part in self.parts)} {self.select}"
+
+
 @dataclass
 class Chain:
-    """Common table expressions that grow one on the other; `name` is the last one's."""
+    """SELECTs that grow one on the other; `name` is the last one's."""
 
-    parts: list[str] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
     name: str = ""
 
-    def add(self, select: str) -> str:
+    def add(self, select: str, *, apart: bool = False) -> str:
         """Appends a SELECT and returns the name by which later ones read it."""
         self.name = f"_r{len(self.parts)}"
-        self.parts.append(f"{self.name} as ({select})")
+        self.parts.append(Part(self.name, select, apart=apart))
         return self.name
 
     def repeat(self) -> None:
@@ -73,11 +103,11 @@ class Chain:
 
         A relation with several readers is else kept in memory, with all rows and columns.
         """
-        self.parts = [part.replace(" as (", " as not materialized (", 1) for part in self.parts]
+        self.parts = [replace(part, repeated=True) for part in self.parts]
 
-    def ending(self, select: str) -> str:
+    def ending(self, select: str) -> Query:
         """The whole query, with `select` at its end."""
-        return "with " + ",\n".join(self.parts) + "\n" + select
+        return Query(tuple(self.parts), select)
 
 
 def timestamp(us: int) -> str:

@@ -12,7 +12,7 @@ from headrace.engines.batch.members import (
     keys_where,
 )
 from headrace.engines.batch.placed import key_names, placed
-from headrace.engines.batch.relations import RECORD, Relations
+from headrace.engines.batch.relations import RECORD, Query, Relations
 from headrace.engines.batch.steps import Rows, stepped
 from headrace.plan.operators import (
     Dedupe,
@@ -29,29 +29,38 @@ from headrace.values.schema import literal
 VERDICTS = ("applied", "late", "failed", "duplicate", "filtered")
 """A record of several rows has the first of these that one of its rows has."""
 
+_VERDICT = "case when _member then 'applied' else 'filtered' end"
+_ORPHAN = "_ends and not _member"
+_NOBODY = "null, null, null"
+
 
 def sums(
-    reader: View | Stream, source: Source, until: int, relations: Relations | None = None
-) -> str:
-    """SELECT of two rows, for `unit` 'record' and 'row', with a count by verdict.
+    reader: View | Stream,
+    source: Source,
+    until: int,
+    relations: Relations | None = None,
+    *,
+    of_rows: bool = False,
+) -> Query:
+    """One row with a count by verdict, of records, or of the rows that they become.
 
-    Columns: unit, accepted, applied, late, failed, duplicate, filtered, orphan_ends. A record
+    Columns: accepted, applied, late, failed, duplicate, filtered, orphan_ends. A record
     filtered, failed or duplicate before its list is exploded, or with an empty list, is one row.
     """
     judged, rows = _judged(reader, source, until, relations or Relations())
-    of_rows = _counts(judged)
-    of_records = of_rows
-    if _exploded(reader):
+    if _exploded(reader) and not of_rows:
         ranks = ", ".join(f"'{v}'" for v in VERDICTS)
-        of_records = _counts(
+        judged = (
             f"(select [{ranks}][min(list_position([{ranks}], _verdict))] as _verdict,"
             f" bool_or(_orphan) as _orphan, 1 as _n from {judged} group by {RECORD})"
         )
+    wanted = [*(f"_verdict = '{v}'" for v in VERDICTS), "_orphan"]
+    counts = [f"coalesce(sum(_n) filter (where {w}), 0)::bigint" for w in wanted]
+    named = ", ".join(
+        f"{sql} as {name}" for sql, name in zip(counts, (*VERDICTS, "orphan_ends"), strict=True)
+    )
     return rows.chain.ending(
-        "select * from (select 'record' as unit, * from"
-        f" ({of_records}) _c(accepted, {', '.join(VERDICTS)}, orphan_ends)"
-        " union all select 'row', * from"
-        f" ({of_rows}) _c(accepted, {', '.join(VERDICTS)}, orphan_ends)) order by unit"
+        f"select coalesce(sum(_n), 0)::bigint as accepted, {named} from {judged}"
     )
 
 
@@ -70,17 +79,11 @@ def reasons(
     united = " union all ".join(parts) or empty
     return rows.chain.ending(
         f"select reason, sum(rows)::bigint as rows from ({united}) group by all"
-    )
+    ).sql
 
 
 def _exploded(reader: View | Stream) -> bool:
     return any(isinstance(step, Explode) for step in reader.steps)
-
-
-def _counts(judged: str) -> str:
-    wanted = [*(f"_verdict = '{v}'" for v in VERDICTS), "_orphan"]
-    counts = ", ".join(f"coalesce(sum(_n) filter (where {w}), 0)::bigint" for w in wanted)
-    return f"select coalesce(sum(_n), 0)::bigint, {counts} from {judged}"
 
 
 def _stepped(reader: View | Stream, source: Source, until: int, relations: Relations) -> Rows:
@@ -88,7 +91,7 @@ def _stepped(reader: View | Stream, source: Source, until: int, relations: Relat
         rows = placed(reader, source, until, relations)
     else:
         rows = stepped(reader.steps, source, until, relations, False)
-    if not any(isinstance(step, Dedupe) for step in reader.steps):
+    if not any(isinstance(step, Dedupe | Explode) for step in reader.steps):
         rows.chain.repeat()
     return rows
 
@@ -117,29 +120,40 @@ def _judged(
     else:
         parts.append(f"select {RECORD}, 'applied', false, 1 from {end}")
     united = " union all ".join(parts)
-    return rows.chain.add(f"select * from ({united}) _j({RECORD}, _verdict, _orphan, _n)"), rows
+    select = f"select * from ({united}) _j({RECORD}, _verdict, _orphan, _n)"
+    return rows.chain.add(select, apart=_exploded(reader)), rows
 
 
 def _in_sessions(view: View, window: SessionGap | SessionMarks, rows: Rows) -> list[str]:
     """Parts of `_judged`: what became of the rows on time."""
     on_time = f"select * from {rows.chain.name} where not _late"
-    verdict = "case when _member then 'applied' else 'filtered' end"
-    if _exploded(view) or isinstance(window, SessionGap):
+    if _exploded(view):
         members = add_members(view, window, rows, on_time)
-        return [f"select {RECORD}, {verdict}, _ends and not _member, 1 from {members}"]
+        judged = f"select {RECORD}, {_VERDICT}, {_ORPHAN}, 1 from {members}"
+        return [f"select * from {rows.chain.add(judged, apart=True)}"]
+    if isinstance(window, SessionGap):
+        return [_counted(rows, add_members(view, window, rows, on_time))]
     quick = add_quick_members(view, window, rows, on_time)
     by = ", ".join([*key_names(view), "_verdict", "_orphan"])
     counted = rows.chain.add(
-        f"select {', '.join([*key_names(view), verdict])} as _verdict,"
-        f" _ends and not _member as _orphan, count(*) as _n, bool_or(_unclear) as _unclear"
+        f"select {', '.join([*key_names(view), _VERDICT])} as _verdict,"
+        f" {_ORPHAN} as _orphan, count(*) as _n, bool_or(_unclear) as _unclear"
         f" from {quick} group by {by}"
     )
     unclear = keys_where(view, rows, counted, "_unclear")
     again = f"select * from ({on_time}) _s where {keyed(view, '_s', unclear)}"
-    members = add_members(view, window, rows, again)
-    nobody = "null, null, null"
     return [
-        f"select {nobody}, _verdict, _orphan, _n from {counted}"
+        f"select {_NOBODY}, _verdict, _orphan, _n from {counted}"
         f" where not {keyed(view, counted, unclear)}",
-        f"select {nobody}, {verdict}, _ends and not _member, 1 from {members}",
+        _counted(rows, add_members(view, window, rows, again)),
     ]
+
+
+def _counted(rows: Rows, members: str) -> str:
+    """SELECT of how many `members` have which verdict, counted before others are."""
+    counted = rows.chain.add(
+        f"select {_VERDICT} as _verdict, {_ORPHAN} as _orphan, count(*) as _n"
+        f" from {members} group by all",
+        apart=True,
+    )
+    return f"select {_NOBODY}, _verdict, _orphan, _n from {counted}"

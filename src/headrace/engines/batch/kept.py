@@ -1,0 +1,40 @@
+"""A query's rows as a temporary table, made within a bounded memory."""
+
+from __future__ import annotations
+
+import re
+
+import duckdb
+
+from headrace.engines.batch.relations import Part, Query
+
+
+def keep(connection: duckdb.DuckDBPyConnection, table: str, query: Query) -> None:
+    """Makes the temporary table `table` of the rows of `query`.
+
+    What several of its parts read is a table of its own first. The sorts and groups of one
+    statement hold their buffers at once, however few their rows are; those of several statements
+    one after the other.
+    """
+    between: list[Part] = []
+    kept: list[str] = []
+    for number, part in enumerate(query.parts):
+        later = [other.select for other in query.parts[number + 1 :]]
+        several = not part.repeated and _readers(part.name, [*later, query.select]) > 1
+        if several or part.apart:
+            _make(connection, part.name, Query(tuple(between), part.select))
+            kept.append(part.name)
+        else:
+            between.append(part)
+    _make(connection, table, Query(tuple(between), query.select))
+    for name in kept:
+        connection.execute(f"drop table {name}")
+
+
+def _make(connection: duckdb.DuckDBPyConnection, table: str, query: Query) -> None:
+    sql = query.sql if query.parts else query.select
+    connection.execute(f"create or replace temp table {table} as {sql}")
+
+
+def _readers(name: str, selects: list[str]) -> int:
+    return sum(len(re.findall(rf"\bfrom {name}\b", select)) for select in selects)
