@@ -17,7 +17,7 @@ from headrace.engines.embedded.arrivals import Readings
 from headrace.engines.embedded.recall import read_all
 from headrace.engines.embedded.runner import JobRunner
 from headrace.engines.embedded.sources import SourceReader
-from headrace.plan.operators import Dedupe, Job, Source, Stream, View
+from headrace.plan.operators import Job, Source, Stream, has_dedupe
 from headrace.plan.times import time_sql
 from headrace.proof.fixed import Fixed, epochs_relation
 from headrace.values.schema import literal, quote, sql_type
@@ -57,9 +57,7 @@ def events_of(runner: JobRunner, fix: Fixed, source: Source) -> Events:
 def _watermarked(job: Job, fix: Fixed, source: Source, relations: Relations) -> str:
     """The name of the events with their watermarks: of all where some view remembers by them."""
     seen, epoch = quote(f"_proof_seen_{source.topic}"), fix.epoch
-    readers: list[View | Stream] = [*job.views, *job.streams]
-    readers = [r for r in readers if r.topic == source.topic]
-    if any(isinstance(step, Dedupe) for r in readers for step in r.steps):
+    if any(has_dedupe(reader) for reader in job.readers_of(source.topic)):
         sql = watermarked(source, epoch, relations)
         fix.cursor.execute(f"create or replace temp table {seen} as {sql}")
         return seen

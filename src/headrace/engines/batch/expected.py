@@ -13,7 +13,6 @@ from headrace.engines.batch.sessions import add_sessions, settled
 from headrace.engines.batch.steps import Rows, stepped
 from headrace.engines.batch.windows import add_totals, add_windows
 from headrace.plan.operators import (
-    Dedupe,
     Output,
     SessionGap,
     SessionMarks,
@@ -22,6 +21,7 @@ from headrace.plan.operators import (
     Stream,
     Tumble,
     View,
+    has_dedupe,
 )
 from headrace.values.schema import quote
 
@@ -95,7 +95,7 @@ def _aggregated(
         case Tumble() | Slide() as window:
             add_windows(view, window, rows, as_of, more)
         case marks_or_gap:
-            if not any(isinstance(step, Dedupe) for step in view.steps):
+            if not has_dedupe(view):
                 rows.chain.repeat()  # To read an event again costs less than to keep it.
             add_sessions(view, marks_or_gap, rows, as_of, more)
     return rows

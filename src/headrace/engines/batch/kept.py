@@ -32,8 +32,7 @@ def keep(connection: duckdb.DuckDBPyConnection, table: str, query: Query) -> Non
 
 
 def _make(connection: duckdb.DuckDBPyConnection, table: str, query: Query) -> None:
-    sql = query.sql if query.parts else query.select
-    connection.execute(f"create or replace temp table {table} as {sql}")
+    connection.execute(f"create or replace temp table {table} as {query.sql}")
 
 
 def _readers(name: str, selects: list[str]) -> int:

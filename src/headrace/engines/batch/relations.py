@@ -82,6 +82,8 @@ class Query:
     @property
     def sql(self) -> str:
         """All of it as one SELECT."""
+        if not self.parts:
+            return self.select
         return f"with {', '.join(part.sql for part in self.parts)} {self.select}"
 
 

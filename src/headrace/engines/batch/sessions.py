@@ -97,9 +97,8 @@ def _touched(
         f"select *, sum(_apart::int) over ({partition}order by _slice rows unbounded preceding)"
         f" as _piece from {apart}"
     )
-    by_piece = f"{partition}{',' if partition else 'partition by'} _piece"
     judged = rows.chain.add(
-        f"select {by}, bool_or(_changes) over ({by_piece}) as _touched from {pieces}"
+        f"select {by}, bool_or(_changes) over ({by_key(view, '_piece')}) as _touched from {pieces}"
     )
     return rows.chain.add(f"select {by} from {judged} where _touched")
 
@@ -203,9 +202,8 @@ def _replaced(view: View, rows: Rows, served: str, recomputed: str, region: Regi
     inside = "_settled"
     if region.from_us is not None:
         inside += f" and _last > {timestamp(region.from_us)}"
-    by_island = f"{partition}{',' if partition else 'partition by'} _island"
     judged = rows.chain.add(
-        f"select *, bool_and({inside}) over ({by_island}) as _covered from {islands}"
+        f"select *, bool_and({inside}) over ({by_key(view, '_island')}) as _covered from {islands}"
     )
     return rows.chain.add(
         "select * exclude (_settled, _reach, _side, _apart, _island, _covered)"

@@ -15,7 +15,6 @@ from headrace.engines.batch.placed import key_names, placed
 from headrace.engines.batch.relations import RECORD, Query, Relations
 from headrace.engines.batch.steps import Rows, stepped
 from headrace.plan.operators import (
-    Dedupe,
     Explode,
     Filter,
     SessionGap,
@@ -23,6 +22,7 @@ from headrace.plan.operators import (
     Source,
     Stream,
     View,
+    has_dedupe,
 )
 from headrace.values.schema import literal
 
@@ -91,7 +91,7 @@ def _stepped(reader: View | Stream, source: Source, until: int, relations: Relat
         rows = placed(reader, source, until, relations)
     else:
         rows = stepped(reader.steps, source, until, relations, False)
-    if not any(isinstance(step, Dedupe | Explode) for step in reader.steps):
+    if not has_dedupe(reader) and not _exploded(reader):
         rows.chain.repeat()
     return rows
 
