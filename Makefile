@@ -54,7 +54,7 @@ torture: SEED ?= 1
 torture: MINUTES ?= 60
 torture: $(READY) ## every promise of docs/reliability.md, tried at length
 	$(BIN)/python -m tests.torture --seed $(SEED) --minutes $(MINUTES) \
-		$(if $(PART),--part $(PART)) $(if $(TRIAL),--trial $(TRIAL))
+		$(if $(PART),--part '$(PART)') $(if $(TRIAL),--trial $(TRIAL))
 
 # DIRECTORY is where their data are kept.
 servers: DIRECTORY ?= .servers

@@ -24,26 +24,32 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reliability.md"
 
 
+def parser() -> argparse.ArgumentParser:
+    """What `make torture` may be told."""
+    made = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
+    made.add_argument("--seed", type=int, default=1)
+    made.add_argument("--minutes", type=float, default=60.0, help="for all parts together")
+    made.add_argument("--part", choices=[part.name for part in PARTS])
+    made.add_argument("--trial", type=int, help="one trial of the part, in this process")
+    made.add_argument("--processes", type=int, default=2)
+    made.add_argument("--no-page", action="store_true", help="leave docs/reliability.md as it is")
+    return made
+
+
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=60.0, help="for all parts together")
-    parser.add_argument("--part", choices=[part.name for part in PARTS])
-    parser.add_argument("--trial", type=int, help="one trial of the part, in this process")
-    parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--no-page", action="store_true", help="leave docs/reliability.md as it is")
-    chosen = parser.parse_args(arguments)
+    options = parser()
+    chosen = options.parse_args(arguments)
     parts = [part for part in PARTS if chosen.part in (None, part.name)]
     course = Course(chosen.seed, chosen.processes)
     if chosen.trial is not None:
         if chosen.part is None:
-            parser.error("--trial needs --part")
+            options.error("--trial needs --part")
         print(json.dumps(dict(course.alone(parts[0], chosen.trial))))
         return 0
     begun = time.monotonic()
     shared = chosen.minutes - sum(part.minutes for part in parts)
     if shared < 0:
-        parser.error(f"the soak takes {SOAK.minutes:g} minutes of them: choose SOAK_MINUTES too")
+        options.error(f"the soak takes {SOAK.minutes:g} minutes of them: choose SOAK_MINUTES too")
     whole = sum(part.share for part in parts)
     results, failed = [], False
     for part in parts:

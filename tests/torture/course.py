@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -82,6 +83,11 @@ def seed_of(seed: int, part: str, trial: int) -> int:
     return int.from_bytes(digest.digest())
 
 
+def again(seed: int, part: str, trial: int) -> str:
+    """The command that runs one trial by itself, as a shell takes it."""
+    return f"make torture SEED={seed} PART={shlex.quote(part)} TRIAL={trial}"
+
+
 class Course:
     """Trials of one `seed`, up to `processes` at once, each in a process of its own."""
 
@@ -143,7 +149,7 @@ class _Running:
 
     def __init__(self, seed: int, part: Part, number: int) -> None:
         self.part, self.number = part, number
-        self.again = f"make torture SEED={seed} PART={part.name} TRIAL={number}"
+        self.again = again(seed, part.name, number)
         self._directory = Path(tempfile.mkdtemp(prefix="headrace-trial-"))
         # PostgreSQL runs as a user of its own, who must get through.
         self._directory.chmod(0o711)
