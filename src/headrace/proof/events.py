@@ -8,9 +8,10 @@ import pyarrow as pa
 
 from headrace.engines.batch.relations import Relations
 from headrace.engines.batch.watermarks import (
+    latecomers,
     open_blocks,
     watermarked,
-    watermarked_in,
+    with_latecomers,
     without_watermarks,
 )
 from headrace.engines.embedded.arrivals import Readings
@@ -64,11 +65,13 @@ def _watermarked(job: Job, fix: Fixed, source: Source, relations: Relations) -> 
     blocks = quote(f"_proof_open_{source.topic}")
     sql = open_blocks(source, epoch, relations)
     fix.cursor.execute(f"create or replace temp table {blocks} as {sql}")
-    # Not kept: each reader takes the columns that it needs from where the events are.
+    sql = without_watermarks(source, epoch, relations)
     if fix.cursor.execute(f"select 1 from {blocks} limit 1").fetchall():
-        sql = watermarked_in(blocks, source, epoch, relations)
-    else:
-        sql = without_watermarks(source, epoch, relations)
+        late = quote(f"_proof_late_{source.topic}")
+        found = latecomers(blocks, source, epoch, relations)
+        fix.cursor.execute(f"create or replace temp table {late} as {found}")
+        sql = with_latecomers(late, source, epoch, relations)
+    # Not kept: each reader takes the columns that it needs from where the events are.
     fix.cursor.execute(f"create or replace temp view {seen} as {sql}")
     return seen
 

@@ -5,13 +5,13 @@ less the lateness, and `_closed`, the later of that and the source's watermark a
 their epoch: slices of time that end at or before it were closed. Both are null while there is
 none. A replayed record stands behind what was read up to its epoch.
 
-For that all rows are sorted. Where nobody asks but for who was late, it is enough for the blocks of
-the log in which a record may have been: nearly none, mostly. In the others both are null.
+For that all rows are sorted. Where nobody asks but for who was late, it is enough to sort the blocks
+of the log in which a record may have been: nearly none, mostly.
 """
 
 from __future__ import annotations
 
-from headrace.engines.batch.relations import OWN, Relations, interval
+from headrace.engines.batch.relations import OWN, RECORD, Relations, interval
 from headrace.plan.operators import Source
 from headrace.values.schema import quote
 
@@ -58,33 +58,37 @@ where _low < greatest(
   greatest(_before, _high) - {interval(source.lateness_us)}, w.watermark_start)"""
 
 
-def watermarked_in(
+def latecomers(
     blocks: str,
     source: Source,
     until: int,
     relations: Relations,
     block_records: int = _BLOCK_RECORDS,
 ) -> str:
-    """As `watermarked`, but null outside of `blocks` (those of `open_blocks`) and for replays."""
+    """SELECT of the records of `blocks` (those of `open_blocks`) that lie behind `_closed`.
+
+    Columns: the record, `_closed`. All others came on time.
+    """
     place = f"{PARTITION}, _epoch, _block"
-    columns = _columns(source)
-    blocked = (
-        f"select {columns}, _offset // {block_records} as _block "
-        f"from {relations.events} where _epoch <= {until}"
-    )
-    quiet = "null::timestamp as _seen, null::timestamp as _closed"
     return f"""
-select {columns}, {quiet} from ({blocked}) where _replay is not null
-union all
-select {columns}, {quiet} from ({blocked}) anti join {blocks} using ({place})
-where _replay is null
-union all
-select e.* exclude (_block, _before), greatest(e._seen, w.watermark_start) as _closed from (
-  select *, greatest(_before, max(_time) over (
-      partition by {place} order by _offset rows between unbounded preceding and 1 preceding
-    )) - {interval(source.lateness_us)} as _seen
-  from ({blocked}) join {blocks} using ({place}) where _replay is null
-) e left join {relations.epochs} w on w.epoch = e._epoch"""
+select {RECORD}, _closed from (
+  select {RECORD}, _time, greatest(
+      greatest(_before, max(_time) over (
+        partition by {place} order by _offset rows between unbounded preceding and 1 preceding
+      )) - {interval(source.lateness_us)}, w.watermark_start) as _closed
+  from (
+    select {RECORD}, _epoch, _time, _offset // {block_records} as _block
+    from {relations.events} where _epoch <= {until} and _replay is null
+  ) join {blocks} using ({place}) left join {relations.epochs} w on w.epoch = _epoch
+) where _time < _closed"""
+
+
+def with_latecomers(late: str, source: Source, until: int, relations: Relations) -> str:
+    """As `watermarked`, but null where nothing asks: `_seen`, and `_closed` except for `late`."""
+    return (
+        f"select {_columns(source)}, null::timestamp as _seen, _closed"
+        f" from {relations.events} left join {late} using ({RECORD}) where _epoch <= {until}"
+    )
 
 
 def without_watermarks(source: Source, until: int, relations: Relations) -> str:
