@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
+from headrace.engines.batch.kept import keep
 from headrace.engines.batch.relations import Relations
+from headrace.engines.batch.segments import segments_on_time
+from headrace.engines.batch.tolerance import tolerance
 from headrace.engines.batch.watermarks import (
     latecomers,
     open_blocks,
@@ -18,7 +22,15 @@ from headrace.engines.embedded.arrivals import Readings
 from headrace.engines.embedded.recall import read_all
 from headrace.engines.embedded.runner import JobRunner
 from headrace.engines.embedded.sources import SourceReader
-from headrace.plan.operators import Job, Source, Stream, has_dedupe
+from headrace.plan.operators import (
+    Job,
+    SessionGap,
+    SessionMarks,
+    Source,
+    Stream,
+    View,
+    has_dedupe,
+)
 from headrace.plan.times import time_sql
 from headrace.proof.fixed import Fixed, epochs_relation
 from headrace.values.schema import literal, quote, sql_type
@@ -53,6 +65,21 @@ def events_of(runner: JobRunner, fix: Fixed, source: Source) -> Events:
         seen = _watermarked(runner.job, fix, source, relations)
         relations = replace(relations, watermarked=seen)
     return Events(relations, origin, whole)
+
+
+def with_segments(fix: Fixed, source: Source, views: Iterable[View], events: Events) -> Events:
+    """`events` with the segments of `views` of sessions, for which every query would sort anew.
+
+    Kept as tables of one row for each, until the cursor is closed.
+    """
+    found = dict(events.relations.segments)
+    for view in views:
+        if events.whole and isinstance(view.window, SessionGap | SessionMarks):
+            found[view.name] = quote(f"_proof_segments_{view.name}")
+            inexact = not tolerance(view).exact
+            rows = segments_on_time(view, source, fix.epoch, events.relations, allowances=inexact)
+            keep(fix.cursor, found[view.name], rows)
+    return replace(events, relations=replace(events.relations, segments=found))
 
 
 def _watermarked(job: Job, fix: Fixed, source: Source, relations: Relations) -> str:

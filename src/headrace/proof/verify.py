@@ -10,7 +10,7 @@ from headrace.engines.batch.kept import keep
 from headrace.engines.batch.relations import AsOf
 from headrace.engines.batch.tolerance import tolerance
 from headrace.engines.embedded.runner import JobRunner
-from headrace.plan.operators import TABLE_ROLES, Output, View
+from headrace.plan.operators import TABLE_ROLES, Output, Source, View
 from headrace.proof.delivered import check_lake
 from headrace.proof.earlier import (
     BESIDE,
@@ -22,7 +22,7 @@ from headrace.proof.earlier import (
     leave_out_corrected,
     left_behind,
 )
-from headrace.proof.events import Events, events_of
+from headrace.proof.events import Events, events_of, with_segments
 from headrace.proof.expected import expected_rows, latest_region, row_key
 from headrace.proof.fixed import Fixed, fixed
 from headrace.proof.refusals import leave_out
@@ -44,7 +44,7 @@ def verify(runner: JobRunner, progress: Progress | None = None) -> Verification:
     tell = progress or (lambda what, done, of: None)
     begun = time.monotonic()
     with fixed(runner) as fix:
-        events = {s.topic: events_of(runner, fix, s) for s in runner.job.sources}
+        events = {s.topic: _events(runner, fix, s) for s in runner.job.sources}
         checked: list[Checked] = []
         outputs = runner.job.outputs
         for done, output in enumerate(outputs):
@@ -67,6 +67,11 @@ def verify(runner: JobRunner, progress: Progress | None = None) -> Verification:
         tuple(e.origin for e in events.values()),
         time.monotonic() - begun,
     )
+
+
+def _events(runner: JobRunner, fix: Fixed, source: Source) -> Events:
+    views = [v for v in runner.job.views if v.topic == source.topic]
+    return with_segments(fix, source, views, events_of(runner, fix, source))
 
 
 def _count(fix: Fixed, relation: str) -> int:

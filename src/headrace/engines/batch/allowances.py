@@ -26,7 +26,7 @@ _SMALL = 100
 """Groups below this many values: any value between least and greatest is near enough."""
 
 
-def scales(view: View, where: Sequence[str]) -> list[str]:
+def scales(view: View, where: Sequence[str] = ()) -> list[str]:
     """Further aggregates beside the view's own: scales, and bounds of quantiles."""
     made = []
     for call in view.aggregates:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from headrace.engines.batch.allowances import add_allowances, scales
-from headrace.engines.batch.members import MEMBER
 from headrace.engines.batch.placed import placed
 from headrace.engines.batch.relations import AsOf, Query, Relations, timestamp
 from headrace.engines.batch.results import add_results
+from headrace.engines.batch.segments import further
 from headrace.engines.batch.sessions import add_sessions, settled
 from headrace.engines.batch.steps import Rows, stepped
 from headrace.engines.batch.windows import add_totals, add_windows
@@ -21,7 +21,6 @@ from headrace.plan.operators import (
     Stream,
     Tumble,
     View,
-    has_dedupe,
 )
 from headrace.values.schema import quote
 
@@ -87,17 +86,15 @@ def _aggregated(
     view: View, source: Source, as_of: AsOf, relations: Relations, allowances: bool
 ) -> Rows:
     rows = placed(view, source, as_of.until, relations)
-    session = isinstance(view.window, SessionGap | SessionMarks)
-    more = scales(view, [MEMBER] if session else []) if allowances else []
+    more = scales(view) if allowances else []
     match view.window:
         case None:
             add_totals(view, rows, more)
         case Tumble() | Slide() as window:
             add_windows(view, window, rows, as_of, more)
         case marks_or_gap:
-            if not has_dedupe(view):
-                rows.chain.repeat()  # To read an event again costs less than to keep it.
-            add_sessions(view, marks_or_gap, rows, as_of, more)
+            of_members, kept = further(view, allowances), relations.segments.get(view.name)
+            add_sessions(view, marks_or_gap, rows, as_of, of_members, kept)
     return rows
 
 

@@ -22,14 +22,16 @@ class Relations:
     """Names (or parenthesised SELECTs) of the relations that a query reads.
 
     `watermarked` is the result of `watermarks.watermarked`, where somebody has kept it: its sort
-    is what costs most, and all views of a source need the same. `generations` are the identities of
-    the topic in the order in which they were read, where there is more than one.
+    is what costs most, and all views of a source need the same. So with `segments`, the results of
+    `segments_on_time` by the names of views of sessions. `generations` are the identities of the
+    topic in the order in which they were read, where there is more than one.
     """
 
     events: str = "events"
     epochs: str = "epochs_of_source"
     watermarked: str | None = None
     generations: tuple[str, ...] = ()
+    segments: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

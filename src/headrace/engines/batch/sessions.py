@@ -25,18 +25,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from headrace.engines.batch.aggregates import aggregate
-from headrace.engines.batch.members import (
-    MEMBER,
-    add_members,
-    add_quick_members,
-    by_key,
-    keyed,
-    keys_where,
-    length_us,
-)
+from headrace.engines.batch.members import by_key, keyed, keys_where, length_us
 from headrace.engines.batch.placed import key_names
 from headrace.engines.batch.relations import AsOf, Region, interval, timestamp, was_read
+from headrace.engines.batch.segments import COUNTS, add_segments, add_segments_on_time
 from headrace.engines.batch.steps import Rows
 from headrace.plan.operators import SessionGap, SessionMarks, View
 
@@ -47,13 +39,16 @@ def add_sessions(
     rows: Rows,
     as_of: AsOf,
     more: Sequence[str],
+    kept: str | None = None,
 ) -> None:
     """One row per session, with `_ended_by` as of the watermark.
 
-    `more` are further aggregates over the session's rows, as SQL with names.
+    `more` are further aggregates over the session's rows, as SQL with names; `kept` names the
+    result of `segments_on_time`, if somebody has kept it.
     """
     source = rows.chain.name
-    served = _sessions(view, window, rows, f"select * from {source} where not _late", more)
+    on_time = kept or add_segments_on_time(view, window, rows, more)
+    served = _followed(view, window, rows, on_time)
     if as_of.regions:
         slices = _touched(view, window, rows, source, as_of)
         which = f"epoch_us(_start) // {length_us(window)} as _slice"
@@ -64,8 +59,8 @@ def add_sessions(
         touched = _sliced(view, window, rows, source, slices)
         for region in as_of.regions:
             read = f"select * from {touched} where {was_read(region)}"
-            members = add_members(view, window, rows, read)
-            recomputed = _followed(view, window, rows, _grouped(view, rows, members, more))
+            found = add_segments(view, window, rows, read, more)
+            recomputed = _followed(view, window, rows, found)
             served = _replaced(view, rows, served, recomputed, region)
         served = f"({untouched} union all by name select * from {served})"
     rows.chain.add(f"select *, {_ended_by(window, as_of.watermark_us)} as _ended_by from {served}")
@@ -120,53 +115,15 @@ def settled(as_of_us: int | None) -> str:
     return f"(coalesce(least(_ended, _next) < {time}, false) or _lapses <= {time})"
 
 
-def _sessions(
-    view: View,
-    window: SessionGap | SessionMarks,
-    rows: Rows,
-    select: str,
-    more: Sequence[str],
-) -> str:
-    """The sessions of the rows of `select`."""
-    if isinstance(window, SessionGap):
-        members = add_members(view, window, rows, select)
-        return _followed(view, window, rows, _grouped(view, rows, members, more))
-    quick = add_quick_members(view, window, rows, select)
-    found = _grouped(view, rows, quick, [*more, "bool_or(_unclear) as _unclear"])
-    unclear = keys_where(view, rows, found, "_unclear")
-    again = f"select * from ({select}) _s where {keyed(view, '_s', unclear)}"
-    exact = _grouped(view, rows, add_members(view, window, rows, again), more)
-    both = rows.chain.add(
-        f"select * exclude (_unclear) from {found} where not {keyed(view, found, unclear)}"
-        f" union all by name select * from {exact}"
-    )
-    return _followed(view, window, rows, both)
-
-
-def _grouped(view: View, rows: Rows, members: str, more: Sequence[str]) -> str:
-    """One row for each segment: its times and aggregates."""
-    keys = key_names(view)
-    calls = [*(aggregate(call, rows.order, [MEMBER]) for call in view.aggregates), *more]
-    times = [
-        "min(_time) as _start",
-        "max(_time) filter (where _member) as _last",
-        "min(_time) filter (where _member and _ends) as _ended",
-        "coalesce(bool_or(_lapse), false) as _lapsed",
-    ]
-    by = ", ".join([*keys, "_segment"])
-    return rows.chain.add(
-        f"select {', '.join([*keys, '_segment', *times, *calls])} from {members}"
-        f" where _segment is not null group by {by}"
-    )
-
-
-def _followed(view: View, window: SessionGap | SessionMarks, rows: Rows, grouped: str) -> str:
+def _followed(view: View, window: SessionGap | SessionMarks, rows: Rows, segments: str) -> str:
     """Sessions with the next of their key, and when they lapse."""
     marks = isinstance(window, SessionMarks)
     following = f"lead(_start) over ({by_key(view)}order by _segment)" if marks else "null"
+    gone = ", ".join(["_segment", *COUNTS])
     return rows.chain.add(
-        f"select * exclude (_segment), {following}::timestamp as _next,"
-        f" _last + {interval(length_us(window))} as _lapses from {grouped}"
+        f"select * exclude ({gone}), {following}::timestamp as _next,"
+        f" _last + {interval(length_us(window))} as _lapses from {segments}"
+        " where _segment is not null"
     )
 
 

@@ -5,14 +5,10 @@ Recomputes change no counter, so they play no part here.
 
 from __future__ import annotations
 
-from headrace.engines.batch.members import (
-    add_members,
-    add_quick_members,
-    keyed,
-    keys_where,
-)
-from headrace.engines.batch.placed import key_names, placed
+from headrace.engines.batch.members import add_members
+from headrace.engines.batch.placed import placed
 from headrace.engines.batch.relations import RECORD, Query, Relations
+from headrace.engines.batch.segments import add_segments_on_time
 from headrace.engines.batch.steps import Rows, stepped
 from headrace.plan.operators import (
     Explode,
@@ -113,7 +109,7 @@ def _judged(
     window = reader.window if isinstance(reader, View) else None
     if isinstance(reader, View) and isinstance(window, SessionGap | SessionMarks):
         parts.append(f"select {RECORD}, 'late', false, 1 from {end} where _late")
-        parts += _in_sessions(reader, window, rows)
+        parts += _in_sessions(reader, window, rows, relations.segments.get(reader.name))
     elif isinstance(reader, View):
         verdict = "case when _late then 'late' else 'applied' end"
         parts.append(f"select {RECORD}, {verdict}, false, 1 from {end}")
@@ -124,36 +120,22 @@ def _judged(
     return rows.chain.add(select, apart=_exploded(reader)), rows
 
 
-def _in_sessions(view: View, window: SessionGap | SessionMarks, rows: Rows) -> list[str]:
+def _in_sessions(
+    view: View, window: SessionGap | SessionMarks, rows: Rows, kept: str | None
+) -> list[str]:
     """Parts of `_judged`: what became of the rows on time."""
-    on_time = f"select * from {rows.chain.name} where not _late"
     if _exploded(view):
+        on_time = f"select * from {rows.chain.name} where not _late"
         members = add_members(view, window, rows, on_time)
         judged = f"select {RECORD}, {_VERDICT}, {_ORPHAN}, 1 from {members}"
         return [f"select * from {rows.chain.add(judged, apart=True)}"]
-    if isinstance(window, SessionGap):
-        return [_counted(rows, add_members(view, window, rows, on_time))]
-    quick = add_quick_members(view, window, rows, on_time)
-    by = ", ".join([*key_names(view), "_verdict", "_orphan"])
-    counted = rows.chain.add(
-        f"select {', '.join([*key_names(view), _VERDICT])} as _verdict,"
-        f" {_ORPHAN} as _orphan, count(*) as _n, bool_or(_unclear) as _unclear"
-        f" from {quick} group by {by}"
+    found = kept or add_segments_on_time(view, window, rows, [])
+    counted = (
+        ("applied", False, "_members"),
+        ("filtered", True, "_orphans"),
+        ("filtered", False, "_rows - _members - _orphans"),
     )
-    unclear = keys_where(view, rows, counted, "_unclear")
-    again = f"select * from ({on_time}) _s where {keyed(view, '_s', unclear)}"
     return [
-        f"select {_NOBODY}, _verdict, _orphan, _n from {counted}"
-        f" where not {keyed(view, counted, unclear)}",
-        _counted(rows, add_members(view, window, rows, again)),
+        f"select {_NOBODY}, {literal(verdict)}, {orphan}, sum({count}) from {found}"
+        for verdict, orphan, count in counted
     ]
-
-
-def _counted(rows: Rows, members: str) -> str:
-    """SELECT of how many `members` have which verdict, counted before others are."""
-    counted = rows.chain.add(
-        f"select {_VERDICT} as _verdict, {_ORPHAN} as _orphan, count(*) as _n"
-        f" from {members} group by all",
-        apart=True,
-    )
-    return f"select {_NOBODY}, _verdict, _orphan, _n from {counted}"

@@ -5,8 +5,8 @@ less the lateness, and `_closed`, the later of that and the source's watermark a
 their epoch: slices of time that end at or before it were closed. Both are null while there is
 none. A replayed record stands behind what was read up to its epoch.
 
-For that all rows are sorted. Where nobody asks but for who was late, it is enough to sort the blocks
-of the log in which a record may have been: nearly none, mostly.
+For that all rows are sorted. Where nobody asks but for who was late, it is enough to sort the
+blocks of the log in which a record may have been: nearly none, mostly.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ def open_blocks(
     """SELECT of the blocks of the log, of so many offsets, that hold a record behind a watermark.
 
     Columns: `_topic_generation`, `_partition`, `_epoch`, `_block`, `_before` (the greatest time of
-    the partition ahead of the block). No row of another block came late.
+    the partition ahead of the block), `_nth` (its number). No row of another block came late.
     """
     return f"""
-select {PARTITION}, _epoch, _block, _before from (
+select {PARTITION}, _epoch, _block, _before, row_number() over () as _nth from (
   select *, max(_high) over (
       partition by {PARTITION} order by _epoch, _block
       rows between unbounded preceding and 1 preceding
@@ -69,18 +69,20 @@ def latecomers(
 
     Columns: the record, `_closed`. All others came on time.
     """
-    place = f"{PARTITION}, _epoch, _block"
     return f"""
-select {RECORD}, _closed from (
-  select {RECORD}, _time, greatest(
-      greatest(_before, max(_time) over (
-        partition by {place} order by _offset rows between unbounded preceding and 1 preceding
-      )) - {interval(source.lateness_us)}, w.watermark_start) as _closed
+select {PARTITION}, _offset, _closed from (
+  select _nth, _offset, _time, max(_time) over (
+      partition by _nth order by _offset rows between unbounded preceding and 1 preceding
+    ) as _greatest
   from (
-    select {RECORD}, _epoch, _time, _offset // {block_records} as _block
+    select {PARTITION}, _epoch, _offset, _time, _offset // {block_records} as _block
     from {relations.events} where _epoch <= {until} and _replay is null
-  ) join {blocks} using ({place}) left join {relations.epochs} w on w.epoch = _epoch
-) where _time < _closed"""
+  ) join {blocks} using ({PARTITION}, _epoch, _block)
+) join (
+  select b.*, w.watermark_start from {blocks} b left join {relations.epochs} w on w.epoch = _epoch
+) using (_nth), lateral (select greatest(
+  greatest(_before, _greatest) - {interval(source.lateness_us)}, watermark_start) as _closed)
+where _time < _closed"""
 
 
 def with_latecomers(late: str, source: Source, until: int, relations: Relations) -> str:
