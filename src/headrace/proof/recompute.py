@@ -21,7 +21,7 @@ from headrace.engines.batch.tolerance import tolerance
 from headrace.engines.embedded.runner import JobRunner
 from headrace.plan.operators import Output, Slide, Tumble, View
 from headrace.proof.corrections import commit
-from headrace.proof.events import Events, events_of
+from headrace.proof.events import Events, events_of, with_segments
 from headrace.proof.expected import expected_rows, latest_region, row_key
 from headrace.proof.fixed import Fixed, fixed
 from headrace.proof.report import Corrected, Recomputation
@@ -70,11 +70,13 @@ def recompute(
         ]
         for done, view in enumerate(views):
             tell(view.name, done, len(views))
-            region = latest_region(fix, runner.job.source(view.topic), from_us, to_us)
+            source = runner.job.source(view.topic)
+            region = latest_region(fix, source, from_us, to_us)
             if region is None:
                 continue
             regions[view.name] = region
-            found += _corrections(runner, fix, events[view.topic], view, region)
+            held = with_segments(fix, source, [view], events[view.topic])
+            found += _corrections(runner, fix, held, view, region)
         counted = [
             one_row(fix.cursor.execute(f"select count(*) from {e.relation}"))
             for e in events.values()
