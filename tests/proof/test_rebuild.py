@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
+import headrace as hr
 import headrace.testing
 from headrace.ops.jobs.rebuilding import rebuild_job
+from headrace.storage.topics.log import LocalTopic
 from headrace.testing import Driver
+from headrace.values.settings import load_settings
 from tests.views.cases import thing, things
+
+
+class Place(hr.Struct):
+    town: str
+
+
+class WiderPlace(Place):
+    street: str | None
+
+
+class Visit(hr.Event):
+    at: datetime
+    who: str
+    place: Place
+    places: list[Place]
+
+
+class WiderVisit(hr.Event):
+    at: datetime
+    who: str
+    place: WiderPlace
+    places: list[WiderPlace]
+    note: str | None
+    seen: datetime | None
 
 
 def commit_alone(t: Driver) -> None:
@@ -61,3 +91,39 @@ def test_a_view_that_is_built_again_keeps_its_dead_letters() -> None:
         t.open()
         assert len(before) == 2 and t.dead_letters() == before
         t.verify()
+
+
+def visits(event: type[hr.Event]) -> hr.App:
+    app = hr.App("visits")
+    source = app.source(event, topic="visits", partitions=1, key="who", time="at")
+    app.lake("everything", source)
+    app.table("newest", source, key="who")
+    return app
+
+
+def test_a_lake_lacks_the_columns_that_its_definition_was_given(tmp_path: Path) -> None:
+    values = [
+        f'{{"at": "2026-01-01T00:00:0{n}Z", "who": "{who}", "place": {{"town": "t{n}"}}, '
+        f'"places": [{{"town": "u{n}"}}]}}'.encode()
+        for n, who in enumerate("aab")
+    ]
+    topic = LocalTopic.create(tmp_path / "topics", "visits", 1)
+    topic.append(pa.array(values))
+    visits(Visit).run(until="caught-up", data=tmp_path)
+    wider = visits(WiderVisit)
+    with pytest.raises(hr.StateRefused, match=r"newest \(changed\)"):
+        wider.run(until="caught-up", data=tmp_path)
+    rebuild_job(wider.plan.jobs[0], load_settings(overrides={"data": tmp_path}))
+    wider.run(until="caught-up", data=tmp_path)
+    asked = "select who, place, places, note, seen from newest order by who"
+    assert wider.query(asked, data=tmp_path).to_pylist() == [
+        {
+            "who": who,
+            "place": {"town": f"t{n}", "street": None},
+            "places": [{"town": f"u{n}", "street": None}],
+            "note": None,
+            "seen": None,
+        }
+        for who, n in (("a", 1), ("b", 2))
+    ]
+    assert all(proof.holds for proof in wider.verify(data=tmp_path))

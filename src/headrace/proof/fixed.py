@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 import duckdb
+import pyarrow as pa
 
 from headrace.engines.batch.relations import AsOf, Region
 from headrace.engines.embedded.runner import JobRunner
@@ -27,7 +28,8 @@ class Fixed:
 
     `undelivered` names destinations that did not take it, `behind` the epochs that lakes are
     known to have where that is an earlier one; `lakes` are the versions of lakes and `topics` the
-    end offsets of local topics then; `snapshots` show what other systems held.
+    end offsets of local topics then; `snapshots` show what other systems held. `columns` are those
+    that lakes get when they are opened.
     """
 
     generation: int
@@ -40,6 +42,7 @@ class Fixed:
     topics: dict[str, list[int]] = field(default_factory=dict)
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
     behind: dict[str, int] = field(default_factory=dict)
+    columns: dict[str, pa.Schema] = field(default_factory=dict)
     _read: dict[str, str] = field(default_factory=dict)
 
     def as_of(self, view: str, topic: str, extra: Region | None = None) -> AsOf:
@@ -52,7 +55,8 @@ class Fixed:
     def lake(self, data: DataDirectory, name: str) -> str:
         """A query over the rows that the lake `name` had then; its files are checked once."""
         if name not in self._read:
-            self._read[name] = relation_sql(data.lake(name), self.lakes[name])
+            columns = self.columns.get(name)
+            self._read[name] = relation_sql(data.lake(name), self.lakes[name], schema=columns)
         return self._read[name]
 
 

@@ -19,10 +19,11 @@ from headrace.engines.embedded.engine import account, land
 from headrace.engines.embedded.places import fill_fact
 from headrace.engines.embedded.runner import JobRunner
 from headrace.engines.embedded.sources import empty_events
+from headrace.engines.embedded.targets import lake_schema
 from headrace.engines.embedded.views.batch import Batch
 from headrace.engines.kernel.generations import PARTITIONS_MAX
 from headrace.engines.kernel.watermark import NEVER_US, seen_us
-from headrace.plan.operators import TABLE_ROLES, Source, View
+from headrace.plan.operators import TABLE_ROLES, Output, Source, View
 from headrace.proof.events import events_of
 from headrace.proof.fixed import Fixed
 from headrace.proof.rebuilt_letters import failed_again
@@ -60,6 +61,7 @@ def rebuild(runner: JobRunner, views: tuple[View, ...], progress: Progress | Non
         (),
         runner.lake_versions(),
         behind=_lakes_behind(runner),
+        columns={o.name: lake_schema(runner.engine, o) for o in _lakes(runner)},
     )
     # Pieces are read back in the transaction that inserts them, see `load_topic`: one thread
     # inserts a piece row by row, and what it put there is read.
@@ -85,10 +87,14 @@ def _lakes_behind(runner: JobRunner) -> dict[str, int]:
     Nothing is delivered while views are built: a process that was killed may have left them so.
     """
     ledger = runner.engine.ledger
-    marks = {o.name: ledger.mark(o.name) for o in runner.job.outputs if o.role == "lake"}
+    marks = {o.name: ledger.mark(o.name) for o in _lakes(runner)}
     return {
         name: -1 if mark is None else mark for name, mark in marks.items() if mark != ledger.epoch
     }
+
+
+def _lakes(runner: JobRunner) -> list[Output]:
+    return [output for output in runner.job.outputs if output.role == "lake"]
 
 
 def _to_be_filled(runner: JobRunner, views: tuple[View, ...]) -> None:

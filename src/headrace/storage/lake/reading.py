@@ -13,11 +13,12 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 
 from headrace.storage.contract import Claim, Mark
-from headrace.storage.lake.columns import naive_sql, type_sql
+from headrace.storage.lake.columns import in_lake, naive_sql, type_sql
 from headrace.storage.lake.digests import check_files
 from headrace.storage.lake.entries import last_entry
 from headrace.storage.lake.files import PREFIX
 from headrace.storage.lake.log import load
+from headrace.storage.lake.merge import columns_to_add
 from headrace.values.errors import StateRefused
 from headrace.values.schema import literal, quote
 
@@ -73,11 +74,12 @@ def relation_sql(
 
     Times come out naive UTC. A column that a file lacks is null. A lake without rows gives no
     rows; one that was never opened needs `schema` for its columns and else raises StateRefused.
-    So does a file that is not what was written, where it is `checked`: all of it is read for that.
+    Columns of `schema` that the lake is still to be given are null. StateRefused also names a file
+    that is not what was written, where it is `checked`: all of it is read for that.
     """
     table = load(directory, version)
     if table is not None:
-        stored = pa.schema(table.schema().to_arrow())
+        stored = _merged(pa.schema(table.schema().to_arrow()), schema, directory)
     elif schema is not None:
         stored = schema
     else:
@@ -99,6 +101,16 @@ def relation_sql(
             files_sql = f"[{', '.join(paths)}]"
             parts.append(f"SELECT * FROM read_parquet({files_sql}, union_by_name=true, {hive})")
     return f"SELECT {columns} FROM ({' UNION ALL BY NAME '.join(parts)})"
+
+
+def _merged(stored: pa.Schema, declared: pa.Schema | None, directory: Path) -> pa.Schema:
+    """The columns of the lake with those that it gets when it is opened."""
+    if declared is None:
+        return stored
+    for field in columns_to_add(in_lake(stored), in_lake(declared), directory):
+        at = stored.get_field_index(field.name)
+        stored = stored.append(field) if at < 0 else stored.set(at, field)
+    return stored
 
 
 def _hive(stored: pa.Schema, partitions: list[str]) -> str:
