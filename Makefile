@@ -48,8 +48,9 @@ bench: $(READY) ## what is promised about speed and memory, measured
 bench-smoke: $(READY) ## is it still as fast? A minute, against a plain DuckDB script
 	$(BIN)/python -m benchmarks.smoke $(if $(RENEW),--renew)
 
-# A failure prints the SEED, PART and TRIAL that repeat it. MINUTES is for all parts together; the
-# soak takes SOAK_MINUTES (20) of them and a little more for its proof.
+# A failure prints the SEED, PART and TRIAL that repeat it. MINUTES is for all parts together; it
+# ends within one and a half times as many, or says which parts were too slow. The soak takes
+# SOAK_MINUTES (20) of them and a little more for its proof.
 torture: SEED ?= 1
 torture: MINUTES ?= 60
 torture: $(READY) ## every promise of docs/reliability.md, tried at length

@@ -32,15 +32,19 @@ class Failed(Exception):
     """A trial found something; the text names the command that runs it again."""
 
 
-@dataclass(frozen=True)
+class TooSlow(Failed):
+    """The time was over before a part had done what it is to do."""
+
+
+@dataclass(frozen=True, eq=False)
 class Part:
     """One promise and how it is tried.
 
     `share` is its part of the time, `short` how many trials `make test` runs (each a
-    `short_trial`, where there is one), `goals` the least
-    that the long form does of what trials count, `seconds_max` how long one trial may take,
-    `absent` says why it cannot be tried here, if so. A `long_trial` is the whole of the long form:
-    one, with nothing beside it, for about `minutes` of its own.
+    `short_trial`, where there is one), `goals` the least that the long form does of what trials
+    count, `seconds_max` how long one trial may take, `absent` says why it cannot be tried here, if
+    so. A `long_trial` is the whole of the long form: one, with nothing beside it, for about
+    `minutes` of its own instead of a share.
     """
 
     name: str
@@ -74,7 +78,13 @@ class Result:
 
     @property
     def reached(self) -> bool:
-        return all(self.done[what] >= goal for what, goal in self.part.goals.items())
+        return not self.missing
+
+    @property
+    def missing(self) -> list[str]:
+        """Of which goals there is too little, and how much."""
+        done = ((what, self.done[what], goal) for what, goal in self.part.goals.items())
+        return [f"{number:,} of {goal:,} {what}" for what, number, goal in done if number < goal]
 
 
 def seed_of(seed: int, part: str, trial: int) -> int:
@@ -93,6 +103,7 @@ class Course:
 
     def __init__(self, seed: int, processes: int = 2) -> None:
         self.seed, self.processes = seed, processes
+        self.begin: Callable[[int, Part, int], Running] = Running
 
     def alone(self, part: Part, trial: int) -> Mapping[str, int]:
         """One trial in this process."""
@@ -100,27 +111,28 @@ class Course:
             run = part.long_trial or part.trial
             return run(seed_of(self.seed, part.name, trial), Path(directory))
 
-    def run(self, part: Part, seconds: float) -> Result:
-        """Trials for `seconds`, and on until the goals are reached (three times as long at most).
+    def run(self, part: Part, seconds: float, seconds_max: float) -> Result:
+        """Trials for `seconds`, and on until the goals are reached, for `seconds_max` at most.
 
         Of a part with a long trial that one alone. Raises Failed when a trial found something, once
-        the others are done; what it found is printed at once.
+        the others are done; what it found is printed at once. Raises TooSlow where goals are
+        missing when the time is over; trials under way are ended then, as they are where the goals
+        are reached.
         """
         if words := part.absent():
             return Result(part, absent=words)
         result, begun, number = Result(part), time.monotonic(), 0
-        running: list[_Running] = []
+        running: list[Running] = []
         failures: list[str] = []
         at_once = self.processes if part.long_trial is None else 1
         try:
-            while True:
-                spent = time.monotonic() - begun
-                over = spent >= seconds and (result.reached or spent >= 3 * seconds)
+            while (spent := time.monotonic() - begun) < seconds_max:
+                over = spent >= seconds and result.reached
                 if part.long_trial is not None:
                     over = number > 0
                 over = over or len(failures) >= _FAILURES_MAX
                 while not over and len(running) < at_once:
-                    running.append(_Running(self.seed, part, number))
+                    running.append(self.begin(self.seed, part, number))
                     number += 1
                 for one in [r for r in running if r.ended()]:
                     running.remove(one)
@@ -139,12 +151,15 @@ class Course:
         result.seconds = time.monotonic() - begun
         if failures:
             raise Failed(f"{part.name}: {len(failures)} of {result.trials} trials found something")
-        if not result.reached:
-            raise Failed(f"{part.name}: too slow for its goals {dict(part.goals)}: {result.line()}")
+        if running:
+            result.done["trials ended before their end"] = len(running)
+        if result.missing or not result.trials:
+            reached = ", ".join(result.missing) or "no trial has come to its end"
+            raise TooSlow(f"{part.name}: too slow, {reached}: {result.line()}")
         return result
 
 
-class _Running:
+class Running:
     """A trial in a process of its own; its processes and files are gone with it."""
 
     def __init__(self, seed: int, part: Part, number: int) -> None:

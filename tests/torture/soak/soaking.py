@@ -280,7 +280,6 @@ SOAK = Part(
     "However long a job runs, with kills, retention and recomputes at half of its greatest rate, "
     "its memory, its open files, the files of its log and its lake and its state level off.",
     trial,
-    share=0.0,
     long_trial=long_trial,
     minutes=1.2 * MINUTES,
     seconds_max=2.5 * MINUTES * 60 + 600,
