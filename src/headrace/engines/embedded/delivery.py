@@ -1,4 +1,4 @@
-"""Deliveries: one thread per lake or topic takes committed epochs in order, each once.
+"""Deliveries: one thread per destination elsewhere takes committed epochs in order, each once.
 
 Invariant: a destination is handed an epoch only after its transaction is on disk, and its mark is
 noted in the state only after the destination has said that it landed.

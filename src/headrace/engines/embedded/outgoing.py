@@ -1,5 +1,6 @@
-"""The rows that lakes and topics get of a committed epoch, made from its events again.
+"""The rows that destinations elsewhere get of a committed epoch.
 
+Rows of streams are made from its events again, those of views from the outbox.
 Pure but for the connection: the same epoch gives the same rows, now or after a crash.
 """
 
@@ -132,7 +133,8 @@ class StreamRows:
         self.connection.register(self._rows, pa.concat_tables(numbered))
         made = self.connection.sql(
             f"select * exclude (_nth) from {quote(self._rows)} "
-            f"qualify row_number() over (partition by {key} order by _nth desc) = 1"
+            # A correction may take a row away and give it again: the deletes go first.
+            f"qualify row_number() over (partition by {key} order by _nth desc, _op desc) = 1"
         ).to_arrow_table()
         self.connection.unregister(self._rows)
         return made
@@ -265,7 +267,7 @@ class StreamRows:
         if len(key) == 1:
             self.connection.register(self._rows, rows.select(key))
             made = self.connection.sql(
-                f"select {quote(key[0])}::varchar as k from {self._rows}"
+                f"select {quote(key[0])}::varchar as k from {quote(self._rows)}"
             ).to_arrow_table()
             self.connection.unregister(self._rows)
             return _as_bytes(made.column("k"))
