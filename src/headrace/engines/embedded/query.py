@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import count
 
 import duckdb
 import pyarrow as pa
 
 from headrace.engines.embedded.arrivals import Readings
-from headrace.engines.embedded.recall import read_all
 from headrace.engines.embedded.runner import JobRunner
 from headrace.engines.embedded.targets import load_rows, target_of
-from headrace.plan.operators import TABLE_ROLES
+from headrace.plan.operators import TABLE_ROLES, Output
 from headrace.storage.lake.reading import relation_sql
 from headrace.storage.state.damage import damage
 from headrace.values.errors import UsageError, did_you_mean
-from headrace.values.schema import quote
+from headrace.values.schema import literal, quote
 
+_PIECE_RECORDS = 500_000
+_NUMBERS = count(1)
 _MISSING = re.compile(r"Table with name (\S+) does not exist")
 
 
@@ -29,10 +33,10 @@ def query(runner: JobRunner, sql: str) -> pa.Table:
     cursor = runner.store.cursor()
     try:
         _check(cursor, sql)
-        _offer(runner, cursor, sql)
-        # What is written here must not stay, whatever the text contains.
-        cursor.execute("begin transaction read only")
-        return cursor.sql(sql).to_arrow_table()
+        with _offered(runner, cursor, sql):
+            # What is written here must not stay, whatever the text contains.
+            cursor.execute("begin transaction read only")
+            return cursor.sql(sql).to_arrow_table()
     except duckdb.Error as error:
         raise damage(runner.store.path, error) or _in_words(runner, error) from error
     finally:
@@ -50,46 +54,88 @@ def _check(cursor: duckdb.DuckDBPyConnection, sql: str) -> None:
         )
 
 
-def _offer(runner: JobRunner, cursor: duckdb.DuckDBPyConnection, sql: str) -> None:
-    """Makes the lakes and topics that `sql` names visible as `lake.…` and `topic.…`."""
-    lowered = sql.lower()
-    job = runner.job
-    _offer_tables(runner, cursor, lowered)
-    for schema in ("lake", "topic"):
-        if schema in lowered:
-            cursor.execute(f"attach if not exists ':memory:' as {schema}")
-    if "lake" in lowered:
-        for output in job.outputs:
-            if output.role == "lake" and output.name.lower() in lowered:
-                # Only the columns that the text names are read: for the digests it would be all.
-                lake = relation_sql(runner.data.lake(output.name), checked=False)
-                cursor.execute(f"create or replace view lake.{quote(output.name)} as {lake}")
-    if "topic" in lowered:
-        for name in job.topics:
-            if name.lower() in lowered:
-                _offer_topic(runner, cursor, name)
+@contextmanager
+def _offered(runner: JobRunner, cursor: duckdb.DuckDBPyConnection, sql: str) -> Iterator[None]:
+    """Makes what `sql` names visible to `cursor` alone: tables elsewhere, `lake.…`, `topic.…`."""
+    job, (names, pairs) = runner.job, _named(sql)
+    elsewhere = [o for o in job.outputs if o.role in TABLE_ROLES and o.name.lower() in names]
+    _offer_tables(runner, cursor, elsewhere)
+    lakes = [o.name for o in job.outputs if o.role == "lake"]
+    lakes = [name for name in lakes if ("lake", name.lower()) in pairs]
+    topics = [name for name in job.topics if ("topic", name.lower()) in pairs]
+    if not lakes and not topics:
+        yield
+        return
+    # A database of this query's own: whoever asks at the same time has another.
+    own = f"query_{next(_NUMBERS)}"
+    cursor.execute(f"attach ':memory:' as {own}")
+    try:
+        for schema in ("lake", "topic"):
+            cursor.execute(f"create schema {own}.{schema}")
+        for name in lakes:
+            # Only the columns that the text names are read: for the digests it would be all.
+            lake = relation_sql(runner.data.lake(name), checked=False)
+            cursor.execute(f"create view {own}.lake.{quote(name)} as {lake}")
+        for name in topics:
+            _offer_topic(runner, cursor, name, f"{own}.topic.{quote(name)}")
+        [here] = cursor.execute("select current_database()").fetchall()[0]
+        paths = f"{quote(here)}.main,{own}.lake,{own}.topic"
+        cursor.execute(f"set search_path = {literal(paths)}")
+        yield
+    finally:
+        with suppress(duckdb.TransactionException):
+            cursor.rollback()
+        cursor.execute("reset search_path")
+        cursor.execute(f"detach {own}")
 
 
-def _offer_tables(runner: JobRunner, cursor: duckdb.DuckDBPyConnection, lowered: str) -> None:
-    """Copies the tables that other systems play and `lowered` names into temporary ones."""
-    job = runner.job
-    named = [o for o in job.outputs if o.role in TABLE_ROLES and o.name.lower() in lowered]
-    targets = {o.name: target_of(job, o) for o in named}
+def _named(sql: str) -> tuple[set[str], set[tuple[str, str]]]:
+    """Words of `sql`, and pairs of them with a dot between, in lower case, without their quotes."""
+    text = sql.encode()
+    starts = duckdb.tokenize(sql)
+    ends = [at for at, _ in starts[1:]] + [len(text)]
+    words = [
+        _unquoted(text[at:end].decode().strip())
+        for (at, kind), end in zip(starts, ends, strict=True)
+        if kind not in (duckdb.token_type.comment, duckdb.token_type.string_const)
+    ]
+    dotted = zip(words, words[1:], words[2:], strict=False)
+    return set(words), {(first, last) for first, dot, last in dotted if dot == "."}
+
+
+def _unquoted(word: str) -> str:
+    return word.strip('"').replace('""', '"').lower()
+
+
+def _offer_tables(
+    runner: JobRunner, cursor: duckdb.DuckDBPyConnection, outputs: Sequence[Output]
+) -> None:
+    """Copies those of `outputs` that other systems play into temporary tables."""
+    targets = {o.name: target_of(runner.job, o) for o in outputs}
     with runner.systems.snapshots(list(targets.values())) as snapshots:
         for name, snapshot in snapshots.items():
             load_rows(cursor, snapshot, targets[name], quote(name))
 
 
-def _offer_topic(runner: JobRunner, cursor: duckdb.DuckDBPyConnection, name: str) -> None:
-    topic = runner.systems.topic(name, runner.job.topics[name])
-    records = read_all(topic, topic.begin_offsets(), topic.end_offsets())
-    readings = Readings(cursor, topic, runner.clock.now_us())
-    cursor.register("_topic_records", readings.arrived(records))
+def _offer_topic(
+    runner: JobRunner, cursor: duckdb.DuckDBPyConnection, name: str, table: str
+) -> None:
     cursor.execute(
-        f'create or replace table topic.{quote(name)} as select "partition", "offset", '
-        "decode(key) as key, try(decode(value)) as value, arrival_time from _topic_records"
+        f'create table {table} ("partition" integer, "offset" bigint, key varchar, value varchar,'
+        " arrival_time timestamp)"
     )
-    cursor.unregister("_topic_records")
+    topic = runner.systems.topic(name, runner.job.topics[name])
+    readings = Readings(cursor, topic, runner.clock.now_us())
+    at, stop = topic.begin_offsets(), topic.end_offsets()
+    while any(a < s for a, s in zip(at, stop, strict=True)):
+        fetched = topic.fetch(at, stop, records_max=_PIECE_RECORDS)
+        at = fetched.next_offsets
+        cursor.register("_topic_records", readings.arrived(fetched.records))
+        cursor.execute(
+            f'insert into {table} select "partition", "offset", try(decode(key)),'
+            " try(decode(value)), arrival_time from _topic_records"
+        )
+        cursor.unregister("_topic_records")
 
 
 def _in_words(runner: JobRunner, error: duckdb.Error) -> UsageError:

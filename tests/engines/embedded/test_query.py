@@ -1,0 +1,90 @@
+"""SQL over lakes and topics: what is read for it, what it leaves behind, and who is beside it."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+import headrace.testing
+from headrace.engines.embedded.query import query
+from headrace.storage.topics.log import LocalTopic
+from headrace.testing.driver import Driver
+from headrace.values.errors import UsageError
+from tests.views.cases import START, thing, things
+
+
+@pytest.fixture
+def driver() -> Any:
+    app, source = things()
+    app.table("t", source.by("who").agg(c="count(*)"))
+    app.lake("every", source)
+    app.topic("u.v", source)
+    app.topic("u", source)
+    with headrace.testing.run(app, start=START) as t:
+        t.send("things", [thing(n) for n in range(4)])
+        yield t
+
+
+def runner_of(t: Driver) -> Any:
+    [runner] = t.runners.values()
+    return runner
+
+
+@pytest.mark.parametrize(
+    ("sql", "wanted"),
+    [
+        ("select count(*) from topic.u", 4),
+        ('select count(*) from TOPIC . "u.v"', 4),
+        ('select count(*) from lake.every e join topic.things on e._offset = "offset"', 4),
+        ("select count(*) from (select 'é' as who, lake.every.n from lake.every)", 4),
+        ("select sum(c)::bigint from t", 4),
+    ],
+)
+def test_what_a_text_names_is_there(driver: Driver, sql: str, wanted: int) -> None:
+    [[found]] = [row.values() for row in driver.query(sql)]
+    assert found == wanted
+
+
+def test_what_a_text_does_not_name_is_not_read(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = runner_of(driver)
+
+    def fetch(topic: LocalTopic, *_: Any, **__: Any) -> Any:
+        raise AssertionError(f"{topic.name} is read")
+
+    monkeypatch.setattr(LocalTopic, "fetch", fetch)
+    assert len(query(runner, "select 'topic.u' as u, sum(c) as v /* topic.u */ from t -- lake.u"))
+
+
+def test_a_key_that_is_no_text_is_null(driver: Driver) -> None:
+    topic = runner_of(driver).systems.local_topic("things", 1)
+    topic.append(pa.array([b"{}"]), keys=pa.array([b"\xff\xfe"]))
+    sql = "select key, value from topic.things where value = '{}'"
+    [row] = query(runner_of(driver), sql).to_pylist()
+    assert row == {"key": None, "value": "{}"}
+
+
+def test_several_ask_at_once_and_nothing_stays(driver: Driver) -> None:
+    runner, errors = runner_of(driver), []
+
+    def ask() -> None:
+        for _ in range(10):
+            try:
+                query(runner, "select count(*) from topic.u, lake.every")
+            except UsageError as error:
+                errors.append(str(error))
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with pytest.raises(UsageError):
+        query(runner, "select nothing from topic.u")
+    assert errors == []
+    kept = "select count(*) from duckdb_databases() where database_name like 'query%'"
+    assert runner.store.rows(kept) == [(0,)]
