@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Literal, TypeVar
 
 import duckdb
@@ -147,11 +147,12 @@ class JobRunner:
 
     def close(self) -> None:
         """Stops deliveries, notes their marks, closes the state. What waits is not lost."""
-        self._end_deliveries()
-        if self.engine is not None:
-            self.engine.close()
-        self.systems.close()
-        self.store.close()
+        with ExitStack() as opened:
+            opened.callback(self.store.close)
+            opened.callback(self.systems.close)
+            if self.engine is not None:
+                opened.callback(self.engine.close)
+            self._end_deliveries()
 
     def _end_deliveries(self) -> None:
         waiting = [table.delivery for table in self.unfilled if table.delivery is not None]
@@ -175,11 +176,11 @@ class JobRunner:
         """
         stop = self._stop = stop or threading.Event()
         begun = time.monotonic()
-        self._calls.begin()
         ends = None
-        if until is not None:
-            ends = {t: r.topic.end_offsets() for t, r in self.engine.readers.items()}
         try:
+            self._calls.begin()
+            if until is not None:
+                ends = {t: r.topic.end_offsets() for t, r in self.engine.readers.items()}
             while not stop.is_set():
                 self._calls.serve()
                 if not self._step(ends) and ends is not None and self._reached(ends):

@@ -1,0 +1,66 @@
+"""How a run ends where something fails at its beginning or at its end."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import duckdb
+import pytest
+
+import headrace.testing
+from headrace.testing.driver import Driver
+from headrace.values.errors import DiskRefused, Unreachable
+from tests.views.cases import START, thing, things
+
+
+def driver() -> Any:
+    app, source = things()
+    app.table("t", source.by("who").agg(c="count(*)"))
+    app.lake("every", source)
+    return headrace.testing.run(app, start=START)
+
+
+def runner_of(t: Driver) -> Any:
+    [runner] = t.runners.values()
+    return runner
+
+
+def test_whoever_calls_is_served_after_a_run_that_could_not_begin(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with driver() as t:
+        runner = runner_of(t)
+
+        def away() -> list[int]:
+            raise Unreachable("the broker is away")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(runner.engine.readers["things"].topic, "end_offsets", away)
+            with pytest.raises(Unreachable):
+                runner.run("caught-up")
+        assert not runner.running
+        done: list[int] = []
+        thread = threading.Thread(target=lambda: done.append(runner.call(lambda: 1)), daemon=True)
+        thread.start()
+        thread.join(10)
+        assert done == [1]
+
+
+def test_everything_is_closed_where_the_last_note_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    with driver() as t:
+        t.send("things", [thing(n) for n in range(3)])
+        assert t.rows("t")
+        runner = runner_of(t)
+
+        def full(_: object) -> None:
+            raise DiskRefused("no space")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(runner, "note", full)
+            with pytest.raises(DiskRefused):
+                t.close()
+        with pytest.raises(duckdb.ConnectionException):
+            runner.store.rows("select 1")
+        t.open()
+        t.verify()
