@@ -321,22 +321,3 @@ def test_new_makes_an_app_that_runs(tmp_path: Path, monkeypatch, capfd) -> None:
         assert done.returncode == 0, f"{step}\n{done.stdout}{done.stderr}"
     assert call(["new", "shop"]) == 2
     assert call(["new", "Shop!"]) == 2
-
-
-def test_a_run_says_where_its_time_went(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    place = ["--data", str(tmp_path / "d")]
-    simulate = ["simulate", "activity", "--count", "3000", *place]
-    assert call(simulate) == 0
-    run = ["run", "activity", "--until", "caught-up", *place]
-    capfd.readouterr()
-    assert call([*run, "--profile-stages"]) == 0
-    lines = capfd.readouterr().out.splitlines()
-    table = lines[lines.index(next(line for line in lines if line.startswith("thread"))) :]
-    for beginning in ("read user_activity", "job ", "deliver activity"):
-        assert any(line.startswith(beginning) for line in table)
-    assert all(len(line) <= 80 for line in table)
-    assert call([*simulate, "--seed", "2"]) == 0
-    capfd.readouterr()
-    assert call([*run, "--json"]) == 0
-    (job,) = json.loads(capfd.readouterr().out)["jobs"]
-    assert {"thread", "stage", "seconds", "own_cpu_seconds"} == set(job["stages"][0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -53,3 +54,18 @@ def test_what_fails_is_counted_too() -> None:
     ):
         raise ValueError("no")
     assert [t.stage for t in stages.times()] == ["inner", "outer"]
+
+
+def test_each_item_that_is_made_is_counted_and_nothing_that_is_done_with_it() -> None:
+    def made() -> Iterator[int]:
+        for number in range(3):
+            time.sleep(0.01)
+            yield number
+
+    stages, taken = Stages(), []
+    for number in stages.each(made(), "read", "items"):
+        time.sleep(0.1)
+        taken.append(number)
+    (spent,) = stages.times()
+    assert taken == [0, 1, 2] and (spent.thread, spent.stage) == ("read", "items")
+    assert 0.03 <= spent.seconds < 0.3

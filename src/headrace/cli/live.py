@@ -13,6 +13,7 @@ from headrace.cli.stages import stages_text
 from headrace.cli.tables import down_lines, plural, text_table
 from headrace.cli.telling import filling_text
 from headrace.ops.jobs.running import RunningApp
+from headrace.values.stages import StageTime
 from headrace.values.telemetry import (
     Event,
     JobProgress,
@@ -108,7 +109,8 @@ class Watch:
             stopped = self._stopped.get(job["job"])
             said.append(_table(job, {}) + "\n" + _done(job, stopped))
             if self._stages and stopped is not None:
-                said.append(stages_text(job["stages"], stopped))
+                times = [StageTime(**spent) for spent in job["stages"]]
+                said.append(stages_text(times, stopped.seconds, stopped.records))
         return "\n\n".join(said)
 
     def _rates(self, found: list[dict[str, Any]], seconds: float) -> dict[tuple[str, str], float]:

@@ -54,6 +54,10 @@ JobName = Annotated[
     str | None,
     typer.Option("--job", metavar="NAME", help="Only this job of the app.", show_default=False),
 ]
+ProfileStages = Annotated[
+    bool,
+    typer.Option("--profile-stages", help="Say at the end where the time went, by stage."),
+]
 Json = Annotated[
     bool,
     typer.Option("--json", help="Print the result as JSON.", callback=_set_json),

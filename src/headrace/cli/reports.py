@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from headrace.cli.tables import plural, text_table
 from headrace.proof.report import Checked, Corrected, Recomputation, Verification
 
@@ -67,13 +64,6 @@ def _details(check: Checked) -> list[str]:
     for difference in check.differences[:_DIFFERENCES_MAX]:
         lines.append("    " + ", ".join(f"{k}={v}" for k, v in difference.items()))
     return lines
-
-
-def recomputation_from(data: Mapping[str, Any]) -> Recomputation:
-    """A report as it came over the socket."""
-    content = {name: value for name, value in data.items() if name != "corrections"}
-    content["destinations"] = tuple(Corrected(**d) for d in data["destinations"])
-    return Recomputation(**content)
 
 
 def recomputation_text(found: Recomputation) -> str:

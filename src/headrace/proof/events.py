@@ -78,7 +78,8 @@ def with_segments(fix: Fixed, source: Source, views: Iterable[View], events: Eve
             found[view.name] = quote(f"_proof_segments_{view.name}")
             inexact = not tolerance(view).exact
             rows = segments_on_time(view, source, fix.epoch, events.relations, allowances=inexact)
-            keep(fix.cursor, found[view.name], rows)
+            with fix.spent(f"{view.name}: sessions"):
+                keep(fix.cursor, found[view.name], rows)
     return replace(events, relations=replace(events.relations, segments=found))
 
 

@@ -18,8 +18,10 @@ from headrace.storage.lake.reading import relation_sql
 from headrace.storage.layout import DataDirectory
 from headrace.storage.state.store import one_row
 from headrace.values.schema import literal
+from headrace.values.stages import Stages
 
 _PATIENCE_SECONDS = 60.0
+_THREAD = "proof"
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Fixed:
     `undelivered` names destinations that did not take it, `behind` the epochs that lakes are
     known to have where that is an earlier one; `lakes` are the versions of lakes and `topics` the
     end offsets of local topics then; `snapshots` show what other systems held. `columns` are those
-    that lakes get when they are opened.
+    that lakes get when they are opened. `stages` are where the proof spends its time.
     """
 
     generation: int
@@ -43,7 +45,14 @@ class Fixed:
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
     behind: dict[str, int] = field(default_factory=dict)
     columns: dict[str, pa.Schema] = field(default_factory=dict)
+    stages: Stages = field(default_factory=Stages)
     _read: dict[str, str] = field(default_factory=dict)
+
+    @contextmanager
+    def spent(self, stage: str) -> Iterator[None]:
+        """Counts what is done inside for `stage` of the proof."""
+        with self.stages.spent(_THREAD, stage):
+            yield
 
     def as_of(self, view: str, topic: str, extra: Region | None = None) -> AsOf:
         """What the batch must compute for a view: this epoch, with what was recomputed."""
@@ -63,11 +72,14 @@ class Fixed:
 @contextmanager
 def fixed(runner: JobRunner) -> Iterator[Fixed]:
     """Fixes the newest committed epoch, shown and delivered; frees the snapshot at the end."""
+    stages = Stages()
     with ExitStack() as opened:
-        yield runner.call(lambda: _fix(runner, opened))
+        with stages.spent(_THREAD, "fix the epoch"):
+            fix = runner.call(lambda: _fix(runner, opened, stages))
+        yield fix
 
 
-def _fix(runner: JobRunner, opened: ExitStack) -> Fixed:
+def _fix(runner: JobRunner, opened: ExitStack, stages: Stages) -> Fixed:
     """What must be freed is put on `opened`."""
     runner.show()
     ledger = runner.engine.ledger
@@ -111,6 +123,7 @@ def _fix(runner: JobRunner, opened: ExitStack) -> Fixed:
         lakes,
         topics,
         snapshots,
+        stages=stages,
     )
 
 

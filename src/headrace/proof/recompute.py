@@ -63,7 +63,8 @@ def recompute(
     found: list[_Found] = []
     regions: dict[str, Region] = {}
     with fixed(runner) as fix:
-        events = {s.topic: events_of(runner, fix, s) for s in runner.job.sources}
+        with fix.spent("find the events"):
+            events = {s.topic: events_of(runner, fix, s) for s in runner.job.sources}
         _check_whole(runner, events)
         views = [
             v for v in runner.job.views if v.window is not None and (only is None or v.name in only)
@@ -77,11 +78,7 @@ def recompute(
             regions[view.name] = region
             held = with_segments(fix, source, [view], events[view.topic])
             found += _corrections(runner, fix, held, view, region)
-        counted = [
-            one_row(fix.cursor.execute(f"select count(*) from {e.relation}"))
-            for e in events.values()
-        ]
-        read = sum(int(c[0]) for c in counted if c)
+        read = _counted(fix, events)
         tell("corrections", len(views), len(views))
     bound = max((r.bound_us for r in regions.values()), default=None)
     epoch = None
@@ -92,7 +89,8 @@ def recompute(
             for view, region in regions.items():
                 _note(runner, view, region)
 
-        epoch = runner.call(lambda: commit(runner, corrections, note))
+        with fix.spent("commit"):
+            epoch = runner.call(lambda: commit(runner, corrections, note))
     return Recomputation(
         runner.job.id,
         dry_run,
@@ -101,7 +99,17 @@ def recompute(
         tuple(f.report for f in found),
         epoch,
         time.monotonic() - begun,
+        tuple(fix.stages.times()),
     )
+
+
+def _counted(fix: Fixed, events: dict[str, Events]) -> int:
+    with fix.spent("count the events"):
+        counted = [
+            one_row(fix.cursor.execute(f"select count(*) from {e.relation}"))
+            for e in events.values()
+        ]
+    return sum(int(c[0]) for c in counted if c)
 
 
 def _check_whole(runner: JobRunner, events: dict[str, Events]) -> None:
@@ -124,9 +132,11 @@ def _corrections(
     made = []
     for output in outputs:
         as_of = fix.as_of(view.name, source.topic, region)
-        rows = expected_rows(view, source, output, as_of, events)
-        keep(fix.cursor, "_proof_expected", rows)
-        made.append(_difference(runner, fix, view, output, region))
+        with fix.spent(f"{output.name}: compute"):
+            rows = expected_rows(view, source, output, as_of, events)
+            keep(fix.cursor, "_proof_expected", rows)
+        with fix.spent(f"{output.name}: compare"):
+            made.append(_difference(runner, fix, view, output, region))
     return made
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from headrace.values.stages import StageTime
+
 # So many of the rows that differ are told.
 SHOWN = 10
 
@@ -44,7 +46,7 @@ class Sum:
 
 @dataclass(frozen=True)
 class Verification:
-    """A proof of one job at one epoch."""
+    """A proof of one job at one epoch; `stages` are where its `seconds` went."""
 
     job: str
     generation: int
@@ -56,6 +58,7 @@ class Verification:
     refused_rows: int
     origins: tuple[str, ...]
     seconds: float
+    stages: tuple[StageTime, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -79,7 +82,11 @@ def verification_from(data: Mapping[str, Any]) -> Verification:
     )
     content["sums"] = tuple(Sum(**s) for s in data["sums"])
     content["undelivered"], content["origins"] = tuple(data["undelivered"]), tuple(data["origins"])
-    return Verification(**content)
+    return Verification(**_staged(content))
+
+
+def _staged(content: dict[str, Any]) -> dict[str, Any]:
+    return content | {"stages": tuple(StageTime(**s) for s in content["stages"])}
 
 
 @dataclass(frozen=True)
@@ -104,6 +111,7 @@ class Recomputation:
     destinations: tuple[Corrected, ...] = field(default_factory=tuple)
     epoch: int | None = None
     seconds: float = 0.0
+    stages: tuple[StageTime, ...] = ()
 
     @property
     def corrections(self) -> int:
@@ -111,3 +119,10 @@ class Recomputation:
 
     def to_json(self) -> dict[str, Any]:
         return {"corrections": self.corrections, **asdict(self)}
+
+
+def recomputation_from(data: Mapping[str, Any]) -> Recomputation:
+    """The inverse of `Recomputation.to_json`."""
+    content = {name: value for name, value in data.items() if name != "corrections"}
+    content["destinations"] = tuple(Corrected(**d) for d in data["destinations"])
+    return Recomputation(**_staged(content))

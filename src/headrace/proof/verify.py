@@ -44,17 +44,20 @@ def verify(runner: JobRunner, progress: Progress | None = None) -> Verification:
     tell = progress or (lambda what, done, of: None)
     begun = time.monotonic()
     with fixed(runner) as fix:
-        events = {s.topic: _events(runner, fix, s) for s in runner.job.sources}
+        with fix.spent("find the events"):
+            events = {s.topic: _events(runner, fix, s) for s in runner.job.sources}
         checked: list[Checked] = []
         outputs = runner.job.outputs
         for done, output in enumerate(outputs):
             tell(output.name, done, len(outputs))
             if output.name not in fix.undelivered:
-                checked.append(_check(runner, fix, events, output))
+                with fix.spent(f"{output.name}: compare"):
+                    checked.append(_check(runner, fix, events, output))
         tell("sums", len(outputs), len(outputs))
-        sums = check_sums(runner, fix, events)
-        refused = _count(fix, "meta.refused_rows")
-        read = sum(_count(fix, e.relation) for e in events.values())
+        with fix.spent("sums"):
+            sums = check_sums(runner, fix, events)
+            refused = _count(fix, "meta.refused_rows")
+            read = sum(_count(fix, e.relation) for e in events.values())
     return Verification(
         runner.job.id,
         fix.generation,
@@ -66,6 +69,7 @@ def verify(runner: JobRunner, progress: Progress | None = None) -> Verification:
         refused,
         tuple(e.origin for e in events.values()),
         time.monotonic() - begun,
+        tuple(fix.stages.times()),
     )
 
 
@@ -104,7 +108,8 @@ def _check_view(
 
     def compare(as_of: AsOf, there: str, wanted: str, apart: str) -> None:
         """Makes the temporary tables `wanted`, and `apart` of what differs `there`."""
-        keep(fix.cursor, wanted, expected_rows(view, source, output, as_of, events))
+        with fix.spent(f"{output.name}: compute"):
+            keep(fix.cursor, wanted, expected_rows(view, source, output, as_of, events))
         columns, key = [c.name for c in view.columns], row_key(view, output)
         inexact = not tolerated.exact
         sql = compare_sql(columns, tolerated, wanted, there, key, allowances=inexact)

@@ -1,4 +1,4 @@
-"""Where the time of a job goes, by thread and stage; cheap enough to be left on.
+"""Where the time of a job, a proof or an ingest goes, by thread and stage; cheap, so left on.
 
 A stage costs some three microseconds, and an epoch has about twenty of them, however many records
 it holds.
@@ -11,6 +11,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,16 @@ class Stages:
                 outer[0] += seconds
                 outer[1] += cpu
             self._add((thread, stage), seconds - inner[0], cpu - inner[1])
+
+    def each(self, items: Iterator[Item], thread: str, stage: str) -> Iterator[Item]:
+        """Gives `items`; what making each one takes is counted for `stage`."""
+        ended = object()
+        while True:
+            with self.spent(thread, stage):
+                item = next(items, ended)
+            if item is ended:
+                return
+            yield item  # type: ignore[misc]
 
     def times(self) -> list[StageTime]:
         """Every stage so far, in the order in which they were first ended."""

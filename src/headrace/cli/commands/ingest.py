@@ -17,10 +17,12 @@ from headrace.cli.options import (
     Debug,
     Json,
     Profile,
+    ProfileStages,
     examples,
 )
 from headrace.cli.progress import progress_bars
 from headrace.cli.session import session
+from headrace.cli.stages import stages_text
 from headrace.cli.tables import plural
 from headrace.ops.ingest.formats import Reading
 from headrace.ops.ingest.ingest import ingest
@@ -65,6 +67,7 @@ def command(
     again: Annotated[
         bool, typer.Option("--again", help="Append what was taken before once more.")
     ] = False,
+    profile_stages: ProfileStages = False,
     create_topics: CreateTopics = False,
     profile: Profile = None,
     data: DataDirectory = None,
@@ -77,7 +80,10 @@ def command(
         fields = _expressions(mappings or [])
         reading = Reading(format, fields, spec.schema, spec.value_bytes_max)
         report, refused = _taken(there, files or [Path("-")], spec.key, reading, again)
-    session.show(report.to_json(), _text(report))
+    text = _text(report)
+    if profile_stages:
+        text += "\n\n" + stages_text(report.stages, report.seconds, report.added)
+    session.show(report.to_json(), text)
     if refused is not None:
         raise refused
 

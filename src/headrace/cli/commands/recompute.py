@@ -9,9 +9,20 @@ import typer
 
 from headrace.cli.asking import ask_jobs, settings_for
 from headrace.cli.loading import load_app
-from headrace.cli.options import AppName, DataDirectory, Debug, JobName, Json, Profile, examples
-from headrace.cli.reports import recomputation_from, recomputation_text
+from headrace.cli.options import (
+    AppName,
+    DataDirectory,
+    Debug,
+    JobName,
+    Json,
+    Profile,
+    ProfileStages,
+    examples,
+)
+from headrace.cli.reports import recomputation_text
 from headrace.cli.session import session
+from headrace.cli.stages import stages_text
+from headrace.proof.report import recomputation_from
 from headrace.values.clock import instant_us
 from headrace.values.errors import UsageError
 
@@ -52,6 +63,7 @@ def command(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Report what would change; write nothing.")
     ] = False,
+    profile_stages: ProfileStages = False,
     job: JobName = None,
     profile: Profile = None,
     data: DataDirectory = None,
@@ -75,7 +87,7 @@ def command(
     settings = settings_for(profile, data)
     replies = ask_jobs(load_app(app), settings, "recompute", request, only=job)
     found = [recomputation_from(reply.header) for _, reply in replies]
-    session.show(
-        {"jobs": [f.to_json() for f in found]},
-        "\n\n".join(recomputation_text(f) for f in found),
-    )
+    texts = [recomputation_text(f) for f in found]
+    if profile_stages:
+        texts += [stages_text(f.stages, f.seconds, f.events) for f in found]
+    session.show({"jobs": [f.to_json() for f in found]}, "\n\n".join(texts))

@@ -23,6 +23,7 @@ from headrace.cli.options import (
     JobName,
     Json,
     Profile,
+    ProfileStages,
     examples,
 )
 from headrace.cli.rebuilding import rebuilt, rebuilt_text
@@ -64,10 +65,7 @@ def command(
         bool,
         typer.Option("--rebuild", help="First build again the views that the app has changed."),
     ] = False,
-    profile_stages: Annotated[
-        bool,
-        typer.Option("--profile-stages", help="Say at the end where the time went, by stage."),
-    ] = False,
+    profile_stages: ProfileStages = False,
     create_topics: CreateTopics = False,
     job: JobName = None,
     profile: Profile = None,

@@ -9,9 +9,19 @@ import typer
 
 from headrace.cli.asking import ask_jobs, settings_for
 from headrace.cli.loading import load_app
-from headrace.cli.options import AppName, DataDirectory, Debug, JobName, Json, Profile, examples
+from headrace.cli.options import (
+    AppName,
+    DataDirectory,
+    Debug,
+    JobName,
+    Json,
+    Profile,
+    ProfileStages,
+    examples,
+)
 from headrace.cli.reports import verification_text
 from headrace.cli.session import session
+from headrace.cli.stages import stages_text
 from headrace.proof.report import verification_from
 
 EXAMPLES = examples("headrace verify activity", "headrace verify my_app.py --data d --json")
@@ -23,6 +33,7 @@ def command(
         bool,
         typer.Option("--allow-refused", help="Rows that a destination refused do not count."),
     ] = False,
+    profile_stages: ProfileStages = False,
     job: JobName = None,
     profile: Profile = None,
     data: DataDirectory = None,
@@ -39,6 +50,8 @@ def command(
     holds = all(f.holds for f in judged)
     document = {"holds": holds, "jobs": [f.to_json() for f in found]}
     texts = [verification_text(f, j.holds) for f, j in zip(found, judged, strict=True)]
+    if profile_stages:
+        texts += [stages_text(f.stages, f.seconds, f.events) for f in found]
     session.show(document, "\n\n".join(texts))
     if not holds:
         raise typer.Exit(1)

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
@@ -37,9 +37,13 @@ from headrace.ops.ingest.streams import STDIN, file_blocks, open_input, pipe_blo
 from headrace.storage.contract import Log
 from headrace.values.errors import InputRefused, UsageError
 from headrace.values.memory import keep_freed_memory
+from headrace.values.stages import Stages
 
 # Told as an input is read: its name, raw bytes so far, raw bytes in all (None: a pipe).
 Progress = Callable[[str, float, float | None], None]
+
+# What its two threads are called where it says where the time went.
+_READ, _APPEND = "read", "append"
 
 
 def ingest(
@@ -75,7 +79,11 @@ def ingest(
             break
         files.append(ingesting.take(path))
     report = IngestReport(
-        topic.name, tuple(files), time.monotonic() - begun, ingesting.stop.is_set()
+        topic.name,
+        tuple(files),
+        time.monotonic() - begun,
+        ingesting.stop.is_set(),
+        tuple(ingesting.stages.times()),
     )
     if any(file.refused for file in files):
         raise IngestRefused(
@@ -95,6 +103,7 @@ class _Ingesting:
     again: bool
     stop: threading.Event
     progress: Progress | None
+    stages: Stages = field(default_factory=Stages)
 
     def take(self, path: Path) -> FileReport:
         """Takes one input to its end, or as far as it can be read."""
@@ -113,7 +122,8 @@ class _Ingesting:
         name = str(path)
         format_ = format_of(name, self.reading.format)
         with open_input(path) as file:
-            task = task_for(path, file, *self._known(format_), again=self.again)
+            with self.stages.spent(_APPEND, "know it again"):
+                task = task_for(path, file, *self._known(format_), again=self.again)
             size = task.note.content.bytes
             if task.known == "all":
                 place = task.note.place
@@ -164,16 +174,17 @@ class _Ingesting:
         number = task.records if source.by_lines else 0
         try:
             with closing(ahead(self._keyed(parts))) as keyed:
-                for part, keys in keyed:
+                for part, keys in self.stages.each(keyed, _APPEND, "wait for records"):
                     note = _noted(note, part, pipe)
                     if len(part.values):
-                        added += self.topic.append_numbered(
-                            part.values,
-                            keys,
-                            producer=task.producer,
-                            first_sequence=number,
-                            note=note.to_json(),
-                        ).rows
+                        with self.stages.spent(_APPEND, "append"):
+                            added += self.topic.append_numbered(
+                                part.values,
+                                keys,
+                                producer=task.producer,
+                                first_sequence=number,
+                                note=note.to_json(),
+                            ).rows
                     number += len(part.values)
                     # What was read from a pipe cannot be read again: it ends by itself.
                     if self.stop.is_set() and pipe is None:
@@ -186,9 +197,10 @@ class _Ingesting:
         if refused is None and (pipe is not None or not self.stop.is_set()):
             none = pa.array([], pa.binary())
             done = replace(note, complete=True).to_json()
-            self.topic.append_numbered(
-                none, producer=task.producer, first_sequence=number, note=done
-            )
+            with self.stages.spent(_APPEND, "append"):
+                self.topic.append_numbered(
+                    none, producer=task.producer, first_sequence=number, note=done
+                )
         return FileReport(
             input=source.name,
             format=source.format,
@@ -202,8 +214,13 @@ class _Ingesting:
 
     def _keyed(self, parts: Iterator[Part]) -> Iterator[tuple[Part, pa.Array | None]]:
         reader = None if self.key is None else KeyReader(self.key)
-        for part in parts:
-            yield part, None if reader is None else reader(part.values)
+        for part in self.stages.each(parts, _READ, "records"):
+            if reader is None:
+                yield part, None
+                continue
+            with self.stages.spent(_READ, "keys"):
+                keys = reader(part.values)
+            yield part, keys
 
 
 class _Beginning:

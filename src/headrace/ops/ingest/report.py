@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from headrace.values.errors import InputRefused
+from headrace.values.stages import StageTime
 
 Format = Literal["ndjson", "csv", "parquet", "combined"]
 
@@ -32,12 +33,16 @@ class FileReport:
 
 @dataclass(frozen=True)
 class IngestReport:
-    """What became of all inputs; `stopped` says that it was asked to end before it had."""
+    """What became of all inputs; `stopped` says that it was asked to end before it had.
+
+    `stages` are where its `seconds` went.
+    """
 
     topic: str
     files: tuple[FileReport, ...]
     seconds: float
     stopped: bool = False
+    stages: tuple[StageTime, ...] = ()
 
     @property
     def added(self) -> int:
@@ -65,6 +70,7 @@ class IngestReport:
             "seconds": self.seconds,
             "stopped": self.stopped,
             "files": files,
+            "stages": [asdict(stage) for stage in self.stages],
         }
 
 
