@@ -127,3 +127,20 @@ def test_a_lake_lacks_the_columns_that_its_definition_was_given(tmp_path: Path) 
         for who, n in (("a", 1), ("b", 2))
     ]
     assert all(proof.holds for proof in wider.verify(data=tmp_path))
+
+
+def test_a_view_that_is_built_again_counts_the_results_that_failed() -> None:
+    app, source = things(lateness="1 minute")
+    app.lake("everything", source)
+    app.table("sums", source.by("who").agg(s="cast(max(text) as int)"))
+    with headrace.testing.run(app) as t:
+        t.send(
+            "things",
+            [thing(0, who, text=text) for who, text in {"a": "1", "b": "x", "c": "y"}.items()],
+        )
+        before = t.counts("sums")
+        t.close()
+        rebuild_job(t.plan.jobs[0], t._settings, views=["sums"])
+        t.open()
+        assert before["failed_results"] == 2 and t.counts("sums") == before
+        t.verify()

@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from headrace.engines.embedded.definitions import note_views
-from headrace.engines.embedded.engine import account, land
+from headrace.engines.embedded.landing import account, apply, land
 from headrace.engines.embedded.places import fill_fact
 from headrace.engines.embedded.runner import JobRunner
 from headrace.engines.embedded.sources import empty_events
@@ -138,7 +138,7 @@ def _replay(
             "beginning: the views cannot be built again",
             remedy="Begin anew from what is there: headrace state reset APP",
         )
-    course, connection = _Course(), runner.store.connection
+    course, connection, engine = _Course(), runner.store.connection, runner.engine
     columns = _kernel_columns(held.relations.generations)
     pieces = list(_pieces(fix, held.relation, source))
     for done, (first, last, replayed) in enumerate(pieces):
@@ -148,18 +148,17 @@ def _replay(
             "order by _epoch, _partition, _offset"
         ).to_arrow_table()
         batch = _batch(fix, source, events, course, last, replayed)
-        counts: list[tuple[str, str, str, int]] = []
         connection.register("_rebuilding", batch.events)
         for view in views:
-            outcome = runner.engine.views[view.name].apply(connection, batch)
-            land(connection, runner.job, runner.engine.tables, view, outcome, None, counts)
-            account(view, outcome, len(events), counts)
+            outputs = engine.outputs_of(view.name)
+            outcome = apply(connection, engine.views[view.name], outputs, batch)
+            runner.store.count(land(connection, engine.tables[view.name], outcome))
+            runner.store.count(account(view, outcome, len(events)))
             if outcome.failed is not None:
-                topic = runner.engine.readers[source.topic].topic
+                topic = engine.readers[source.topic].topic
                 letters = failed_again(topic, events, view.name, outcome.failed)
-                runner.engine.ledger.insert_letters(letters)
+                engine.ledger.insert_letters(letters)
         connection.unregister("_rebuilding")
-        runner.store.count(counts)
 
 
 def _kernel_columns(generations: Sequence[str]) -> str:

@@ -18,15 +18,17 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from headrace.engines.embedded.definitions import note_views, refuse, views_to_rebuild
+from headrace.engines.embedded.landing import account, apply, land, told
 from headrace.engines.embedded.ledger import Ledger
 from headrace.engines.embedded.places import arriving
 from headrace.engines.embedded.sources import Position, SourceEpoch, SourceReader, empty_events
 from headrace.engines.embedded.tables import EmbeddedTable
-from headrace.engines.embedded.views.batch import Batch, Outcome, failed_results
+from headrace.engines.embedded.views.batch import Batch, Outcome
 from headrace.engines.embedded.views.make import ViewState, view_state
 from headrace.engines.embedded.views.placing import Placing, tally
+from headrace.engines.embedded.views.sliding import SlidingView
 from headrace.engines.kernel.generations import kernel_partition
-from headrace.plan.operators import TABLE_ROLES, Explode, Job, Output, Stream, View, has_dedupe
+from headrace.plan.operators import TABLE_ROLES, Job, Output, Stream, View, has_dedupe
 from headrace.storage.contract import Topic
 from headrace.storage.state.store import StateStore
 from headrace.values.stages import Stages
@@ -97,7 +99,7 @@ class JobEngine:
         self.tables: dict[str, list[EmbeddedTable]] = {}
         self.streams: dict[str, Placing] = {}
         for view in job.views:
-            outputs = self._outputs(view.name)
+            outputs = self.outputs_of(view.name)
             columns = self.readers[view.topic].columns
             self.views[view.name] = view_state(view, columns, frozenset(o.emit for o in outputs))
             self.tables[view.name] = [
@@ -107,7 +109,8 @@ class JobEngine:
             self.streams[stream.name] = Placing(stream, self.readers[stream.topic].columns)
         self._shown_at = 0.0
 
-    def _outputs(self, name: str) -> list[Output]:
+    def outputs_of(self, name: str) -> list[Output]:
+        """The outputs of the view or stream `name`."""
         return [o for o in self.job.outputs if o.input == name]
 
     def open(self, *, rebuilding: bool = False, checked: bool = True) -> tuple[View, ...]:
@@ -230,7 +233,7 @@ class JobEngine:
         return any(
             self.store.rows(f"select 1 from {v.changed} limit 1")
             for v in self.views.values()
-            if hasattr(v, "changed")
+            if isinstance(v, SlidingView)
         )
 
     def _apply(
@@ -275,11 +278,12 @@ class JobEngine:
         counts: list[tuple[str, str, str, int]],
     ) -> Outcome:
         batch = batch_of(part, self.readers[part.source.topic].columns, emit)
-        outcome = self.views[view.name].apply(connection, batch)
-        emits = {o.emit for o in self.job.outputs if o.input == view.name}
-        outcome.failed_results = failed_results(connection, view, outcome, emits)
+        outputs = self.outputs_of(view.name)
+        outcome = apply(connection, self.views[view.name], outputs, batch)
         with self.stages.spent("job", f"{view.name}: outputs"):
-            land(connection, self.job, self.tables, view, outcome, committed, counts)
+            counts += land(connection, self.tables[view.name], outcome)
+            elsewhere = [o for o in outputs if o.name not in self.inside]
+            committed.changes |= told(connection, elsewhere, outcome)
         return outcome
 
     def _stream(
@@ -301,7 +305,7 @@ class JobEngine:
             # Who is a duplicate hangs on memory that will have moved on: the rows are kept.
             kept = connection.sql(f"select * from {rows} where _verdict = 0").to_arrow_table()
             arrival = part.records.column("arrival_time").take(kept.column("_row"))
-            for output in self._outputs(stream.name):
+            for output in self.outputs_of(stream.name):
                 committed.changes[output.name] = kept.append_column("_arrival_time", arrival)
         return outcome
 
@@ -313,28 +317,11 @@ class JobEngine:
         outcome: Outcome,
         counts: list[tuple[str, str, str, int]],
     ) -> None:
-        account(reader, outcome, len(part.events), counts)
+        counts += account(reader, outcome, len(part.events))
         if len(outcome.late):
             committed.late[reader.name] = outcome.late
         if outcome.failed is not None:
             self.ledger.failed_rows(part, reader.name, outcome.failed, committed.epoch)
-
-
-def account(
-    reader: View | Stream, outcome: Outcome, accepted: int, counts: list[tuple[str, str, str, int]]
-) -> None:
-    """Adds what became of a reader's records, and of their rows where they become several."""
-    name = reader.name
-    counts.append(("view", name, "accepted", accepted))
-    counts += [("view", name, counter, by) for counter, by in outcome.counts.items()]
-    counts += [("view", name, f"filtered: {r}", n) for r, n in outcome.reasons.items()]
-    counts.append(("view", name, "failed_results", outcome.failed_results))
-    if any(isinstance(step, Explode) for step in reader.steps):
-        rows = outcome.row_counts
-        counts.append(
-            ("view_rows", name, "accepted", sum(rows.values()) - rows.get("orphan_ends", 0))
-        )
-        counts += [("view_rows", name, counter, by) for counter, by in rows.items()]
 
 
 def batch_of(part: SourceEpoch, columns: tuple[str, ...], emit: bool) -> Batch:
@@ -350,37 +337,6 @@ def batch_of(part: SourceEpoch, columns: tuple[str, ...], emit: bool) -> Batch:
         {kernel_partition(p, part.number): us for p, us in part.after.greatest_us.items()},
         part.source.lateness_us,
     )
-
-
-def land(
-    connection: duckdb.DuckDBPyConnection,
-    job: Job,
-    tables: dict[str, list[EmbeddedTable]],
-    view: View,
-    outcome: Outcome,
-    committed: Committed | None,
-    counts: list[tuple[str, str, str, int]],
-) -> None:
-    """Puts a view's changes into its tables here and, for `committed`, aside for the others."""
-    for table in tables[view.name]:
-        changes = outcome.changes if table.output.emit == "changes" else outcome.finals
-        if changes is None:
-            continue
-        upserts = outcome.upserts if table.output.emit == "changes" else None
-        landed = table.apply(connection, changes, upserts)
-        counts += [
-            ("destination", table.output.name, "sent", landed),
-            ("destination", table.output.name, "landed", landed),
-        ]
-    for output in job.outputs if committed is not None else ():
-        if output.input != view.name or any(t.output is output for t in tables[view.name]):
-            continue
-        changes = outcome.changes if output.emit == "changes" else outcome.finals
-        if changes is None:
-            continue
-        rows = connection.sql(f"select * exclude (_failed) from {changes}").to_arrow_table()
-        if len(rows) and committed is not None:
-            committed.changes[output.name] = rows
 
 
 def reasons_of(dead: pa.Table) -> dict[str, int]:
