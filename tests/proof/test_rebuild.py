@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pytest
@@ -15,7 +15,7 @@ from headrace.ops.jobs.rebuilding import rebuild_job
 from headrace.storage.topics.log import LocalTopic
 from headrace.testing import Driver
 from headrace.values.settings import load_settings
-from tests.views.cases import thing, things
+from tests.views.cases import at, thing, things
 
 
 class Place(hr.Struct):
@@ -143,4 +143,59 @@ def test_a_view_that_is_built_again_counts_the_results_that_failed() -> None:
         rebuild_job(t.plan.jobs[0], t._settings, views=["sums"])
         t.open()
         assert before["failed_results"] == 2 and t.counts("sums") == before
+        t.verify()
+
+
+class Strict(hr.Event):
+    at: datetime
+    who: str
+    kind: Literal["a"]
+
+
+class Wide(hr.Event):
+    at: datetime
+    who: str
+    kind: Literal["a", "b"]
+
+
+class Wider(hr.Event):
+    at: datetime
+    who: str
+    kind: Literal["a", "b", "c"]
+
+
+def with_dedupe(event: type[hr.Event]) -> hr.App:
+    app = hr.App("replayed")
+    source = app.source(event, topic="things", key="who", time="at", partitions=1, lateness="0s")
+    kept = source.dedupe(by="who", within="10 minutes")
+    app.lake("everything", source)
+    app.table("totals", kept.by("who").agg(n="count(*)", kinds="list(kind)"))
+    return app
+
+
+def test_replayed_dead_letters_are_duplicates_of_what_they_were_when_they_were_replayed() -> None:
+    """Two replays, of records that are an hour behind: nothing they see is within the time."""
+    with headrace.testing.run(with_dedupe(Strict)) as t:
+        events = [(0, "u", "b"), (1, "u", "b"), (2, "u", "c"), (7200, "v", "a"), (7201, "w", "b")]
+        # The second replay gives x a record before the one that the first has given it.
+        events += [(7202, "w", "c"), (7202, "x", "c"), (7202, "x", "b")]
+        t.send("things", [{"at": at(second), "who": who, "kind": k} for second, who, k in events])
+        assert t.counts("things") == {"read": 8, "accepted": 1, "dead_lettered": 7}
+        for event, accepted in ((Wide, 4), (Wider, 3)):
+            t.close()
+            t.plan = with_dedupe(event).plan
+            t.open()
+            assert t.replay() == accepted
+        before = t.rows("totals"), t.counts("totals")
+        assert before[0] == [
+            {"who": "u", "n": 3, "kinds": ["b", "b", "c"]},
+            {"who": "v", "n": 1, "kinds": ["a"]},
+            {"who": "w", "n": 1, "kinds": ["b"]},
+            {"who": "x", "n": 1, "kinds": ["b"]},
+        ]
+        t.verify()
+        t.close()
+        rebuild_job(t.plan.jobs[0], t._settings, views=["totals"])
+        t.open()
+        assert (t.rows("totals"), t.counts("totals")) == before
         t.verify()

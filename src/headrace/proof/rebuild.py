@@ -171,7 +171,7 @@ def _kernel_columns(generations: Sequence[str]) -> str:
 
 
 def _pieces(fix: Fixed, relation: str, source: Source) -> Iterator[tuple[int, int, bool]]:
-    """Runs of epochs of about the same size: (first, last, whether they are a replay)."""
+    """Runs of epochs of about the same size, replays alone: (first, last, whether it is one)."""
     rows = fix.cursor.execute(
         f"select _epoch, bool_or(_replay is not null), count(*) from {relation} "
         f"where _epoch <= {fix.epoch} group by 1 order by 1"
@@ -180,7 +180,8 @@ def _pieces(fix: Fixed, relation: str, source: Source) -> Iterator[tuple[int, in
     for at, (epoch, replayed, count) in enumerate(rows):
         start = epoch if start is None else start
         size += count
-        ends = at + 1 == len(rows) or rows[at + 1][1] != replayed
+        # What a dedupe remembers moves on between two replays.
+        ends = at + 1 == len(rows) or replayed or rows[at + 1][1]
         if ends or size >= _PIECE_RECORDS:
             # Epochs without events may have moved the watermark.
             last = fix.epoch if at + 1 == len(rows) else rows[at + 1][0] - 1
@@ -197,7 +198,10 @@ def _batch(
     if source.time is not None:
         starts, after = _watermarks(fix, source, last)
         partitions = events.column("_partition").to_numpy()
-        if not replayed:
+        if replayed:
+            # As engines/embedded/replay.py has it: they see what was read before, and move nothing.
+            closed = seen = _seen_after(partitions, course.greatest_us, source.lateness_us)
+        else:
             times = events.column("_time").cast(pa.int64()).to_numpy()
             seen, course.greatest_us = seen_us(
                 partitions, times, course.greatest_us, source.lateness_us
@@ -222,6 +226,16 @@ def _batch(
         dict(course.greatest_us),
         source.lateness_us,
     )
+
+
+def _seen_after(
+    partitions: NDArray[np.int64], greatest_us: dict[int, int], lateness_us: int
+) -> NDArray[np.int64]:
+    """The watermark of each record's own partition behind these greatest times."""
+    known, places = np.unique(partitions, return_inverse=True)
+    after = [greatest_us[p] - lateness_us if p in greatest_us else NEVER_US for p in known.tolist()]
+    found: NDArray[np.int64] = np.array(after, np.int64)[places]
+    return found
 
 
 def _watermarks(fix: Fixed, source: Source, last: int) -> tuple[list[tuple[int, int, int]], int]:
