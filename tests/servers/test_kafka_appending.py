@@ -143,9 +143,9 @@ def test_what_the_topic_cannot_take_is_refused_before(topics: Topics, system: Ka
 POINTS = (
     "kafka.initialised",
     "kafka.transaction.begun",
-    "kafka.produced:2",
+    "kafka.records.produced:2",
     "kafka.noted",
-    "kafka.committed",
+    "kafka.records.committed",
 )
 
 

@@ -80,7 +80,9 @@ def test_records_that_were_aborted_are_nobodys(kafka: Kafka, topic: KafkaTopic) 
     assert not simulated(topic, count=100).alone
 
 
-@pytest.mark.parametrize("point", ["kafka.produced", "kafka.noted", "kafka.committed"])
+@pytest.mark.parametrize(
+    "point", ["kafka.records.produced", "kafka.noted", "kafka.records.committed"]
+)
 def test_killed_and_run_again(kafka: Kafka, topic: KafkaTopic, point: str) -> None:
     """What was killed inside its transaction left records that nobody reads."""
     url = f"kafka://{kafka.bootstrap_servers}"

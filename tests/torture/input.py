@@ -94,5 +94,12 @@ INPUT = Part(
     share=1.5,
     short=2,
     short_trial=short_trial,
-    goals={"records decoded": 5_000_000},
+    goals={
+        "records decoded": 5_000_000,
+        "of these judged in Python": 400_000,
+        "lines of request bodies": 500_000,
+        "files ingested": 300,
+        "records ingested": 400_000,
+        "records run": 400_000,
+    },
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from tests.torture.__main__ import parser
 from tests.torture.course import Part, again
+from tests.torture.kills.points import points
 from tests.torture.parts import PARTS
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -30,3 +32,15 @@ def test_the_line_that_a_failure_prints_runs_that_trial(part: Part, tmp_path: Pa
     module, *arguments = json.loads(made.stderr.splitlines()[-1])[1:]
     chosen = parser().parse_args(arguments)
     assert (module, chosen.part, chosen.trial, chosen.seed) == ("tests.torture", part.name, 3, 7)
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
+def test_goals_are_what_its_trials_count(part: Part) -> None:
+    """What nothing counts would be waited for until the time is over."""
+    tests = [path.read_text(encoding="utf-8") for path in (_ROOT / "tests").rglob("*.py")]
+    for goal in part.goals:
+        if goal.startswith("at ") and "." in goal:
+            assert goal.removeprefix("at ") in points()
+        else:
+            named = re.compile(rf'(?:"{goal}"|\b{goal}=)')
+            assert sum(len(named.findall(text)) for text in tests) > 1, goal

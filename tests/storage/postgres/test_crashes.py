@@ -50,7 +50,7 @@ def test_a_replacement_killed_in_the_middle_leaves_the_table_before(database: Da
 
 @pytest.mark.parametrize(
     "point",
-    ["postgres.staged", "postgres.cleared", "postgres.replaced", "postgres.marked"],
+    ["postgres.staged", "postgres.cleared", "postgres.replaced", "postgres.replacement.marked"],
 )
 def test_rows_replaced_by_who_is_killed_are_those_before(database: Database, point: str) -> None:
     assert run(database.dsn, 1, EPOCHS + 2)[0] == 0

@@ -99,5 +99,18 @@ KILLS = Part(
     trial,
     short_trial=short_trial,
     share=3.0,
-    goals={"kills": 1000, **{f"at {name}": 1 for name in embedded()}},
+    # Of what chance decides a third or so of what comes with so many kills.
+    goals={
+        "kills": 1000,
+        "at random times": 50,
+        "at later passes of a point": 50,
+        "while it recovers": 25,
+        "of two at once": 15,
+        "zombies": 8,
+        "older copies put back": 8,
+        "stops in words, followed": 4,
+        "recomputes begun": 3,
+        "rebuilds begun": 3,
+        **{f"at {name}": 1 for name in embedded()},
+    },
 )

@@ -103,7 +103,8 @@ class Ordeal:
 
     def while_it_recovers(self) -> None:
         for _ in range(3):
-            self.place.kill_after(self.chance.uniform(0.0, 0.3), *RUN, **self.settings())
+            seconds = self.chance.uniform(0.0, 0.3)
+            self.place.kill_after(seconds, *RUN, what="while it recovers", **self.settings())
 
     def two_at_once(self) -> None:
         """One of them has the job; the other, where it lives to say so, names who has it."""
@@ -176,10 +177,10 @@ class Ordeal:
         age(self.place.data, 2 * 3600 + 60)
 
     def recompute(self) -> None:
-        self._perhaps_killed("recompute", "APP")
+        self._perhaps_killed("recomputes begun", "recompute", "APP")
 
     def rebuild(self) -> None:
-        self._perhaps_killed("state", "rebuild", "APP")
+        self._perhaps_killed("rebuilds begun", "state", "rebuild", "APP")
 
     def an_older_state(self) -> None:
         """Copied at one time, put back at another; then the words are followed."""
@@ -194,9 +195,10 @@ class Ordeal:
         if self.place.idle:
             self.feed()
 
-    def _perhaps_killed(self, *command: str) -> None:
+    def _perhaps_killed(self, what: str, *command: str) -> None:
         if not (self.place.data / "jobs").exists():
             return
+        self.place.done[what] += 1
         point = self.chance.choice(["state.before_commit", "state.committed", "topic.appended"])
         if self.chance.random() < 0.5:
             self.place.kill_at(f"{point}:{self.chance.randint(1, 3)}", *command)

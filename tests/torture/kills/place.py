@@ -172,14 +172,19 @@ class Place:
         """Runs until a named point (`NAME:n`), where the run is killed, or to its end."""
         run = self.start(*command, at=point, **settings)
         assert run.end() is not None, f"{command} hangs: {run.text}"
-        return self.counted(run, f"at {point.partition(':')[0]}")
+        name, _, nth = point.partition(":")
+        killed = self.counted(run, f"at {name}")
+        self.done["at later passes of a point"] += killed and nth not in ("", "1")
+        return killed
 
-    def kill_after(self, seconds: float, *command: str, **settings: object) -> bool:
-        """Runs for so long, then kills; False where it ended before."""
+    def kill_after(
+        self, seconds: float, *command: str, what: str = "at random times", **settings: object
+    ) -> bool:
+        """Runs for so long, then kills, which is counted as `what`; False where it ended before."""
         run = self.start(*command, **settings)
         run.end(seconds)
         run.kill()
-        return self.counted(run, "at random times")
+        return self.counted(run, what)
 
     def finish(self) -> None:
         """Runs until caught up; where it stops in words, what they name is done first."""

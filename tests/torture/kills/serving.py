@@ -97,7 +97,17 @@ SERVERS = Part(
     trial,
     short=0,
     share=2.0,
-    goals={"kills": 100, **{f"at {name}": 1 for name in served()}},
+    goals={
+        "kills": 100,
+        "at random times": 5,
+        "of two at once": 1,
+        "zombies": 1,
+        "older copies put back": 1,
+        "kills of the broker": 1,
+        "kills of the database": 1,
+        "database backups put back": 1,
+        **{f"at {name}": 1 for name in served()},
+    },
     seconds_max=900.0,
     absent=absent,
 )

@@ -12,9 +12,11 @@ from tests.torture.kills.ordeal import BEGIN, MORE, RUN, Ordeal
 from tests.torture.kills.place import REFUSED, Place
 from tests.torture.kills.points import served
 
-APPENDING = ("kafka.initialised", "kafka.transaction.begun", "kafka.produced", "kafka.noted")
+_NOTING = ("kafka.records.produced", "kafka.noted", "kafka.records.committed")
+APPENDING = ("kafka.initialised", "kafka.transaction.begun", *_NOTING)
 _MAKING = ("postgres.created", "postgres.opened", "lake.created", "kafka.claimed")
-_FILLING = ("postgres.staged", "postgres.cleared", "postgres.replaced", "fill.replaced")
+_REPLACING = ("postgres.staged", "postgres.cleared", "postgres.replaced")
+_FILLING = (*_REPLACING, "postgres.replacement.marked", "fill.replaced")
 _ELSEWHERE = ("state.before_commit", "state.committed", "lake.files.synced", "lake.committed")
 _OFTEN = ("postgres.copied", "postgres.applied", "postgres.marked", "postgres.committed")
 
@@ -31,8 +33,8 @@ class Troubles(Ordeal):
         super().__init__(place, undisturbed)
         self.kafka, self.postgres = kafka, postgres
         self.recomputes = self.retains = False
-        apart = (*_MAKING, *_FILLING, "kafka.noted", "postgres.emptied")
-        self._points = [*(p for p in served() if p not in apart), *_ELSEWHERE, "kafka.noted"]
+        apart = (*_MAKING, *_FILLING, "postgres.emptied")
+        self._points = [*(p for p in served() if p not in apart), *_ELSEWHERE]
         self.chance.shuffle(self._points)
 
     def begin(self) -> None:
@@ -55,7 +57,7 @@ class Troubles(Ordeal):
 
     def at_a_point(self) -> None:
         self._points.append(point := self._points.pop(0))
-        if point in APPENDING and (point == "kafka.noted" or self.chance.random() < 0.3):
+        if point in APPENDING and (point in _NOTING or self.chance.random() < 0.3):
             self._written(self.place.fill(MORE, point))
             return
         self.feed_if_idle()

@@ -104,14 +104,14 @@ class Appender:
         def send(sending: Sending) -> None:
             sending.rows(self._about.name, batch, counts.tolist())
             sending.finish()
-            reach("kafka.produced")
+            reach("kafka.records.produced")
             sending.record(self._noted.name, self._key(self._producer), _encoded(state))
             sending.finish()
             reach("kafka.noted")
 
         assert self._transactions is not None
         sent = self._transactions.run(send, f'appending to topic "{self._about.name}"')
-        reach("kafka.committed")
+        reach("kafka.records.committed")
         self._last = state.sequence
         bases = _bases(sent.get(self._about.name, {}), partitions)
         return Appended(bases, tuple(counts.tolist()), state.arrival_us, seen, markers=1)

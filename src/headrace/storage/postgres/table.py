@@ -255,7 +255,7 @@ class PostgresTable:
             reach("postgres.replaced")
             landed = count - len(refused)
             self._ledger.write(connection, mark, self._incarnation, count, landed)
-            reach("postgres.marked")
+            reach("postgres.replacement.marked")
         return landed
 
     def _check_outline(self, connection: Any) -> None:
