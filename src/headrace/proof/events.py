@@ -231,13 +231,17 @@ def _insert(fix: Fixed, reader: SourceReader, records: pa.Table, name: str) -> N
         "null, r.epoch, _arrival_time, _time from _decoded d join meta.reads r "
         f"on r.topic = {literal(source.topic)} and r.identity = {literal(identity)} "
         'and r."partition" = d._partition '
-        "and d._offset >= r.start_offset and d._offset < r.end_offset"
+        "and d._offset >= r.start_offset and d._offset < r.end_offset "
+        # The present definition may accept what was refused when it was read.
+        "anti join meta.dead_letters l on l.view is null "
+        f"and l.topic = {literal(source.topic)} and l.topic_generation = {literal(identity)} "
+        'and l."partition" = d._partition and l."offset" = d._offset'
     )
     fix.cursor.unregister("_decoded")
 
 
 def _insert_replayed(fix: Fixed, reader: SourceReader, name: str) -> None:
-    """Dead letters that a replay accepted stand in the log as refused: they are added here."""
+    """Dead letters that a replay accepted: of the log they were left out."""
     source = reader.source
     records = fix.cursor.sql(
         'select "partition", "offset", null::blob as key, value, arrival_time, replayed, '
