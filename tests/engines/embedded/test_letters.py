@@ -29,9 +29,9 @@ class Thing(hr.Event):
     size: int
 
 
-def make() -> hr.App:
+def make(event: type[hr.Event] = Thing) -> hr.App:
     app = hr.App("t")
-    things = app.source(Thing, topic="things", time="at", partitions=1)
+    things = app.source(event, topic="things", time="at", partitions=1)
     sized = things.with_columns(half="cast('x' || size as integer)")
     app.table("halves", sized.by("half").agg(n="count(*)"))
     return app
@@ -67,3 +67,30 @@ def test_a_row_on_which_a_view_fails_names_the_expression() -> None:
     assert [r["offset"] for r in failed] == [0, 2]
     assert all(r["value"] == GOOD and r["field"] is None for r in failed)
     assert {r["reason"] for r in failed} == {"the expression fails: cast('x' || size as integer)"}
+
+
+class Counted(hr.Event):
+    """Things as they were before a fix: it refuses small ones."""
+
+    checks = {"large": "size > 3"}
+    at: datetime
+    size: int
+
+
+def test_a_replayed_record_on_which_a_view_fails_is_a_letter_of_the_view() -> None:
+    with headrace.testing.run(make(Counted), start=datetime(2026, 1, 1, tzinfo=UTC)) as t:
+        t.send("things", [b"no json", GOOD], partition=0)
+        t.epoch()
+        t.plan = make().plan
+        t.restart()
+        assert t.replay() == 1
+        letters = t.dead_letters()
+        t.verify()
+    found = [(r["view"], r["offset"], r["replayed"], r["topic_generation"]) for r in letters]
+    [(identity, here)] = {(r["topic_generation"], r["topic"]) for r in letters}
+    assert here == "things"
+    assert sorted(found, key=repr) == [
+        ("halves", 1, None, identity),
+        (None, 0, None, identity),
+        (None, 1, 1, identity),
+    ]

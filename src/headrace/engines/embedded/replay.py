@@ -76,8 +76,10 @@ def _judged(
     reader = engine.readers[source.topic]
     identities = engine.ledger.identities(source.topic)
     identity = records.column("topic_generation")[0].as_py() if len(records) else identities[-1]
+    # What is made of records names their generation itself.
+    records = records.drop_columns(["topic_generation"])
     nth = identities.index(identity)
-    found = reader.judged(records.drop_columns(["topic_generation"]))
+    found = reader.judged(records)
     events, position = found.events, then or reader.position
     greatest = position.greatest_us if nth == reader.number else _greatest(engine, source, nth)
     seen = np.array(
