@@ -199,3 +199,26 @@ def test_replayed_dead_letters_are_duplicates_of_what_they_were_when_they_were_r
         t.open()
         assert (t.rows("totals"), t.counts("totals")) == before
         t.verify()
+
+
+def dotted(condition: str) -> hr.App:
+    """Views whose names begin with that of another, one as a part of its state might be called."""
+    app, source = things(lateness="0s")
+    app.lake("everything", source)
+    app.table("orders", source.where(condition).slide("20s", every="10s").agg(n="count(*)"))
+    app.topic("orders.changed", source.tumble("10s").by("who").agg(n="count(*)"))
+    app.topic("orders.b", source.by("who").agg(n="count(*)"))
+    return app
+
+
+def test_views_whose_names_begin_alike_have_states_of_their_own() -> None:
+    with headrace.testing.run(dotted("n > 0")) as t:
+        t.send("things", [thing(5 * i) for i in range(10)])
+        t.verify()
+        t.close()
+        t.plan = dotted("n > 1").plan
+        assert rebuild_job(t.plan.jobs[0], t._settings)["views"] == ["orders"]
+        t.open()
+        t.send("things", [thing(60)])
+        assert [row["value"]["n"] for row in t.rows("orders.b")] == [10, 11]
+        t.verify()

@@ -20,7 +20,7 @@ from headrace.engines.embedded.places import fill_fact
 from headrace.engines.embedded.runner import JobRunner
 from headrace.engines.embedded.sources import empty_events
 from headrace.engines.embedded.targets import lake_schema
-from headrace.engines.embedded.views.batch import Batch
+from headrace.engines.embedded.views.batch import Batch, drop_state
 from headrace.engines.kernel.generations import PARTITIONS_MAX
 from headrace.engines.kernel.watermark import NEVER_US, seen_us
 from headrace.plan.operators import TABLE_ROLES, Output, Source, View
@@ -28,7 +28,7 @@ from headrace.proof.events import events_of
 from headrace.proof.fixed import Fixed
 from headrace.proof.rebuilt_letters import failed_again
 from headrace.values.errors import StateRefused
-from headrace.values.schema import literal, quote
+from headrace.values.schema import literal
 
 _PIECE_RECORDS = 500_000
 Progress = Callable[[str, int, int], None]
@@ -109,12 +109,7 @@ def _to_be_filled(runner: JobRunner, views: tuple[View, ...]) -> None:
 def _forget(runner: JobRunner, view: View) -> None:
     """Drops a view's state, tables and counts, and makes them anew, empty."""
     connection, engine = runner.store.connection, runner.engine
-    for (name,) in connection.execute(
-        "select table_name from information_schema.tables where table_schema = 'state' "
-        f"and (table_name = {literal(view.name)} "
-        f"or starts_with(table_name, {literal(view.name + '.')}))"
-    ).fetchall():
-        connection.execute(f"drop table state.{quote(name)}")
+    drop_state(connection, view.name)
     for table in engine.tables[view.name]:
         connection.execute(f"drop table if exists {table.name}")
         table.create(connection)

@@ -180,8 +180,8 @@ class Ledger:
             writer.write_table(table)
         self._outbox.setdefault(output, set()).add(epoch)
         self.store.connection.execute(
-            "insert into meta.outbox values (?, ?, ?, null, ?)",
-            [epoch, output, 0, sink.getvalue().to_pybytes()],
+            "insert into meta.outbox values (?, ?, ?)",
+            [epoch, output, sink.getvalue().to_pybytes()],
         )
 
     def landed(self, epochs: dict[str, int]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from headrace.storage.state.schema import MIGRATIONS
+from headrace.storage.state.migrations import MIGRATIONS
 from headrace.storage.state.store import FILE_NAME, cannot_open, other_version
 
 

@@ -1,12 +1,12 @@
 """The tables of a job's state file that are not a view's own.
 
-FORMAT is the number of this layout. A file of another format is migrated by a numbered step or
-refused in words; see docs/decisions/0002-state-layout.md.
+FORMAT is the number of this layout. A file of another format is migrated by a numbered step
+(migrations.py) or refused in words; see docs/decisions/0002-state-layout.md.
 """
 
 from __future__ import annotations
 
-FORMAT = 4
+FORMAT = 5
 
 TABLES = """
 create schema if not exists meta;
@@ -42,7 +42,7 @@ create table if not exists meta.late (
   epoch bigint, view varchar, "partition" integer, "offset" bigint);
 drop table if exists meta.verdicts;
 create table if not exists meta.outbox (
-  epoch bigint, output varchar, position bigint, key blob, value blob);
+  epoch bigint, output varchar, value blob);
 create table if not exists meta.views (view varchar, fingerprint varchar, since_epoch bigint);
 create table if not exists meta.replays (replay bigint, topic varchar, epoch bigint);
 create table if not exists meta.regions (
@@ -52,14 +52,6 @@ create table if not exists meta.earlier_regions (
   generation bigint, view varchar, number bigint, from_us bigint, bound_us bigint, epoch bigint,
   topic_generation varchar, "partition" integer, end_offset bigint);
 """
-
-MIGRATIONS = {
-    "3": (
-        "alter table meta.sources add column number integer default 0",
-        "alter table meta.sources add column since_epoch bigint default 0",
-    )
-}
-"""What makes a file of the format named one of the next."""
 
 VIEWS = """
 create or replace view meta.watermarks as
@@ -74,10 +66,6 @@ create or replace view meta.ranges as
 create or replace view meta.reads as
   select r.*, s.identity, s.number from meta.ranges r
   asof join meta.sources s on r.topic = s.topic and r.epoch >= s.since_epoch;
-create or replace view meta.marks as
-  select name as output, max(value) filter (where counter = 'generation') as generation,
-    max(value) filter (where counter = 'epoch') as epoch
-  from meta.counters where kind = 'mark' group by name;
 create or replace view main.dead_letters as
   select topic, topic_generation, "partition", "offset", view, field, reason,
     value, value_bytes, value_digest, arrival_time, epoch, replayed from meta.dead_letters;

@@ -18,7 +18,8 @@ import duckdb
 from headrace.storage.durable import make_directory
 from headrace.storage.state.counters import Counters
 from headrace.storage.state.damage import damage
-from headrace.storage.state.schema import FORMAT, MIGRATIONS, TABLES, VIEWS
+from headrace.storage.state.migrations import MIGRATIONS
+from headrace.storage.state.schema import FORMAT, TABLES, VIEWS
 from headrace.values.errors import DiskRefused, HeadraceError, StateRefused
 from headrace.values.points import reach
 
@@ -130,8 +131,7 @@ class StateStore:
         """Takes a file on by one format, in one step; returns the new one."""
         now = str(int(written) + 1)
         connection.execute("begin")
-        for statement in MIGRATIONS[written]:
-            connection.execute(statement)
+        MIGRATIONS[written](connection)
         connection.execute("update meta.facts set value = ? where name = 'format'", [now])
         connection.execute("commit")
         return now

@@ -59,9 +59,23 @@ class Outcome:
     finals: str | None = None
 
 
+# No name holds it, so that a part of one view's state is never another view's.
+_PART = ":"
+
+
 def state_name(view: str, part: str = "") -> str:
     """The table of the state schema that holds `part` of a view's state."""
-    return "state." + quote(view + (f".{part}" if part else ""))
+    return "state." + quote(view + (f"{_PART}{part}" if part else ""))
+
+
+def drop_state(connection: duckdb.DuckDBPyConnection, view: str) -> None:
+    """Drops all of a view's state, whatever definition made it."""
+    for (name,) in connection.execute(
+        "select table_name from information_schema.tables where table_schema = 'state' "
+        f"and split_part(table_name, '{_PART}', 1) = ?",
+        [view],
+    ).fetchall():
+        connection.execute(f"drop table state.{quote(name)}")
 
 
 def temp_name(view: str, part: str) -> str:
