@@ -75,7 +75,7 @@ def with_segments(fix: Fixed, source: Source, views: Iterable[View], events: Eve
     found = dict(events.relations.segments)
     for view in views:
         if events.whole and isinstance(view.window, SessionGap | SessionMarks):
-            found[view.name] = quote(f"_proof_segments_{view.name}")
+            found[view.name] = _named("segments", view.name)
             inexact = not tolerance(view).exact
             rows = segments_on_time(view, source, fix.epoch, events.relations, allowances=inexact)
             with fix.spent(f"{view.name}: sessions"):
@@ -83,19 +83,25 @@ def with_segments(fix: Fixed, source: Source, views: Iterable[View], events: Eve
     return replace(events, relations=replace(events.relations, segments=found))
 
 
+def _named(part: str, of: str) -> str:
+    """The temporary relation that holds `part` of a topic or view, called as no other one is."""
+    # No name of a topic or view has a colon, nor has that of any other relation.
+    return quote(f"_proof_{part}:{of}")
+
+
 def _watermarked(job: Job, fix: Fixed, source: Source, relations: Relations) -> str:
     """The name of the events with their watermarks: of all where some view remembers by them."""
-    seen, epoch = quote(f"_proof_seen_{source.topic}"), fix.epoch
+    seen, epoch = _named("seen", source.topic), fix.epoch
     if any(has_dedupe(reader) for reader in job.readers_of(source.topic)):
         sql = watermarked(source, epoch, relations)
         fix.cursor.execute(f"create or replace temp table {seen} as {sql}")
         return seen
-    blocks = quote(f"_proof_open_{source.topic}")
+    blocks = _named("open", source.topic)
     sql = open_blocks(source, epoch, relations)
     fix.cursor.execute(f"create or replace temp table {blocks} as {sql}")
     sql = without_watermarks(source, epoch, relations)
     if fix.cursor.execute(f"select 1 from {blocks} limit 1").fetchall():
-        late = quote(f"_proof_late_{source.topic}")
+        late = _named("late", source.topic)
         found = latecomers(blocks, source, epoch, relations)
         fix.cursor.execute(f"create or replace temp table {late} as {found}")
         sql = with_latecomers(late, source, epoch, relations)
@@ -106,7 +112,7 @@ def _watermarked(job: Job, fix: Fixed, source: Source, relations: Relations) -> 
 
 def _events(runner: JobRunner, fix: Fixed, source: Source) -> tuple[str, str, bool]:
     """(relation, origin, whether all are there)."""
-    name = quote(f"_proof_{source.topic}")
+    name = _named("events", source.topic)
     for output in runner.job.outputs:
         reader = runner.job.input_of(output)
         if (
@@ -137,9 +143,9 @@ def _with_log(
 ) -> tuple[str, str, bool]:
     """The events of a lake that is behind, and from the log what it may lack."""
     after = fix.behind[lake]
-    rest = quote(f"_proof_rest_{source.topic}")
+    rest = _named("rest", source.topic)
     _, _, whole = _from_log(runner, fix, source, rest, after)
-    both = quote(f"_proof_both_{source.topic}")
+    both = _named("both", source.topic)
     fix.cursor.execute(
         f"create or replace temp view {both} as select * from {name} where _epoch <= {after} "
         f"union all by name select * from {rest} where _epoch > {after}"
@@ -147,8 +153,9 @@ def _with_log(
     return both, f"lake {lake} and the log", whole
 
 
-def _columns(source: Source) -> str:
-    return ", ".join(quote(f.name) for f in source.schema.fields)
+def _columns(source: Source, of: str = "") -> str:
+    """The event's columns; `of` is an alias with its dot, beside tables with columns of their own."""
+    return ", ".join(of + quote(f.name) for f in source.schema.fields)
 
 
 def generations(fix: Fixed, source: Source) -> tuple[str, ...]:
@@ -192,7 +199,9 @@ def _from_log(
         "_partition integer, _offset bigint, _replay bigint, _epoch bigint, "
         "_arrival_time timestamp, _time timestamp)"
     )
-    begin, stop = topic.begin_offsets(), fix.offsets[source.topic]
+    stop = fix.offsets[source.topic]
+    # Partitions that came since then are not asked for.
+    begin = topic.begin_offsets()[: len(stop)]
     reads = _first_reads(fix, source, after)
     first = {p: start for identity, p, start in reads if identity == topic.identity}
     at = [max(b, first.get(p, stop[p])) for p, b in enumerate(begin)]
@@ -227,8 +236,8 @@ def _insert(fix: Fixed, reader: SourceReader, records: pa.Table, name: str) -> N
     events = reader.judged(records).events
     fix.cursor.register("_decoded", events)
     fix.cursor.execute(
-        f"insert into {name} select {_columns(source)}, {literal(identity)}, _partition, _offset, "
-        "null, r.epoch, _arrival_time, _time from _decoded d join meta.reads r "
+        f"insert into {name} select {_columns(source, 'd.')}, {literal(identity)}, _partition, "
+        "_offset, null, r.epoch, _arrival_time, _time from _decoded d join meta.reads r "
         f"on r.topic = {literal(source.topic)} and r.identity = {literal(identity)} "
         'and r."partition" = d._partition '
         "and d._offset >= r.start_offset and d._offset < r.end_offset "
@@ -257,8 +266,8 @@ def _insert_replayed(fix: Fixed, reader: SourceReader, name: str) -> None:
         events = events.append_column(f"_r_{column}", extra.column(column))
     fix.cursor.register("_decoded", events)
     fix.cursor.execute(
-        f"insert into {name} select {_columns(source)}, _r_topic_generation, _partition, _offset, "
-        "_r_replayed, e.epoch, _arrival_time, _time from _decoded join meta.replays e "
-        "on e.replay = _r_replayed"
+        f"insert into {name} select {_columns(source, 'd.')}, _r_topic_generation, _partition, "
+        "_offset, _r_replayed, e.epoch, _arrival_time, _time from _decoded d "
+        "join meta.replays e on e.replay = _r_replayed"
     )
     fix.cursor.unregister("_decoded")
