@@ -268,6 +268,6 @@ def _insert_replayed(fix: Fixed, reader: SourceReader, name: str) -> None:
     fix.cursor.execute(
         f"insert into {name} select {_columns(source, 'd.')}, _r_topic_generation, _partition, "
         "_offset, _r_replayed, e.epoch, _arrival_time, _time from _decoded d "
-        "join meta.replays e on e.replay = _r_replayed"
+        f"join meta.replays e on e.replay = _r_replayed and e.topic = {literal(source.topic)}"
     )
     fix.cursor.unregister("_decoded")
