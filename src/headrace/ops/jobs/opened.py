@@ -17,7 +17,7 @@ from headrace.proof.filling import fill_tables
 from headrace.proof.recompute import recompute
 from headrace.proof.verify import verify
 from headrace.storage.state.damage import damage_in_words
-from headrace.storage.state.store import FILE_NAME
+from headrace.storage.state.store import FILE_NAME, disk_errors
 from headrace.values.errors import Unreachable
 from headrace.values.settings import Settings
 from headrace.values.telemetry import Listener, log_event
@@ -90,10 +90,11 @@ def handlers(runner: JobRunner) -> Mapping[str, Handler]:
 
 
 def _worded(runner: JobRunner, answer: Handler) -> Handler:
-    """`answer`, with damage that it meets in words."""
+    """`answer`, with damage that it meets in words, and what disk and memory do not take."""
 
     def worded(request: Mapping[str, Any], tell: Progress) -> Reply:
-        with damage_in_words(runner.store.path):
+        path = runner.store.path
+        with damage_in_words(path), disk_errors(path):
             return answer(request, tell)
 
     return worded
