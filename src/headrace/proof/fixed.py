@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +21,9 @@ from headrace.storage.state.store import one_row
 from headrace.values.schema import literal
 from headrace.values.stages import Stages
 
+# All destinations together are waited for so long, and none that has been down for this while.
 _PATIENCE_SECONDS = 60.0
+_OUTAGE_SECONDS_MAX = 2.0
 _THREAD = "proof"
 
 
@@ -71,21 +74,47 @@ class Fixed:
 
 @contextmanager
 def fixed(runner: JobRunner) -> Iterator[Fixed]:
-    """Fixes the newest committed epoch, shown and delivered; frees the snapshot at the end."""
-    stages = Stages()
+    """Fixes the newest committed epoch, shown and delivered; frees the snapshot at the end.
+
+    The job goes on while destinations take what waits for them; it stands still only for what they
+    take of it meanwhile.
+    """
+    deadline, stages = time.monotonic() + _PATIENCE_SECONDS, Stages()
     with ExitStack() as opened:
         with stages.spent(_THREAD, "fix the epoch"):
-            fix = runner.call(lambda: _fix(runner, opened, stages))
+            late = _undelivered(runner, runner.call(lambda: _shown(runner)), deadline)
+            fix = runner.call(lambda: _fix(runner, opened, stages, deadline, late))
         yield fix
 
 
-def _fix(runner: JobRunner, opened: ExitStack, stages: Stages) -> Fixed:
-    """What must be freed is put on `opened`."""
+def _shown(runner: JobRunner) -> int:
+    """The newest epoch, with what sliding views held back."""
     runner.show()
+    return runner.engine.ledger.epoch
+
+
+def _undelivered(
+    runner: JobRunner, epoch: int, deadline: float, given_up: tuple[str, ...] = ()
+) -> tuple[str, ...]:
+    """The deliveries that have not taken `epoch` by then; those `given_up` are not waited for."""
+    late = []
+    for delivery in list(runner.deliveries):
+        left = 0.0 if delivery.name in given_up else max(0.0, deadline - time.monotonic())
+        if not delivery.flush(epoch, left, _OUTAGE_SECONDS_MAX):
+            late.append(delivery.name)
+    return tuple(late)
+
+
+def _fix(
+    runner: JobRunner,
+    opened: ExitStack,
+    stages: Stages,
+    deadline: float,
+    given_up: tuple[str, ...],
+) -> Fixed:
+    """What must be freed is put on `opened`."""
     ledger = runner.engine.ledger
-    undelivered = tuple(
-        d.name for d in runner.deliveries if not d.flush(ledger.epoch, _PATIENCE_SECONDS)
-    )
+    undelivered = _undelivered(runner, _shown(runner), deadline, given_up)
     with runner.store.transaction() as connection:
         runner.note(connection)
     cursor = runner.store.cursor()

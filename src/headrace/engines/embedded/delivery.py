@@ -21,6 +21,7 @@ from headrace.engines.embedded.engine import Committed
 from headrace.engines.embedded.outage import Outage
 from headrace.storage.contract import Destination, Mark, Refusal
 from headrace.values.errors import DestinationBehind, HeadraceError
+from headrace.values.errors import DestinationDown as NotTaken
 from headrace.values.stages import Stages
 from headrace.values.telemetry import (
     DestinationBack,
@@ -76,7 +77,9 @@ class Delivery:
     def __post_init__(self) -> None:
         self._queue: deque[_Waiting] = deque()
         self._changed = threading.Condition()
-        self._flush = self._stop = False
+        self._stop = False
+        # How many wait for all that is there to be delivered.
+        self._flush = 0
         self._weight = 0
         # Set where the first delivery replaces what is there: it is made without rows, too.
         self.replaces: pa.Table | None = None
@@ -122,18 +125,28 @@ class Delivery:
                 timeout_seconds,
             )
 
-    def flush(self, epoch: int, timeout_seconds: float | None = None) -> bool:
-        """Waits until `epoch` is delivered; False on timeout or when that cannot be."""
+    def flush(
+        self,
+        epoch: int,
+        timeout_seconds: float | None = None,
+        outage_seconds_max: float = math.inf,
+    ) -> bool:
+        """Waits until `epoch` is delivered; False on timeout or when that cannot be.
+
+        A destination that has been down for `outage_seconds_max` is not waited for.
+        """
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         with self._changed:
-            self._flush = True
+            self._flush += 1
             self._changed.notify_all()
             while self.delivered_epoch < epoch and self.problem is None and self._thread.is_alive():
                 left = None if deadline is None else deadline - time.monotonic()
                 if left is not None and left <= 0:
                     break
+                if (self.outage.seconds or 0.0) > outage_seconds_max:
+                    break
                 self._changed.wait(0.2 if left is None else min(0.2, left))
-            self._flush = False
+            self._flush -= 1
             return self.delivered_epoch >= epoch
 
     def stop(self) -> None:
@@ -158,6 +171,14 @@ class Delivery:
     def not_begun(self) -> bool:
         """Whether what an earlier generation delivered is still to give way to this one's."""
         return self.replaces is not None or self.ahead is not None
+
+    def not_taken(self, remedy: str) -> BaseException:
+        """The error for who needs what this has not delivered."""
+        if self.problem is not None:
+            return self.problem
+        return NotTaken(
+            f"{self.name} did not take what was committed: {self.refusal}", remedy=remedy
+        )
 
     @property
     def down(self) -> str | None:
@@ -237,7 +258,7 @@ class Delivery:
     @property
     def _enough(self) -> bool:
         """Whether what waits is to be delivered without waiting for more."""
-        return self._flush or self._weight >= self.pace.rows_min
+        return self._flush > 0 or self._weight >= self.pace.rows_min
 
     def _make_rows(self, waiting: _Waiting) -> None:
         if waiting.made:

@@ -31,7 +31,7 @@ from headrace.storage.state.store import StateStore
 from headrace.storage.systems import Systems
 from headrace.storage.topics.log import LocalTopic
 from headrace.values.clock import Clock, SystemClock
-from headrace.values.errors import DestinationDown, HeadraceError, TopicRefused, Unreachable
+from headrace.values.errors import HeadraceError, TopicRefused, Unreachable
 from headrace.values.memory import give_back
 from headrace.values.settings import Settings
 from headrace.values.telemetry import (
@@ -212,9 +212,8 @@ class JobRunner:
             silent = error
         while waiting := self._waiting(patience_seconds or 1.0):
             if patience_seconds is not None or waiting.outage.given_up:
-                raise DestinationDown(
-                    f"{waiting.name} did not take what was committed: {waiting.refusal}",
-                    remedy="Mend that and run again; nothing is lost, what waits goes first.",
+                raise waiting.not_taken(
+                    "Mend that and run again; nothing is lost, what waits goes first."
                 )
         with self.store.transaction() as connection:
             self.note(connection)

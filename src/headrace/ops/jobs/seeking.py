@@ -12,7 +12,7 @@ from headrace.ops.owner import acquire
 from headrace.plan.operators import Job
 from headrace.proof.filling import fill_tables
 from headrace.storage.layout import DataDirectory
-from headrace.values.errors import DestinationDown, UsageError, did_you_mean
+from headrace.values.errors import UsageError, did_you_mean
 from headrace.values.settings import Settings
 
 _PATIENCE_SECONDS = 60.0
@@ -39,11 +39,8 @@ class Seeking:
         epoch = self.runner.engine.ledger.epoch
         for delivery in self.runner.deliveries:
             if not delivery.flush(epoch, _PATIENCE_SECONDS):
-                if delivery.problem is not None:
-                    raise delivery.problem
-                raise DestinationDown(
-                    f"{delivery.name} did not take what was committed: {delivery.refusal}",
-                    remedy="Mend that first: what it lacks may be in the topic alone.",
+                raise delivery.not_taken(
+                    "Mend that first: what it lacks may be in the topic alone."
                 )
         names = [d.name for d in self.runner.deliveries]
         moves = [m for m in self.moves if not m.stays]
