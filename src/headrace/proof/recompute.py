@@ -55,20 +55,22 @@ def recompute(
     """Recomputes windows and sessions that end in (`from_us`, `to_us`] and are closed.
 
     Of the views named in `only`, or of all. Writes the corrections unless `dry_run`.
-    Raises StateRefused when neither lake nor log holds
-    all the events.
+    Raises StateRefused when neither lake nor log holds all the events, DestinationDown when a
+    destination has not taken the epoch: what it holds cannot be corrected then.
     """
     tell = progress or (lambda what, done, of: None)
     begun = time.monotonic()
     found: list[_Found] = []
     regions: dict[str, Region] = {}
+    views = [
+        v for v in runner.job.views if v.window is not None and (only is None or v.name in only)
+    ]
     with fixed(runner) as fix:
+        # Between two epochs the deliveries are those that were fixed.
+        runner.call(lambda: _check_delivered(runner, fix, views))
         with fix.spent("find the events"):
             events = {s.topic: events_of(runner, fix, s) for s in runner.job.sources}
         _check_whole(runner, events)
-        views = [
-            v for v in runner.job.views if v.window is not None and (only is None or v.name in only)
-        ]
         for done, view in enumerate(views):
             tell(view.name, done, len(views))
             source = runner.job.source(view.topic)
@@ -112,6 +114,16 @@ def _counted(fix: Fixed, events: dict[str, Events]) -> int:
     return sum(int(c[0]) for c in counted if c)
 
 
+def _check_delivered(runner: JobRunner, fix: Fixed, views: list[View]) -> None:
+    views_of = {o.name: o.input for o in runner.job.outputs}
+    names = {v.name for v in views}
+    for delivery in runner.deliveries:
+        if delivery.name in fix.undelivered and views_of[delivery.name] in names:
+            raise delivery.not_taken(
+                "Nothing was recomputed. Mend that, then: headrace recompute APP"
+            )
+
+
 def _check_whole(runner: JobRunner, events: dict[str, Events]) -> None:
     for topic, held in events.items():
         if not held.whole:
@@ -126,11 +138,8 @@ def _corrections(
     runner: JobRunner, fix: Fixed, events: Events, view: View, region: Region
 ) -> list[_Found]:
     source = runner.job.source(view.topic)
-    outputs = [
-        o for o in runner.job.outputs if o.input == view.name and o.name not in fix.undelivered
-    ]
     made = []
-    for output in outputs:
+    for output in (o for o in runner.job.outputs if o.input == view.name):
         as_of = fix.as_of(view.name, source.topic, region)
         with fix.spent(f"{output.name}: compute"):
             rows = expected_rows(view, source, output, as_of, events)
