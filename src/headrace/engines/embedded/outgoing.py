@@ -105,7 +105,9 @@ class StreamRows:
             plain = part.keys is not None and part.keys.isdisjoint(added.column_names)
             text = splice(raw, added, plain=plain)
         else:
-            text = rows_to_json(self.connection, rows.select([c.name for c in self.input.columns]))
+            # What was committed under an earlier definition may lack some.
+            names = [c.name for c in self.input.columns if c.name in rows.column_names]
+            text = rows_to_json(self.connection, rows.select(names))
         return pa.table([self._keys(rows), text.cast(pa.binary())], schema=RECORD)
 
     def table(self, committed: Committed) -> pa.Table | None:

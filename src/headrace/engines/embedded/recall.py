@@ -10,10 +10,12 @@ import pyarrow as pa
 from headrace.engines.embedded.engine import Committed, JobEngine, batch_of
 from headrace.engines.embedded.replay import recall_replay
 from headrace.engines.embedded.sources import Position, SourceEpoch, SourceReader
+from headrace.engines.embedded.tables import empty_relation
 from headrace.engines.embedded.views.placing import Placing, late_rows
 from headrace.engines.kernel.watermark import NEVER_US
 from headrace.plan.operators import has_dedupe
 from headrace.storage.contract import RECORDS, Fetched, Topic
+from headrace.storage.lake.merge import widened
 from headrace.values.errors import TopicRefused
 
 
@@ -38,8 +40,31 @@ def recall(engine: JobEngine, epoch: int) -> Committed:
     for output, value in store.rows(
         "select output, value from meta.outbox where epoch = ?", [epoch]
     ):
-        committed.changes[output] = pa.ipc.open_stream(value).read_all()
+        rows = pa.ipc.open_stream(value).read_all()
+        committed.changes[output] = _with_new_columns(engine, output, rows)
     return committed
+
+
+def _with_new_columns(engine: JobEngine, name: str, rows: pa.Table) -> pa.Table:
+    """`rows` with the columns that their output's definition got since: null in them.
+
+    Records of a topic stay what they were.
+    """
+    job = engine.job
+    for output in job.outputs:
+        if output.name == name and output.role != "topic":
+            columns = empty_relation(job.input_of(output).columns)
+            declared = engine.store.connection.sql(f"from {columns}").to_arrow_table().schema
+            lacks = [f for f in declared if f.name not in rows.column_names]
+            # Fields inside of a column may have come as well.
+            fields = [
+                declared.field(f.name)
+                if pa.types.is_nested(f.type) and f.name in declared.names
+                else f
+                for f in rows.schema
+            ]
+            return widened(rows, pa.schema([*fields, *lacks]))
+    return rows
 
 
 def _find_late(engine: JobEngine, committed: Committed) -> None:
