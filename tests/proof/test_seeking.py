@@ -430,7 +430,7 @@ def _reset(data: Path, place: str | None = None) -> None:
     states.reset(job.id, found, at)
 
 
-def test_a_state_of_the_format_before_is_taken_on(tmp_path: Path) -> None:
+def test_a_state_of_format_3_is_taken_on(tmp_path: Path) -> None:
     send(tmp_path, range(20))
     run(tmp_path)
     with duckdb.connect(str(tmp_path / "jobs" / "pings" / "job.duckdb")) as state:
@@ -440,6 +440,8 @@ def test_a_state_of_the_format_before_is_taken_on(tmp_path: Path) -> None:
             "alter table meta.sources drop column since_epoch",
             "drop table meta.earlier",
             "drop table meta.delivered",
+            "alter table meta.outbox add column position bigint",
+            "alter table meta.outbox add column key blob",
             "update meta.facts set value = '3' where name = 'format'",
         ):
             state.execute(sql)
