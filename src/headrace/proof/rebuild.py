@@ -23,7 +23,7 @@ from headrace.engines.embedded.targets import lake_schema
 from headrace.engines.embedded.views.batch import Batch, drop_state
 from headrace.engines.kernel.generations import PARTITIONS_MAX
 from headrace.engines.kernel.watermark import NEVER_US, seen_us
-from headrace.plan.operators import TABLE_ROLES, Output, Source, View
+from headrace.plan.operators import Output, Source, View
 from headrace.proof.events import events_of
 from headrace.proof.fixed import Fixed
 from headrace.proof.rebuilt_letters import failed_again
@@ -45,7 +45,7 @@ class _Course:
 def rebuild(runner: JobRunner, views: tuple[View, ...], progress: Progress | None = None) -> float:
     """Builds `views` again in one transaction; returns the seconds it took.
 
-    Tables of theirs that other systems play are filled when the runner goes on (`rebuilt`). Raises
+    Outputs of theirs elsewhere are given the new rows when the runner goes on (`rebuilt`). Raises
     StateRefused when neither a lake nor the log holds all events.
     """
     tell = progress or (lambda what, done, of: None)
@@ -98,11 +98,10 @@ def _lakes(runner: JobRunner) -> list[Output]:
 
 
 def _to_be_filled(runner: JobRunner, views: tuple[View, ...]) -> None:
-    """Notes which tables elsewhere are to be given the new rows, inside the transaction."""
+    """Notes which outputs elsewhere are to be given the new rows, inside the transaction."""
     names = {v.name for v in views}
     for output in runner.job.outputs:
-        elsewhere = output.role in TABLE_ROLES and output.name not in runner.engine.inside
-        if elsewhere and output.input in names:
+        if output.input in names and output.name not in runner.engine.inside:
             runner.store.set_fact(fill_fact(output.name), "rebuilt")
 
 

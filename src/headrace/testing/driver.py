@@ -18,6 +18,7 @@ from headrace.ops.ingest.keys import KeyReader
 from headrace.plan.operators import Job, Plan
 from headrace.proof.recompute import recompute
 from headrace.proof.report import Recomputation, Verification
+from headrace.proof.telling import fill_outputs
 from headrace.proof.verify import verify
 from headrace.storage.topics.log import LocalTopic
 from headrace.testing.differences import told
@@ -66,7 +67,7 @@ class Driver:
                     clock=self.clock.now_us,
                 )
         for job in self.plan.jobs:
-            runner = JobRunner(job, self._settings, clock=self.clock)
+            runner = JobRunner(job, self._settings, clock=self.clock, fill=fill_outputs)
             self.runners[job.id] = self._stack.enter_context(runner)
 
     def close(self) -> None:

@@ -128,7 +128,7 @@ def lack_of(engine: JobEngine, output: Output, mark: Mark | None) -> Lack | None
     if first_epoch(engine) > ledger.epoch:
         return None
     noted, counters = ledger.mark(name), store.counters
-    begun = store.fact(fill_fact(name))
+    begun = store.fact(fill_fact(name)) if output.role in TABLE_ROLES else None
     if begun is not None:
         return Lack(mark, ledger.epoch, _REASONS.get(begun, "lost"))
     if noted is None and output.role in TABLE_ROLES and stands_here(store, name):
@@ -144,6 +144,22 @@ def lack_of(engine: JobEngine, output: Output, mark: Mark | None) -> Lack | None
     marked = counters.value(("mark", name, "marked")) or 0
     has = mark.epoch if mark.generation == ledger.generation else 0
     return Lack(mark, marked, "lost") if noted is not None and has < marked else None
+
+
+def lacks_past(engine: JobEngine, output: Output, mark: Mark | None) -> bool:
+    """Whether `output` keeps all rows of a view and lacks some that were never kept for it.
+
+    Either it is new, and its view is not, or its view was built again.
+    """
+    if output.role in TABLE_ROLES or not isinstance(engine.job.input_of(output), View):
+        return False
+    if engine.store.fact(fill_fact(output.name)) is not None:
+        return True
+    begun = engine.store.rows(
+        "select 1 from meta.epochs where generation = ? and kind <> 'seek' limit 1",
+        [engine.ledger.generation],
+    )
+    return mark is None and bool(begun) and not engine.ledger.delivers(output.name)
 
 
 def first_epoch(engine: JobEngine) -> int:

@@ -10,6 +10,7 @@ from headrace.engines.embedded.claims import (
     Lack,
     first_epoch,
     lack_of,
+    lacks_past,
     next_incarnation,
     refuse_unexplained,
 )
@@ -18,7 +19,7 @@ from headrace.engines.embedded.delivery import Delivery, Pace
 from headrace.engines.embedded.engine import JobEngine
 from headrace.engines.embedded.filling import Unfilled
 from headrace.engines.embedded.outgoing import StreamRows
-from headrace.engines.embedded.places import leave, stands_here
+from headrace.engines.embedded.places import fill_fact, leave, stands_here
 from headrace.engines.embedded.recall import recall
 from headrace.engines.embedded.targets import destination_of
 from headrace.engines.embedded.withdrawing import begins_anew, counted, withdrawals
@@ -34,11 +35,15 @@ _TOPIC_ROWS_MAX = 400_000
 
 @dataclass(frozen=True)
 class Opened:
-    """A start's incarnation, the deliveries that are started, and what must be filled first."""
+    """A start's incarnation, the deliveries that are started, and what must be filled first.
+
+    `untold` says that lakes or topics of views lack rows of theirs.
+    """
 
     incarnation: int
     deliveries: list[Delivery]
     unfilled: list[Unfilled]
+    untold: bool
 
 
 def open_deliveries(
@@ -51,7 +56,7 @@ def open_deliveries(
 
     All are looked at before any is opened. Where one cannot be, those that were are stopped.
     """
-    deliveries, unfilled = [], []
+    deliveries, unfilled, untold = [], [], False
     with ExitStack() as opened:
         here = engine.inside | engine.arriving
         outputs = [o for o in engine.job.outputs if o.name not in here]
@@ -70,10 +75,11 @@ def open_deliveries(
             if lack is not None:
                 unfilled.append(_unfilled(output, delivery, lack))
                 continue
+            untold |= _untold(engine, output, mark)
             _begin(engine, systems, delivery, made, mark)
             deliveries.append(delivery)
         opened.pop_all()
-    return Opened(incarnation, deliveries, [*unfilled, *_arriving(engine)])
+    return Opened(incarnation, deliveries, [*unfilled, *_arriving(engine)], untold)
 
 
 def _arriving(engine: JobEngine) -> list[Unfilled]:
@@ -87,6 +93,15 @@ def _unfilled(output: Output, delivery: Delivery, lack: Lack) -> Unfilled:
     if output.role in TABLE_ROLES and isinstance(delivery.destination, TableDestination):
         return Unfilled(output, delivery, lack)
     raise lack.refused(output)
+
+
+def _untold(engine: JobEngine, output: Output, mark: Mark | None) -> bool:
+    """Whether a lake or topic lacks rows of its view; noted in the state, until it has them."""
+    if not lacks_past(engine, output, mark):
+        return False
+    with engine.store.transaction():
+        engine.store.set_fact(fill_fact(output.name), "untold")
+    return True
 
 
 def _incarnation(engine: JobEngine, destinations: Mapping[str, Destination]) -> int:

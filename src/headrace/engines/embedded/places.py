@@ -14,7 +14,7 @@ from headrace.values.schema import quote
 
 
 def fill_fact(output: str) -> str:
-    """The name under which the state keeps why `output` is to be given all its rows anew."""
+    """The name under which the state keeps why `output` is to be given what it lacks."""
     return f"fill {output}"
 
 

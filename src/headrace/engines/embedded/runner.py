@@ -67,7 +67,7 @@ class JobRunner:
     ) -> None:
         """`rebuilding` and `seeking` open what is not as the job left it, to mend just that.
 
-        `fill` gives `unfilled` tables all their rows; without it one stops the job in words.
+        `fill` gives outputs the rows that they lack; without it one of `unfilled` stops the job.
         """
         self.job, self.settings = job, settings
         self.data = DataDirectory(settings.data)
@@ -132,9 +132,9 @@ class JobRunner:
         self.deliveries, self.unfilled = opened.deliveries, opened.unfilled
         # Not before: others may see it, and who is refused must not be seen.
         self._register_readers()
-        if self.unfilled:
-            if self._fill is None:
-                raise self.unfilled[0].lack.refused(self.unfilled[0].output)
+        if self.unfilled and self._fill is None:
+            raise self.unfilled[0].lack.refused(self.unfilled[0].output)
+        if self._fill is not None and (self.unfilled or opened.untold):
             self._fill(self)
         ledger = self.engine.ledger
         self.tell(JobStarted(self.job.id, ledger.generation, ledger.epoch, opened.incarnation))

@@ -13,8 +13,8 @@ from headrace.ops.jobs import letters, states
 from headrace.ops.jobs.status import status
 from headrace.ops.owner import Handler, Progress, Reply
 from headrace.plan.operators import Job
-from headrace.proof.filling import fill_tables
 from headrace.proof.recompute import recompute
+from headrace.proof.telling import fill_outputs
 from headrace.proof.verify import verify
 from headrace.storage.state.damage import damage_in_words
 from headrace.storage.state.store import FILE_NAME, disk_errors
@@ -42,7 +42,7 @@ def opened(
     While a system does not answer, those that need none do; the others raise Unreachable.
     """
     with ExitStack() as stack:
-        runner = JobRunner(job, settings, tell=listener, fill=fill_tables)
+        runner = JobRunner(job, settings, tell=listener, fill=fill_outputs)
         try:
             with damage_in_words(runner.data.job(job.id) / FILE_NAME):
                 stack.enter_context(runner)

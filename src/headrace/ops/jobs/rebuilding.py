@@ -8,9 +8,9 @@ from typing import Any
 from headrace.engines.embedded.runner import JobRunner
 from headrace.ops.owner import acquire
 from headrace.plan.operators import Job
-from headrace.proof.filling import fill_tables
 from headrace.proof.rebuild import rebuild
 from headrace.proof.recompute import recompute
+from headrace.proof.telling import fill_outputs
 from headrace.storage.layout import DataDirectory
 from headrace.values.errors import UsageError, did_you_mean
 from headrace.values.settings import Settings
@@ -38,7 +38,7 @@ def rebuild_job(
             raise UsageError(f"there is no view {name!r}", remedy=did_you_mean(name, known))
     with (
         acquire(DataDirectory(settings.data).job(job.id), "rebuild") as owner,
-        JobRunner(job, settings, tell=listener, rebuilding=True, fill=fill_tables) as runner,
+        JobRunner(job, settings, tell=listener, rebuilding=True, fill=fill_outputs) as runner,
     ):
         stale = {v.name: v for v in runner.stale} | {n: known[n] for n in views}
         seconds, corrections = 0.0, 0

@@ -10,7 +10,7 @@ from headrace.engines.embedded.runner import JobRunner
 from headrace.engines.embedded.seeking import Move, Start, commit_seek, move_of
 from headrace.ops.owner import acquire
 from headrace.plan.operators import Job
-from headrace.proof.filling import fill_tables
+from headrace.proof.telling import fill_outputs
 from headrace.storage.layout import DataDirectory
 from headrace.values.errors import UsageError, did_you_mean
 from headrace.values.settings import Settings
@@ -66,7 +66,7 @@ def seeking(job: Job, settings: Settings, topic: str | None, start: Start) -> It
         )
     with (
         acquire(DataDirectory(settings.data).job(job.id), "seek") as owner,
-        JobRunner(job, settings, seeking=True, fill=fill_tables) as runner,
+        JobRunner(job, settings, seeking=True, fill=fill_outputs) as runner,
     ):
         chosen = names if topic is None else [topic]
         yield Seeking(runner, [move_of(runner.engine, name, start) for name in chosen])
