@@ -27,6 +27,7 @@ from headrace.plan.operators import Output, Source, View
 from headrace.proof.events import events_of
 from headrace.proof.fixed import Fixed
 from headrace.proof.rebuilt_letters import failed_again
+from headrace.storage.lake.opening import look
 from headrace.values.errors import StateRefused
 from headrace.values.schema import literal
 
@@ -52,6 +53,7 @@ def rebuild(runner: JobRunner, views: tuple[View, ...], progress: Progress | Non
     begun = time.monotonic()
     store, epoch = runner.store, runner.engine.ledger.epoch
     cursor = store.cursor()
+    behind = _lakes_behind(runner)
     fix = Fixed(
         runner.engine.ledger.generation,
         epoch,
@@ -60,7 +62,7 @@ def rebuild(runner: JobRunner, views: tuple[View, ...], progress: Progress | Non
         {t: list(r.position.offsets) for t, r in runner.engine.readers.items()},
         (),
         runner.lake_versions(),
-        behind=_lakes_behind(runner),
+        behind=behind,
         columns={o.name: lake_schema(runner.engine, o) for o in _lakes(runner)},
     )
     # Pieces are read back in the transaction that inserts them, see `load_topic`: one thread
@@ -84,13 +86,20 @@ def rebuild(runner: JobRunner, views: tuple[View, ...], progress: Progress | Non
 def _lakes_behind(runner: JobRunner) -> dict[str, int]:
     """The lakes that may lack what was committed last, with the epochs that they have for sure.
 
-    Nothing is delivered while views are built: a process that was killed may have left them so.
+    Nothing is delivered while views are built: a process that was killed may have left them so, or
+    an older copy was put back.
     """
-    ledger = runner.engine.ledger
-    marks = {o.name: ledger.mark(o.name) for o in _lakes(runner)}
-    return {
-        name: -1 if mark is None else mark for name, mark in marks.items() if mark != ledger.epoch
-    }
+    ledger, behind = runner.engine.ledger, {}
+    for output in _lakes(runner):
+        claim = look(runner.data.lake(output.name), runner.job.id)
+        has, mark = ledger.mark(output.name), None if claim is None else claim.mark
+        if mark is None or mark.generation != ledger.generation:
+            has = None
+        elif has is not None:
+            has = min(has, mark.epoch)
+        if has != ledger.epoch:
+            behind[output.name] = -1 if has is None else has
+    return behind
 
 
 def _lakes(runner: JobRunner) -> list[Output]:

@@ -20,10 +20,9 @@ from headrace.storage.lake.compaction import FILES_MIN, compact
 from headrace.storage.lake.disk import writing
 from headrace.storage.lake.entries import Entry, last_entry, transactions
 from headrace.storage.lake.files import remove_files, write_files
-from headrace.storage.lake.log import LOG, Log, load_mended, sync_commits
+from headrace.storage.lake.log import LOG, Log, sync_commits
 from headrace.storage.lake.merge import widened
-from headrace.storage.lake.opening import fenced, take
-from headrace.storage.lake.reading import claim_in
+from headrace.storage.lake.opening import fenced, look, take
 from headrace.values.errors import DefinitionError, HeadraceError, StateRefused, did_you_mean
 from headrace.values.points import reach
 
@@ -57,8 +56,7 @@ class DeltaLake:
 
     def look(self, job: str) -> Claim | None:
         """Which start has opened the lake, and its mark; raises as `open`."""
-        with writing(self.directory):
-            return claim_in(load_mended(self.directory), self.directory, job)
+        return look(self.directory, job)
 
     def open(self, job: str, incarnation: int) -> Mark | None:
         """Creates or loads the table, fences older incarnations, merges new columns.

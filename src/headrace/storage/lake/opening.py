@@ -10,16 +10,28 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from headrace.storage.contract import Claim
 from headrace.storage.lake.columns import in_lake
+from headrace.storage.lake.disk import writing
 from headrace.storage.lake.entries import Entry, last_entry, transactions
 from headrace.storage.lake.log import Log, create, load_mended, sync_commits
 from headrace.storage.lake.merge import columns_to_add
-from headrace.storage.lake.reading import no_entry, not_ours
+from headrace.storage.lake.reading import claim_in, no_entry, not_ours
 from headrace.values.errors import StateRefused
 from headrace.values.points import reach
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
+
+
+def look(directory: Path, job: str) -> Claim | None:
+    """Which start of `job` has opened the lake, and its mark; for whoever has the job.
+
+    What a power cut left half written is taken back first. Raises StateRefused for another job's
+    lake and a damaged one, DiskRefused when the file system refuses.
+    """
+    with writing(directory):
+        return claim_in(load_mended(directory), directory, job)
 
 
 def take(
