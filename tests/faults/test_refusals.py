@@ -7,8 +7,10 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pytest
 
 from headrace.apps.activity import app
+from headrace.cli.main import call
 from headrace.ops.jobs.states import reset
 from headrace.storage.topics.log import LocalTopic
 from headrace.values.settings import load_settings
@@ -72,6 +74,19 @@ def test_an_older_state_goes_on_behind_what_was_delivered(
     assert "the state is older than what it delivered" in done.stderr
     assert reset("activity", load_settings(overrides={"data": data})) == 2
     done = run(data)
+    assert done.returncode == 0, done.stderr
+    check_same(result(data), small.result)
+
+
+@pytest.mark.parametrize("start", [(), ("--from", "earliest")], ids=["", "earliest"])
+def test_a_state_that_was_lost_is_reset_before_anything_runs(
+    start: tuple[str, ...], small: Undisturbed, tmp_path: Path
+) -> None:
+    # No run has told the state how far the epochs are that the lake holds; there are fewer now.
+    data = small.finished(tmp_path / "d")
+    shutil.rmtree(data / "jobs")
+    assert call(["state", "reset", "activity", "--yes", "--data", str(data), *start]) == 0
+    done = run(data, settings={"epoch_records_max": 100_000})
     assert done.returncode == 0, done.stderr
     check_same(result(data), small.result)
 

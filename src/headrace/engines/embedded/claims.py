@@ -27,11 +27,13 @@ _LOST = (
 def next_incarnation(engine: JobEngine, claims: Mapping[str, Claim | None]) -> int:
     """The number of this start, greater than that of every one before; by output, who has it.
 
-    Raises StateRefused when a mark cannot be explained by the state, or a newer start has one.
+    Raises StateRefused when a mark cannot be explained by the state, or a newer start has one. A
+    generation that has no epoch yet counts its own beyond what earlier ones delivered.
     """
     incarnation = int(engine.store.fact("incarnation") or 0) + 1
     marks = [claim.mark for claim in claims.values() if claim is not None and claim.mark]
-    if marks and max(mark.epoch for mark in marks) > engine.ledger.epoch:
+    last = max((mark.epoch for mark in marks), default=0)
+    if last > engine.ledger.epoch:
         _note_elsewhere(engine, marks)
     for output in engine.job.outputs:
         claim = claims.get(output.name)
@@ -45,6 +47,9 @@ def next_incarnation(engine: JobEngine, claims: Mapping[str, Claim | None]) -> i
                 f"as its start number {claim.incarnation} (this one is number {incarnation})",
                 remedy=_LOST,
             )
+    if last > engine.ledger.epoch:
+        # All of them are of earlier generations, which a state that was lost knows nothing of.
+        engine.ledger.count_beyond(last)
     return incarnation
 
 

@@ -44,6 +44,24 @@ class Ledger:
         """An epoch is committed."""
         self.epoch, self.time_us = epoch, time_us
 
+    def count_beyond(self, epoch: int) -> None:
+        """Gives the next epoch a number above `epoch`, unless this generation has some already.
+
+        Lakes keep the numbers of earlier generations: none of them may come again.
+        """
+        kinds = self.store.rows(
+            "select kind from meta.epochs where generation = ?", [self.generation]
+        )
+        if kinds not in ([], [("seek",)]):
+            return
+        with self.store.transaction() as connection:
+            self.store.set_fact("epoch_base", str(epoch))
+            if kinds:
+                # Where a reset has it begin is an epoch, which has read nothing.
+                epoch += 1
+                connection.execute("update meta.epochs set first_epoch = ?, epoch = ?", [epoch] * 2)
+        self.epoch = epoch
+
     def identities(self, topic: str, upto: int | None = None) -> list[str]:
         """The generations of the topic that were read, in their order; those up to an epoch."""
         rows = self.store.rows(
