@@ -110,7 +110,7 @@ def test_a_state_that_is_no_state(small: Undisturbed, tmp_path: Path) -> None:
     state.write_bytes(b"nothing that a database ever wrote" * 1000)
     done = run(data)
     assert done.returncode == 5
-    assert done.stderr.startswith(f"StateRefused: {state} cannot be read: ")
+    assert done.stderr.startswith(f"StateDamaged: {state} cannot be read: ")
 
 
 def test_a_lake_that_was_deleted(small: Undisturbed, tmp_path: Path) -> None:

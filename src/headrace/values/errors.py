@@ -7,6 +7,7 @@
     ├── Unreachable            exit 4   a system cannot be reached; a retry may help
     │   └── DestinationDown    exit 4   a destination did not take its deliveries
     ├── StateRefused           exit 5   state, topic or mark is not what the job left
+    │   ├── StateDamaged       exit 5   the state cannot be read; a reset puts it aside
     │   ├── TopicRefused       exit 5   a topic is missing, made again or damaged
     │   └── DestinationBehind  exit 5   a destination lost what it had taken
     ├── Busy                   exit 5   another process owns the job; a retry helps
@@ -109,6 +110,12 @@ class StateRefused(HeadraceError):
 
     exit_code = 5
     fault: ClassVar[Fault] = "user"
+
+
+class StateDamaged(StateRefused):
+    """The state cannot be read any more; `state reset` puts it aside and begins anew."""
+
+    fault = "system"
 
 
 class TopicRefused(StateRefused):

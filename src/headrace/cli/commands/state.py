@@ -185,7 +185,8 @@ def reset(
 ) -> None:
     """Forgets views, tables, offsets and sums, and begins a greater generation.
 
-    Says what is lost first, and asks. Topics and lakes keep what they have.
+    Says what is lost first, and asks. Topics and lakes keep what they have. A state that cannot be
+    read is put aside.
     """
     settings = settings_for(profile, data)
     wanted = None if start is None else start_of(start)
@@ -205,11 +206,16 @@ def reset(
 
 
 def _lost_text(lost: dict[str, Any], start: str | None) -> str:
-    rows = ", ".join(f"{t['table']} ({plural(t['rows'], 'row')})" for t in lost["tables"])
-    letters = plural(lost["dead_letters"], "dead letter")
     place = "their beginning, as far as they reach back"
     if start not in (None, "earliest"):
         place = f"{start} on"
+    if lost["damaged"] is not None:
+        return (
+            f"{lost['damaged']}\nThis puts it aside, as it is, and forgets all that job "
+            f"{lost['job']} kept.\nThe next run reads the topics from {place}."
+        )
+    rows = ", ".join(f"{t['table']} ({plural(t['rows'], 'row')})" for t in lost["tables"])
+    letters = plural(lost["dead_letters"], "dead letter")
     kept = ""
     if lost["recomputed"]:
         kept = (

@@ -12,6 +12,8 @@ from headrace.ops.owner import acquire
 from headrace.plan.operators import Job
 from headrace.proof.telling import fill_outputs
 from headrace.storage.layout import DataDirectory
+from headrace.storage.state.damage import damage_in_words
+from headrace.storage.state.store import FILE_NAME
 from headrace.values.errors import UsageError, did_you_mean
 from headrace.values.settings import Settings
 
@@ -64,8 +66,10 @@ def seeking(job: Job, settings: Settings, topic: str | None, start: Start) -> It
             f"job {job.id} reads several topics, and an offset is of one",
             remedy=f"Name the topic: {', '.join(names)}.",
         )
+    directory = DataDirectory(settings.data).job(job.id)
     with (
-        acquire(DataDirectory(settings.data).job(job.id), "seek") as owner,
+        acquire(directory, "seek") as owner,
+        damage_in_words(directory / FILE_NAME),
         JobRunner(job, settings, seeking=True, fill=fill_outputs) as runner,
     ):
         chosen = names if topic is None else [topic]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
@@ -19,10 +20,11 @@ from headrace.engines.embedded.runner import JobRunner
 from headrace.engines.embedded.seeking import Start, first_offsets
 from headrace.plan.operators import Job
 from headrace.storage.layout import DataDirectory
-from headrace.storage.state.store import ENGINE_VERSION, StateStore
+from headrace.storage.state.damage import damage_in_words, put_aside
+from headrace.storage.state.store import ENGINE_VERSION, FILE_NAME, StateStore
 from headrace.storage.systems import Systems
 from headrace.values.clock import SystemClock
-from headrace.values.errors import UsageError, did_you_mean
+from headrace.values.errors import StateDamaged, UsageError, did_you_mean
 from headrace.values.settings import Settings
 
 Begins = dict[str, tuple[str, list[int]]]
@@ -89,33 +91,53 @@ def begins(job: Job, settings: Settings, start: Start) -> Begins:
 
 
 def what_a_reset_loses(job_id: str, settings: Settings) -> dict[str, Any]:
-    """What stands in the state now, for whoever is about to reset it."""
-    with _store(job_id, settings) as store:
-        names = [
-            row[0]
-            for row in store.rows(
-                "select table_name from information_schema.tables "
-                "where table_schema = 'main' and table_type = 'BASE TABLE'"
-            )
-        ]
-        return {
-            "job": job_id,
-            "generation": int(store.fact("generation") or 1),
-            "tables": [
-                {"table": n, "rows": store.rows(f'select count(*) from main."{n}"')[0][0]}
-                for n in names
-            ],
-            "dead_letters": store.rows("select count(*) from meta.dead_letters")[0][0],
-            "recomputed": corrected_views(store),
-        }
+    """What stands in the state now, for whoever is about to reset it.
+
+    `damaged` is null, or says why nothing of it can be read.
+    """
+    lost: dict[str, Any] = {"job": job_id, "damaged": None, "generation": None, "tables": []}
+    lost |= {"dead_letters": None, "recomputed": []}
+    try:
+        with _store(job_id, settings) as store:
+            return lost | _held(store)
+    except StateDamaged as error:
+        return lost | {"damaged": error.what}
+
+
+def _held(store: StateStore) -> dict[str, Any]:
+    names = [
+        row[0]
+        for row in store.rows(
+            "select table_name from information_schema.tables "
+            "where table_schema = 'main' and table_type = 'BASE TABLE'"
+        )
+    ]
+    return {
+        "generation": int(store.fact("generation") or 1),
+        "tables": [
+            {"table": n, "rows": store.rows(f'select count(*) from main."{n}"')[0][0]}
+            for n in names
+        ],
+        "dead_letters": store.rows("select count(*) from meta.dead_letters")[0][0],
+        "recomputed": corrected_views(store),
+    }
 
 
 def reset(job_id: str, settings: Settings, at: Begins | None = None) -> int:
     """Forgets views, tables, offsets and sums, and begins a greater generation; returns it.
 
     Lakes and topics keep what they have; the new generation goes on behind it. `at` says where
-    its first read begins; by default where each topic does when it is read.
+    its first read begins; by default where each topic does when it is read. A state that cannot be
+    read is put aside: what destinations hold tells how far it was.
     """
+    try:
+        return _reset(job_id, settings, at)
+    except StateDamaged:
+        put_aside(DataDirectory(settings.data).job(job_id) / FILE_NAME)
+        return _reset(job_id, settings, at)
+
+
+def _reset(job_id: str, settings: Settings, at: Begins | None) -> int:
     with _store(job_id, settings) as store:
         known = [store.fact(name) for name in ("generation", "generation_elsewhere")]
         generation = max(int(number or 1) for number in known) + 1
@@ -156,8 +178,16 @@ def reset(job_id: str, settings: Settings, at: Begins | None = None) -> int:
         return generation
 
 
-def _store(job_id: str, settings: Settings) -> StateStore:
-    directory: Path = DataDirectory(settings.data).job(job_id)
-    return StateStore(
-        directory, threads=settings.threads, memory_limit=settings.memory_limit, emptied=True
-    )
+@contextmanager
+def _store(job_id: str, settings: Settings) -> Iterator[StateStore]:
+    """The state, to be emptied; StateDamaged also where only what a reset keeps cannot be read."""
+    directory = DataDirectory(settings.data).job(job_id)
+    with (
+        damage_in_words(directory / FILE_NAME),
+        StateStore(
+            directory, threads=settings.threads, memory_limit=settings.memory_limit, emptied=True
+        ) as store,
+    ):
+        for name in ("facts", "counters", *KEPT_TABLES):
+            store.rows(f"select max(hash(t)) from meta.{name} t")
+        yield store

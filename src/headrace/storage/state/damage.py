@@ -9,7 +9,8 @@ from pathlib import Path
 
 import duckdb
 
-from headrace.values.errors import StateRefused
+from headrace.storage.durable import sync_directory
+from headrace.values.errors import StateDamaged, StateRefused
 
 _CORRUPT = re.compile(r"Corrupt database file|[Cc]hecksum|could not be read: corrupt")
 _SHORT = re.compile(r'Could not read enough bytes from file "([^"]+)"')
@@ -19,7 +20,10 @@ _OF_LAKES = re.compile(r"arquet|No files found|magic bytes|ecompress|Thrift|TPro
 
 @contextmanager
 def damage_in_words(state: Path) -> Iterator[None]:
-    """Raises StateRefused for what the block finds damaged in the file `state`, or in a lake."""
+    """Raises StateRefused for what the block finds damaged in the file `state`, or in a lake.
+
+    StateDamaged where it is the state.
+    """
     try:
         yield
     except duckdb.Error as error:
@@ -42,8 +46,26 @@ def damage(state: Path, error: duckdb.Error) -> StateRefused | None:
         )
     short = _SHORT.search(first)
     if (short is not None and short[1].startswith(str(state))) or _CORRUPT.search(first):
-        return StateRefused(
-            f"{state} is damaged: {first}",
-            remedy="Restore it from a backup, or rebuild the state: headrace state reset APP",
-        )
+        return unreadable(state, f"is damaged: {first}")
     return None
+
+
+def unreadable(state: Path, what: str) -> StateDamaged:
+    """The error for a state file of which `what` is said, with the ways on."""
+    return StateDamaged(
+        f"{state} {what}",
+        remedy="Restore it from a backup, or rebuild the state: headrace state reset APP",
+    )
+
+
+def log_of(state: Path) -> Path:
+    """The engine's log beside the file `state`: what was committed and is not in the file yet."""
+    return state.with_name(f"{state.name}.wal")
+
+
+def put_aside(state: Path) -> None:
+    """Makes room for a new state: the damaged one stays beside it, for whoever can read it."""
+    for path in (state, log_of(state)):
+        if path.exists():
+            path.replace(path.with_name(f"{path.name}.damaged"))
+    sync_directory(state.parent)

@@ -15,9 +15,9 @@ from typing import Any
 
 import duckdb
 
-from headrace.storage.durable import make_directory
+from headrace.storage.durable import make_directory, sync_directory
 from headrace.storage.state.counters import Counters
-from headrace.storage.state.damage import damage
+from headrace.storage.state.damage import damage, log_of, unreadable
 from headrace.storage.state.migrations import MIGRATIONS
 from headrace.storage.state.schema import FORMAT, TABLES, VIEWS
 from headrace.values.errors import DiskRefused, HeadraceError, StateRefused
@@ -70,7 +70,8 @@ class StateStore:
         self.path = directory / FILE_NAME
         self._emptied = emptied
         self.connection = self._open(threads, memory_limit)
-        self.counters = Counters(self.connection)
+        with _closed_on_error(self.connection):
+            self.counters = Counters(self.connection)
 
     def _open(self, threads: int | None, memory_limit: str) -> duckdb.DuckDBPyConnection:
         config: dict[str, Any] = {
@@ -83,24 +84,32 @@ class StateStore:
         try:
             make_directory(self.path.parent)
             self._refuse_other_format()
-            connection = duckdb.connect(str(self.path), config=config)
+            connection = self._connected(config)
         except OSError as error:
-            raise DiskRefused(f"{self.path}: {error.strerror}") from error
+            raise DiskRefused(f"{self.path}: {error.strerror}", remedy=_MEND_DISK) from error
         except duckdb.Error as error:
             raise cannot_open(self.path, error) from error
-        try:
+        with _closed_on_error(connection):
             configure(connection)
             with disk_errors(self.path):
                 self._prepare(connection)
-        except BaseException:
-            # Left open, the file would be this process's for as long as the error is kept.
-            connection.close()
-            raise
+        return connection
+
+    def _connected(self, config: dict[str, Any]) -> duckdb.DuckDBPyConnection:
+        """The file, open; made where there is none."""
+        begins = not self.path.exists()
+        connection = duckdb.connect(str(self.path), config=config)
+        if begins:
+            # Before its log is begun: that without the file is no crash then.
+            with _closed_on_error(connection):
+                sync_directory(self.path.parent)
         return connection
 
     def _refuse_other_format(self) -> None:
         """Refuses a file that this version does not take on, before anything is written to it."""
         if not self.path.exists():
+            if log_of(self.path).exists():
+                raise unreadable(self.path, "is missing, though its log is beside it")
             return
         with duckdb.connect(str(self.path), read_only=True) as connection:
             found = _facts(connection)
@@ -186,7 +195,7 @@ class StateStore:
 
         For idle moments, when little is much, or while `busy` with catching up.
         """
-        log, bytes_min = self.path.with_name(self.path.name + ".wal"), _LOG_BYTES_IDLE
+        log, bytes_min = log_of(self.path), _LOG_BYTES_IDLE
         if busy:
             bytes_min = max(_LOG_BYTES_BUSY, _LOG_FILES_BUSY * self.path.stat().st_size)
         if not log.exists() or log.stat().st_size < bytes_min:
@@ -216,6 +225,16 @@ def _facts(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
         return dict(connection.execute("select name, value from meta.facts").fetchall())
     except duckdb.CatalogException:
         return {}
+
+
+@contextmanager
+def _closed_on_error(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Left open, the file would be this process's for as long as the error is kept."""
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _rollback(connection: duckdb.DuckDBPyConnection) -> None:
@@ -253,11 +272,8 @@ def cannot_open(path: Path, error: duckdb.Error) -> HeadraceError:
             remedy="Close it there; while a job runs, ask it with: headrace query APP …",
         )
     if "ermission denied" in text or "No space" in text or "read-only" in text.lower():
-        return DiskRefused(f"{path} cannot be opened: {text.splitlines()[0]}")
-    return StateRefused(
-        f"{path} cannot be read: {text.splitlines()[0]}",
-        remedy="Restore it from a backup, or rebuild the state: headrace state reset APP",
-    )
+        return DiskRefused(f"{path} cannot be opened: {text.splitlines()[0]}", remedy=_MEND_DISK)
+    return unreadable(path, f"cannot be read: {text.splitlines()[0]}")
 
 
 @contextmanager
