@@ -126,6 +126,36 @@ def test_topics_and_lakes_of_a_view_that_is_built_again_hold_what_it_holds(view:
         assert shown(t, "told") == plain(t.rows("t"))
 
 
+def test_an_output_that_is_taken_out_leaves_nothing_behind_and_may_come_back() -> None:
+    def one(app: hr.App, source: Stream) -> None:
+        app.table("t", source.by("who").agg(n="count(*)"))
+
+    def both(app: hr.App, source: Stream) -> None:
+        made = source.by("who").agg(n="count(*)")
+        app.table("t", made)
+        app.topic("told", made)
+
+    with headrace.testing.run(app_of(both)) as t:
+        t.send("things", EVENTS[:10])
+        t.verify()
+        t.send("things", EVENTS[10:20])
+        runner = t.runners["views"]
+        # Committed, and told to nobody.
+        assert runner.engine.epoch(t.clock.now_us(), 1 << 40) is not None
+        t.close()
+        t.plan = app_of(one).plan
+        t.open()
+        assert t.query("select 1 from meta.outbox union all select 1 from meta.refused_rows") == []
+        t.send("things", EVENTS[20:25])
+        t.verify()
+        t.close()
+        t.plan = app_of(both).plan
+        t.open()
+        assert shown(t, "told") == plain(t.rows("t"))
+        t.send("things", EVENTS[25:])
+        t.verify()
+
+
 def test_a_process_that_is_killed_before_the_outputs_are_told_tells_them_when_it_is_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

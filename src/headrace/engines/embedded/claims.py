@@ -154,7 +154,7 @@ def lack_of(engine: JobEngine, output: Output, mark: Mark | None) -> Lack | None
 def lacks_past(engine: JobEngine, output: Output, mark: Mark | None) -> bool:
     """Whether `output` keeps all rows of a view and lacks some that were never kept for it.
 
-    Either it is new, and its view is not, or its view was built again.
+    It is new and its view is not, it was taken out for a while, or its view was built again.
     """
     if output.role in TABLE_ROLES or not isinstance(engine.job.input_of(output), View):
         return False

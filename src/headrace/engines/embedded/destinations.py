@@ -177,7 +177,8 @@ def _rows(
     noted, ledger, name = engine.ledger.mark(delivery.name), engine.ledger, delivery.name
     first = first_epoch(engine) if noted is None else noted + 1
     epochs = _epochs(engine, first, delivered)
-    tables = [delivery.rows_of(recall(engine, epoch)) for epoch in epochs]
+    # One epoch's rows at a time are in memory.
+    tables = (delivery.rows_of(recall(engine, epoch)) for epoch in epochs)
     unnoted = {"sent": sum(len(table) for table in tables if table is not None)}
     unnoted["refused"] = len(delivery.refused)
     unnoted["landed"] = unnoted["sent"] - unnoted["refused"]

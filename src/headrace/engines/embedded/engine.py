@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from headrace.engines.embedded.definitions import note_views, refuse, views_to_rebuild
 from headrace.engines.embedded.landing import account, apply, land, told
 from headrace.engines.embedded.ledger import Ledger
-from headrace.engines.embedded.places import arriving
+from headrace.engines.embedded.places import arriving, fill_fact
 from headrace.engines.embedded.sources import Position, SourceEpoch, SourceReader, empty_events
 from headrace.engines.embedded.tables import EmbeddedTable
 from headrace.engines.embedded.views.batch import Batch, Outcome
@@ -131,6 +131,9 @@ class JobEngine:
             self.ledger.begin(
                 {t: (r.topic.identity, r.position.offsets) for t, r in self.readers.items()}
             )
+            for output in self.ledger.taken_out():
+                # Should it come back, it lacks what its view does from here on.
+                self.store.set_fact(fill_fact(output), "untold")
             if not stale:
                 self.create(connection)
                 note_views(self.store, self.job, self.ledger.epoch)

@@ -224,11 +224,23 @@ class Ledger:
 
     def left(self, output: str) -> None:
         """Forgets that `output` was given its rows elsewhere; inside a transaction."""
+        self.store.counters.forget(self.store.connection, "mark", output)
+        self._drop_rows(output)
+
+    def _drop_rows(self, output: str) -> None:
         connection = self.store.connection
-        self.store.counters.forget(connection, "mark", output)
         connection.execute("delete from meta.outbox where output = ?", [output])
         connection.execute("delete from meta.refused_rows where destination = ?", [output])
         self._outbox.pop(output, None)
+
+    def taken_out(self) -> list[str]:
+        """The outputs that the job no longer has; drops their rows, inside a transaction."""
+        marked = self.store.rows("select distinct name from meta.counters where kind = 'mark'")
+        known = {o.name for o in self.job.outputs}
+        unknown = sorted(({name for (name,) in marked} | self._outbox.keys()) - known)
+        for output in unknown:
+            self._drop_rows(output)
+        return unknown
 
     def noted(self) -> int | None:
         """The least epoch that is noted of any destination; None while none is."""

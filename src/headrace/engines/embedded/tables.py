@@ -27,11 +27,11 @@ class EmbeddedTable:
         listed = ", ".join(f"{quote(c.name)} {c.type}" for c in self.view.columns)
         connection.execute(f"create table if not exists {self.name} ({listed})")
         found = connection.execute(f"describe {self.name}").fetchall()
-        wanted = [(c.name, c.type) for c in self.view.columns]
-        if [row[0] for row in found] != [name for name, _ in wanted]:
+        has, wanted = [row[0] for row in found], [c.name for c in self.view.columns]
+        if has != wanted:
             raise StateRefused(
-                f"table {self.output.name} has the columns {', '.join(r[0] for r in found)}, "
-                f"the view {', '.join(name for name, _ in wanted)}",
+                f"table {self.output.name} has the columns {', '.join(has)}, "
+                f"the view {', '.join(wanted)}",
                 remedy="Rebuild it: headrace run APP --rebuild",
             )
 

@@ -148,10 +148,6 @@ def _ordered(
         state = StateColumn(a, partial, "list_distinct(flatten(list({c})))", _UNITED)
         return [state], f"coalesce(len({a}), 0)"
     if function == "list":
-        if call.distinct:
-            partial = f"list(distinct {x}) WHERE {x} is not null"
-            merge = "list_distinct(flatten(list({c})))"
-            return [StateColumn(a, partial, merge, _UNITED)], f"list_sort(nullif({a}, []))"
         partial = f"list(struct_pack({PLACE}, v := {x}))"
         final = f"list_transform(list_sort(nullif({a}, [])), lambda e: e.v)"
         return [StateColumn(a, partial, "flatten(list({c}))", _LONGER)], final
