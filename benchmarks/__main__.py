@@ -7,39 +7,48 @@ from __future__ import annotations
 
 import json
 import sys
+import time
+from typing import Any
 
 from benchmarks.chart import draw, draw_curves
 from benchmarks.curves.report import CHART as CURVES
-from benchmarks.measurements import Measurements, Run
+from benchmarks.measurements import Measurements
 from benchmarks.peer_report import CHART
-from benchmarks.report import machine, page
-from benchmarks.sizes import ROOT, Sizes, sizes_from_environment
+from benchmarks.report import page
+from benchmarks.runs import Notes, Runs
+from benchmarks.sizes import ROOT, sizes_from, sizes_from_environment
+from benchmarks.versions import About, about
 
 RESULTS = ROOT / "build" / "bench-results.json"
 
 
 def main(arguments: list[str]) -> None:
-    sizes = sizes_from_environment()
-    if arguments == ["--page"]:
-        found = json.loads(RESULTS.read_text())
-        write_page(found["runs"], sizes, found["machine"])
-        return
+    if arguments != ["--page"]:
+        _measure()
+    _write_page(json.loads(RESULTS.read_text()))
+
+
+def _measure() -> None:
+    sizes, found, begun = sizes_from_environment(), about(), time.monotonic()
     RESULTS.parent.mkdir(exist_ok=True)
-    runs = Measurements(sizes, _keep).all()
-    write_page(runs, sizes, machine())
+
+    def keep(runs: Runs) -> None:
+        """After every measurement: what was measured is there, however the run ends."""
+        results = {"about": found.to_json(), "sizes": sizes.to_json(), "runs": runs}
+        results["minutes"] = (time.monotonic() - begun) / 60
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+
+    Measurements(sizes, Notes(keep)).all()
 
 
-def _keep(runs: dict[str, list[Run]]) -> None:
-    """After every measurement: what was measured is there, however the run ends."""
-    RESULTS.write_text(json.dumps({"machine": machine(), "runs": runs}, indent=1) + "\n")
-
-
-def write_page(runs: dict[str, list[Run]], sizes: Sizes, where: str) -> None:
+def _write_page(results: dict[str, Any]) -> None:
+    runs, sizes = results["runs"], sizes_from(results["sizes"])
     draw(runs, ROOT / "docs" / CHART)
     draw_curves(runs, sizes, ROOT / "docs" / CURVES)
     path = ROOT / "docs" / "performance.md"
-    path.write_text(page(runs, sizes, where), encoding="utf-8")
-    print(path.read_text(encoding="utf-8"))
+    text = page(runs, sizes, About(**results["about"]), results["minutes"])
+    path.write_text(text, encoding="utf-8")
+    print(text)
 
 
 if __name__ == "__main__":

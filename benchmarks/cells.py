@@ -6,7 +6,7 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-from benchmarks.measurements import Run
+from benchmarks.runs import Run
 
 
 def met(holds: bool, goal: str) -> str:

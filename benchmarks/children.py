@@ -27,12 +27,14 @@ class MeasurementFailed(Exception):
 class Ended:
     """What a process used. `anonymous_mib` is its own memory, without mapped files, sampled.
 
-    `other_cores` is what the rest of the machine used meanwhile, in cores: noise. `report` is
-    the JSON that the process wrote to standard output.
+    `system_seconds` of its CPU were in the kernel, without those of what it started. `other_cores`
+    is what the rest of the machine used meanwhile, in cores: noise. `report` is the JSON that the
+    process wrote to standard output.
     """
 
     wall_seconds: float
     cpu_seconds: float
+    system_seconds: float
     peak_mib: float
     anonymous_mib: float
     other_cores: float
@@ -69,6 +71,8 @@ def run(
     """Runs `command` to its end; MeasurementFailed with its last words when that is an error."""
     errors = ROOT / "build" / "bench-stderr.txt"
     errors.parent.mkdir(exist_ok=True)
+    # What was written before is on the disk: writing it back is not this one's work.
+    os.sync()
     begun, busy = time.perf_counter(), _busy_seconds()
     with errors.open("wb") as to:
         watched = Tree() if descendants else None
@@ -105,7 +109,8 @@ def run(
         raise MeasurementFailed(f"{' '.join(command)}: exit {child.returncode}\n{words}")
     peak = most[0] if watched else used.ru_maxrss / (1024 if sys.platform == "darwin" else 1)
     others = max(0.0, _busy_seconds() - busy - cpu) / wall
-    return Ended(wall, cpu, peak / 1024, most[1] / 1024, others, _report(output, watched))
+    kernel, report = used.ru_stime, _report(output, watched)
+    return Ended(wall, cpu, kernel, peak / 1024, most[1] / 1024, others, report)
 
 
 def _report(output: bytes, watched: Tree | None) -> Any:

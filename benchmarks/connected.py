@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import asdict
 
 from benchmarks import children, inputs
-from benchmarks.children import Ended
+from benchmarks.runs import Notes
 from benchmarks.servers import Servers, started
 from benchmarks.sizes import TOPIC, Sizes
 
 CLIENT, KAFKA, BOTH = "client alone", "kafka", "kafka and postgresql"
 UPSERTS, LIVE = "upserts", "live postgresql"
 
-Timed = Callable[[str, int, Ended, float], None]
-Note = Callable[[str, dict[str, object]], None]
-
 
 class Connected:
-    """Runs with Kafka and PostgreSQL; `timed` and `note` take the results. Raises Missing."""
+    """Runs with Kafka and PostgreSQL. Raises Missing."""
 
-    def __init__(self, sizes: Sizes, timed: Timed, note: Note) -> None:
-        self.sizes, self.timed, self.note = sizes, timed, note
+    def __init__(self, sizes: Sizes, notes: Notes) -> None:
+        self.sizes, self.notes = sizes, notes
         self.data = sizes.directory / "connected"
 
     def all(self) -> None:
@@ -34,7 +30,7 @@ class Connected:
             ended = children.python(
                 "benchmarks.measure.upserts", servers.tables, self.sizes.upserted_rows
             )
-            self.note(UPSERTS, asdict(ended) | ended.report)
+            self.notes.note(UPSERTS, asdict(ended) | ended.report)
 
     def _live(self, servers: Servers) -> None:
         """From an append to Kafka to the row in PostgreSQL."""
@@ -42,18 +38,18 @@ class Connected:
         rate, seconds = self.sizes.connected_rate, self.sizes.live_seconds
         with servers.playing("topics", "tables"):
             ended = children.python("benchmarks.measure.latency", self.data, rate, seconds)
-        self.note(LIVE, asdict(ended) | ended.report)
+        self.notes.note(LIVE, asdict(ended) | ended.report)
         shutil.rmtree(self.data)
 
     def _throughput(self, servers: Servers) -> None:
         count = self.sizes.connected_events
         with servers.playing("topics"):
             inputs.simulate(self.data, count, "--create-topics")
-        for _ in range(self.sizes.repeats):
+        for _ in range(self.sizes.connected_repeats):
             ended = children.python(
                 "benchmarks.peers.kafka_client", servers.kafka.bootstrap_servers, TOPIC, count
             )
-            self.timed(CLIENT, count, ended, ended.report["seconds"])
+            self.notes.timed(CLIENT, count, ended, ended.report["seconds"])
             self._run(servers, KAFKA, "topics")
             self._run(servers, BOTH, "topics", "tables")
 
@@ -63,4 +59,4 @@ class Connected:
         servers.kafka.create_topic("enriched_activity", 3)
         with servers.playing(*roles):
             ended = children.python("benchmarks.measure.throughput", self.data)
-        self.timed(name, self.sizes.connected_events, ended, ended.report["seconds"])
+        self.notes.timed(name, self.sizes.connected_events, ended, ended.report["seconds"])

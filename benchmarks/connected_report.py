@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from benchmarks.cells import cell, met, middle, peak
 from benchmarks.connected import BOTH, CLIENT, KAFKA, LIVE, UPSERTS
 from benchmarks.goals import KAFKA_RATE, POSTGRESQL_MS, POSTGRESQL_RATE, UPSERTS_RATE
-from benchmarks.measurements import NOT_CONNECTED, Run
+from benchmarks.measurements import NOT_CONNECTED
+from benchmarks.runs import Run, Runs
 from benchmarks.sizes import Sizes
 
 _WORDS = """\
@@ -22,8 +23,10 @@ _ROWS = (
 )
 
 
-def connected(runs: dict[str, list[Run]], sizes: Sizes) -> Iterator[str]:
+def connected(runs: Runs, sizes: Sizes) -> Iterator[str]:
     """The section as lines of Markdown."""
+    if UPSERTS not in runs and NOT_CONNECTED not in runs:
+        return
     yield "## Kafka and PostgreSQL"
     yield ""
     if NOT_CONNECTED in runs:
@@ -36,7 +39,7 @@ def connected(runs: dict[str, list[Run]], sizes: Sizes) -> Iterator[str]:
     yield from _live(runs[LIVE][0], sizes)
 
 
-def _throughput(runs: dict[str, list[Run]], sizes: Sizes) -> Iterator[str]:
+def _throughput(runs: Runs, sizes: Sizes) -> Iterator[str]:
     yield "| what | events | events/s | goal | CPU µs/event | peak MiB | others |"
     yield "|---|---|---|---|---|---|---|"
     for name, label, goal in _ROWS:
@@ -60,7 +63,7 @@ def _throughput(runs: dict[str, list[Run]], sizes: Sizes) -> Iterator[str]:
     yield ""
 
 
-def _upserts(runs: dict[str, list[Run]], sizes: Sizes) -> Iterator[str]:
+def _upserts(runs: Runs, sizes: Sizes) -> Iterator[str]:
     found = runs[UPSERTS][0]
     yield f"Deliveries of 100,000 changed rows into a table of {sizes.upserted_rows:,} rows:"
     yield ""

@@ -8,7 +8,7 @@ COUNT_RATE, KAFKA_RATE, POSTGRESQL_RATE = 4e6, 0.5e6, 0.15e6
 UPSERTS_RATE = 100_000
 
 # How many times as fast as each: batch scripts, and peers by pipeline.
-BATCHES = {"peer": 3.0, "fastest": 0.8}
+BATCHES = {"plain": 3.0, "fastest": 0.8}
 PEERS = {
     "five": {"spark": 25.0, "flink": 25.0},
     "count": {"spark": 10.0, "flink": 10.0, "bytewax": 10.0},
@@ -26,5 +26,6 @@ PROOF_SECONDS = 15.0
 # rate in events per second.
 FIVE_MB, KEYS_MB, KEYS_RATE = 1_000, 2_000, 0.3e6
 KEYS, MANY = 10_000_000, 10_000_000
-# How much slower and larger the last tenth of a long run may be than the first.
+# How much slower and larger the last tenth of a long run may be than its second: in the first the
+# log fills up to what retention leaves, and the process its caches.
 LEVEL = 0.1

@@ -1,4 +1,4 @@
-"""The part of the page that tells of the long form: is the last tenth like the first?"""
+"""The part of the page that tells of the long form: is its end like its beginning?"""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from itertools import pairwise
 from statistics import median
 
-from benchmarks.measurements import Run
+from benchmarks.runs import Runs
 from benchmarks.sizes import Sizes
 
 TENTHS = 10
 _WORDS = """\
 Events are made by another process on the same cores and appended as fast as the job takes them; the
-log keeps one GiB, the tables and the lake all (no topic is written: only what a job reads can be
-taken by retention). The goal holds the last tenth of the events against the second: in the first
-the log fills up to what retention leaves, and the process its caches.
+log keeps one GiB, the tables and the lake all. There are four outputs, not five: no topic is
+written, since retention takes only what a job reads. The goal holds the last tenth of the events
+against the second: in the first the log fills up to what retention leaves, and the process its
+caches.
 """
 
 
@@ -34,7 +35,7 @@ def tenths(looks: list[dict[str, float]]) -> list[dict[str, float]]:
     return found
 
 
-def long_form(runs: dict[str, list[Run]], sizes: Sizes) -> Iterator[str]:
+def long_form(runs: Runs, sizes: Sizes) -> Iterator[str]:
     """The section as lines of Markdown; nothing where it was not asked for."""
     if "long" not in runs:
         return

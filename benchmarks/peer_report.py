@@ -4,37 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks import goals
+from benchmarks import faithful, goals
 from benchmarks.cells import cell, met, middle, peak
-from benchmarks.measurements import Run
+from benchmarks.peer_runs import FROM_KAFKA
 from benchmarks.peers.known import PEERS
+from benchmarks.runs import Run, Runs
 from benchmarks.sizes import Sizes
 
 CHART = "performance-peers.svg"
 NO_CHART = "no chart"
 TITLES = {"five": "Five outputs", "count": "Page views a minute and page alone"}
+OURS = {"five": "five outputs", "count": "one count"}
+# The scripts of each pipeline, by the names of their runs.
+BATCHES = {
+    "five": {"fastest": "DuckDB batch, the fastest", "plain": "DuckDB batch, plain"},
+    "count": {"fastest count": "DuckDB batch, the fastest"},
+}
+_NOT_OURS = "its rows are not ours"
 
 _WORDS = """\
 The same events, on the same machine, in the same run, each peer in an environment of its own and
 written as its documentation recommends (`benchmarks/peers/`). *Cold* counts from the start of the
 process to its end; *warm* is the work alone, and where the peer lives in a JVM, its second run in
-the same one. CPU and memory are of all its processes (not of the broker of those that read from
-Kafka, which runs on the same cores and is in the column "others"); memory is summed over them.
-Slow peers get fewer events. "Headrace is" compares with Headrace over as many events, warm, by the
-medians: with few events, what Headrace does once for each run weighs more.
+the same one: CPU of these is the average of both, the cold one with what the JVM compiles. CPU and
+memory are of all its processes (not of the broker of those that read from Kafka, which runs on the
+same cores and is in the column "others"); memory is summed over them. Slow peers get fewer events.
+"Headrace is" compares with Headrace from its log over as many events, warm, by the medians: with
+few events, what Headrace does once for each run weighs more. A peer whose rows are not ours is
+marked, and compared with nothing.
 """
 _ROWS = """\
 What the peers left, row by row against Headrace's tables. "Lost" are page views that are missing in
 windows which had to be closed; "open" are rows of the last windows, which a peer that writes closed
 windows alone does not have at the end. Distinct users are approximate: the greatest difference from
-ours is shown.
+ours is shown. "Sessions made" are rows of sessions, whatever the peer means by them.
 """
 
 
-def peers(runs: dict[str, list[Run]], sizes: Sizes) -> Iterator[str]:
+def peers(runs: Runs, sizes: Sizes) -> Iterator[str]:
     """The section as lines of Markdown; nothing where no peer was tried."""
-    tried = [k for k in runs if k.startswith("peer ") and k.split()[1] in PEERS]
-    if not tried:
+    if not any(name.startswith("peer ") for name in runs):
         return
     yield "## Beside other stream processors"
     yield ""
@@ -53,18 +62,35 @@ def peers(runs: dict[str, list[Run]], sizes: Sizes) -> Iterator[str]:
     yield ""
     for name, peer in PEERS.items():
         if f"peer {name} five" in runs:
-            yield f"- {peer.title}: {peer.says}"
+            yield f"- {peer.title}: {peer.says}{_variants(runs, name)}"
     yield ""
     yield from _left_out(runs, sizes)
 
 
-def measured(runs: dict[str, list[Run]], pipeline: str) -> dict[str, list[Run]]:
+def measured(runs: Runs, pipeline: str) -> dict[str, list[Run]]:
     """The peers that were measured with this pipeline, by name."""
     found = {name: runs.get(f"peer {name} {pipeline}", []) for name in PEERS}
     return {name: of for name, of in found.items() if of and "left_out" not in of[0]}
 
 
-def _speeds(runs: dict[str, list[Run]], pipeline: str) -> Iterator[str]:
+def counting(runs: Runs, pipeline: str) -> dict[str, list[Run]]:
+    """Those of `measured` whose rows are ours: their speed counts."""
+    found = measured(runs, pipeline)
+    return {name: of for name, of in found.items() if not faithful.faults(name, of[0])}
+
+
+def _variants(runs: Runs, name: str) -> str:
+    """What a peer reached in each way in which it was run; the fastest is in the table."""
+    words = []
+    for pipeline, title in TITLES.items():
+        for run in measured(runs, pipeline).get(name, []):
+            if len(run.get("variants", {})) > 1:
+                each = "; ".join(f"{how}: {rate}" for how, rate in run["variants"].items())
+                words.append(f" {title}, events/s warm {each}; shown is it {run['variant']}.")
+    return "".join(words)
+
+
+def _speeds(runs: Runs, pipeline: str) -> Iterator[str]:
     yield (
         "| what | events | cold events/s | warm events/s | Headrace is | goal "
         "| CPU µs/event | peak MiB | others |"
@@ -74,21 +100,39 @@ def _speeds(runs: dict[str, list[Run]], pipeline: str) -> Iterator[str]:
     sizes = sorted({of[0]["events"] for of in found.values()})
     for count in sizes:
         goal = "–"
-        ours = runs[f"ours {pipeline} {count}"]
+        ours = runs[f"{OURS[pipeline]} {count}"]
         if pipeline == "count" and count == sizes[-1]:
             goal = met(middle(ours, "events_per_second") >= goals.COUNT_RATE, "≥ 4 M")
         yield _speed("Headrace, from its log", ours, "", goal)
-        if f"fastest {pipeline} {count}" in runs:
-            batch = runs[f"fastest {pipeline} {count}"]
-            yield _speed("DuckDB batch, the fastest", batch, _times(ours, batch), "–")
+        kafka = runs.get(FROM_KAFKA[pipeline], [])
+        if kafka and kafka[0]["events"] == count:
+            yield _speed("Headrace, from Kafka", kafka, _times(ours, kafka), "–")
+        for name, label in BATCHES[pipeline].items():
+            if batch := runs.get(f"{name} {count}"):
+                same = faithful.compared(runs, f"{name} {count}")
+                yield _speed(label, batch, _times(ours, batch) if same else _NOT_OURS, "–")
         for name, theirs in found.items():
-            if theirs[0]["events"] != count:
-                continue
-            wanted = goals.PEERS[pipeline].get(name)
-            ratio = _ratio(ours, theirs)
-            goal = met(ratio >= wanted, f"≥ {wanted:g}×") if wanted else "–"
-            yield _speed(PEERS[name].title, theirs, _times(ours, theirs), goal)
+            if theirs[0]["events"] == count:
+                yield _peer(pipeline, name, ours, theirs)
     yield ""
+    faults = {name: faithful.faults(name, of[0]) for name, of in found.items()}
+    yield from (
+        f"- {PEERS[name].title}, whose rows are not ours: {'; '.join(of)}."
+        for name, of in faults.items()
+        if of
+    )
+    if any(faults.values()):
+        yield ""
+
+
+def _peer(pipeline: str, name: str, ours: list[Run], theirs: list[Run]) -> str:
+    title = PEERS[name].title
+    if faithful.faults(name, theirs[0]):
+        return _speed(title, theirs, _NOT_OURS, "–")
+    wanted = goals.PEERS[pipeline].get(name)
+    holds = wanted is not None and _ratio(ours, theirs) >= wanted
+    goal = met(holds, f"≥ {wanted:g}×") if wanted else "–"
+    return _speed(title, theirs, _times(ours, theirs), goal)
 
 
 def _speed(label: str, found: list[Run], times: str, goal: str) -> str:
@@ -118,15 +162,16 @@ def _times(ours: list[Run], theirs: list[Run]) -> str:
     return f"**{_ratio(ours, theirs):.1f}×**"
 
 
-def _rows(runs: dict[str, list[Run]]) -> Iterator[str]:
+def _rows(runs: Runs) -> Iterator[str]:
     yield "### Are their rows the same?"
     yield ""
     yield _ROWS
     yield (
         "| peer | outputs | page_view_counts: equal | different | missing | open | more "
-        "| page views lost | active_users | user_sessions: equal | lake | enriched |"
+        "| page views lost | active_users | user_sessions: equal | sessions made | lake "
+        "| enriched |"
     )
-    yield "|---|---|---|---|---|---|---|---|---|---|---|---|"
+    yield f"|{'---|' * 13}"
     for pipeline in TITLES:
         for name, of in measured(runs, pipeline).items():
             cells = [PEERS[name].title, pipeline, *_row_cells(of[0])]
@@ -147,12 +192,12 @@ def _row_cells(run: Run) -> Iterator[str]:
     else:
         yield "–"
     yield f"{sessions['equal']:,} of {sessions['rows']:,}" if sessions else "–"
-    for name in ("lake", "enriched"):
+    for name in ("sessions", "lake", "enriched"):
         found = run["rows"].get(name)
-        yield f"{found['rows']:,}" if found else "–"
+        yield (f"{found['rows']:,}" if found["rows"] else "**none**") if found else "–"
 
 
-def _left_out(runs: dict[str, list[Run]], sizes: Sizes) -> Iterator[str]:
+def _left_out(runs: Runs, sizes: Sizes) -> Iterator[str]:
     """Peers that could not be run, and those that nobody asked for, in words."""
     words = []
     for name, peer in PEERS.items():

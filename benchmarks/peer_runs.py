@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks import children, inputs
-from benchmarks.children import Ended, MeasurementFailed
+from benchmarks.children import MeasurementFailed
 from benchmarks.environments import jars_of, python_of
-from benchmarks.peers.known import FILES, KAFKA, ONE_FILE, PEERS, Peer
+from benchmarks.peers.known import KAFKA, ONE_FILE, PEERS, Peer
+from benchmarks.runs import Notes, rates
 from benchmarks.servers import environment, kafka_started
 from benchmarks.sizes import ROOT, TOPIC, Sizes
 from tests.servers.kafka import Kafka
@@ -22,7 +22,8 @@ from tests.servers.process import ServerFailed
 
 PIPELINES = ("five", "count")
 HERE = ROOT / "benchmarks" / "peers"
-Note = Callable[[str, dict[str, object]], None]
+# What Headrace is noted as where it reads the topic that a peer reads.
+FROM_KAFKA = {"five": "five outputs from kafka", "count": "one count from kafka"}
 
 
 def events_of(peer: Peer, pipeline: str, sizes: Sizes) -> int:
@@ -32,10 +33,10 @@ def events_of(peer: Peer, pipeline: str, sizes: Sizes) -> int:
 
 
 class PeerRuns:
-    """Runs all; `note` takes a run as `peer NAME PIPELINE` or `ours PIPELINE EVENTS`."""
+    """Runs the peers; notes each as `peer NAME PIPELINE`, and Headrace beside those from Kafka."""
 
-    def __init__(self, sizes: Sizes, note: Note) -> None:
-        self.sizes, self.note = sizes, note
+    def __init__(self, sizes: Sizes, notes: Notes) -> None:
+        self.sizes, self.notes = sizes, notes
         self.directory = sizes.directory / "peers"
         if unknown := set(sizes.peers) - set(PEERS):
             sys.exit(f"no such peers: {', '.join(sorted(unknown))}; there are {', '.join(PEERS)}")
@@ -43,94 +44,126 @@ class PeerRuns:
         self.kafka: Kafka | None = None
         self.no_kafka = ""
 
-    def all(self) -> None:
-        wanted: dict[int, list[tuple[str, str]]] = {}
-        for name, peer in self.chosen.items():
-            for pipeline in PIPELINES:
-                count = events_of(peer, pipeline, self.sizes)
-                wanted.setdefault(count, []).append((name, pipeline))
-        with ExitStack() as stack:
-            if any(peer.source == KAFKA for peer in self.chosen.values()):
-                try:
-                    self.kafka = stack.enter_context(kafka_started(self.sizes.directory / "kafka"))
-                except (Missing, ServerFailed) as error:
-                    self.no_kafka = f"Kafka cannot be started: {error}"
-            for count, runs in sorted(wanted.items()):
-                self._of_size(count, runs)
+    @property
+    def counts(self) -> set[int]:
+        """How many events the peers get."""
+        return {events_of(p, of, self.sizes) for p in self.chosen.values() for of in PIPELINES}
 
-    def _of_size(self, count: int, runs: list[tuple[str, str]]) -> None:
-        with self._inputs(count, {self.chosen[name].source for name, _ in runs}) as data:
-            # The five outputs come last: the peers' rows are compared with theirs.
-            for pipeline in ("count", "five"):
-                for _ in range(self.sizes.repeats):
-                    inputs.forget_results(data)
-                    module = f"benchmarks.activity_{pipeline}"
-                    ended = children.python("benchmarks.measure.throughput", data, module)
-                    seconds = [ended.report["seconds"]]
-                    self.note(f"ours {pipeline} {count}", _run(count, ended, seconds))
-            if any(pipeline == "count" for _, pipeline in runs):
-                self._fastest(count, data)
+    def pipelines(self, count: int) -> set[str]:
+        """Those for which some peer gets so many events."""
+        return {pipeline for _, pipeline in self._runs(count)}
+
+    def _runs(self, count: int) -> list[tuple[str, str]]:
+        """Peers and pipelines with so many events."""
+        return [
+            (name, pipeline)
+            for pipeline in PIPELINES
+            for name, peer in self.chosen.items()
+            if events_of(peer, pipeline, self.sizes) == count
+        ]
+
+    def of_size(self, count: int, data: Path, files: Path) -> None:
+        """All peers that get so many events, those of `files`, the log of `data`.
+
+        Their rows are compared with the five outputs of `data`.
+        """
+        if not (runs := self._runs(count)):
+            return
+        with self._inputs(count, files, {self.chosen[name].source for name, _ in runs}):
             for name, pipeline in runs:
                 self._peer(name, pipeline, count, data)
+                if self.kafka and (name, pipeline) in self._beside():
+                    self._ours_from_kafka(pipeline, count)
+
+    def _beside(self) -> set[tuple[str, str]]:
+        """Peers that read Kafka, as fast as to get all events: Headrace runs from it too."""
+        reading = {n: p for n, p in self.chosen.items() if p.source == KAFKA}
+        return {(n, of) for n, p in reading.items() for of in PIPELINES if of not in p.slow}
 
     @contextmanager
-    def _inputs(self, count: int, sources: set[str]) -> Iterator[Path]:
-        """The log, beside it what peers read: files, one file, a topic."""
+    def _inputs(self, count: int, files: Path, sources: set[str]) -> Iterator[None]:
+        """Beside the files what else peers read: one file, a topic."""
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
-        data = self.directory / "data"
-        inputs.simulate(data, count)
-        files = self.directory / FILES
-        children.python("benchmarks.measure.arrivals", data, files)
+        self.files = files
         if ONE_FILE in sources:
             with (self.directory / "events.ndjson").open("wb") as to:
                 for path in sorted(files.iterdir()):
                     with path.open("rb") as part:
                         shutil.copyfileobj(part, to)
-        if self.kafka and KAFKA in sources:
-            with environment({"HEADRACE_TOPICS": f"kafka://{self.kafka.bootstrap_servers}"}):
-                inputs.simulate(self.directory / "unused", count, "--create-topics")
-        yield data
+        with ExitStack() as stack:
+            if KAFKA in sources:
+                try:
+                    self.kafka = stack.enter_context(kafka_started(self.sizes.directory / "kafka"))
+                    with environment(self._topics()):
+                        inputs.simulate(self.directory / "unused", count, "--create-topics")
+                except (Missing, ServerFailed) as error:
+                    self.no_kafka = f"Kafka cannot be started: {error}"
+            yield
+        self.kafka = None
         shutil.rmtree(self.directory)
-        if self.kafka:
-            self.kafka.delete_topics(self.kafka.topics())
 
-    def _fastest(self, count: int, data: Path) -> None:
-        """The count alone by the fastest DuckDB script: the yardstick."""
+    def _topics(self) -> dict[str, str]:
+        assert self.kafka is not None
+        return {"HEADRACE_TOPICS": f"kafka://{self.kafka.bootstrap_servers}"}
+
+    def _ours_from_kafka(self, pipeline: str, count: int) -> None:
+        """Headrace from the same topic; what it writes goes to Kafka too."""
+        assert self.kafka is not None
+        module = {"five": "benchmarks.activity_five", "count": "benchmarks.activity_count"}
+        data, made = self.directory / "ours", {"headrace-marks", "enriched_activity"}
         for _ in range(self.sizes.repeats):
-            target = self.directory / "fastest"
-            ended = children.python(
-                "benchmarks.peers.duckdb_batch_fast", self.directory / FILES, target, "count"
-            )
-            children.python("benchmarks.measure.same_rows", data, target / "results.duckdb")
-            shutil.rmtree(target)
-            self.note(f"fastest count {count}", _run(count, ended, [ended.report["seconds"]]))
+            if pipeline == "five":
+                self.kafka.create_topic("enriched_activity", 3)
+            with environment(self._topics()):
+                ended = children.python("benchmarks.measure.throughput", data, module[pipeline])
+            self.notes.timed(FROM_KAFKA[pipeline], count, ended, ended.report["seconds"])
+            self.kafka.delete_topics(sorted(made & set(self.kafka.topics())))
+            shutil.rmtree(data)
 
     def _peer(self, name: str, pipeline: str, count: int, data: Path) -> None:
+        """The fastest of the peer's variants, with the rates of all."""
+        found: dict[str, dict[str, object]] = {}
+        told: dict[str, str] = {}
+        for variant, argument in self.chosen[name].variants or (("", ""),):
+            try:
+                found[variant] = self._variant((name, pipeline), argument, count, data)
+                told[variant] = f"{found[variant]['events_per_second']:,.0f}"
+            except (Missing, MeasurementFailed) as error:
+                print(f"peer {name} {pipeline}: {error}", file=sys.stderr)
+                told[variant] = _told(error)
+        if not found:
+            self.notes.note(f"peer {name} {pipeline}", {"left_out": next(iter(told.values()))})
+            return
+        best = max(found, key=lambda variant: found[variant]["events_per_second"])
+        self.notes.note(
+            f"peer {name} {pipeline}", found[best] | {"variant": best, "variants": told}
+        )
+
+    def _variant(
+        self, of: tuple[str, str], argument: str, count: int, data: Path
+    ) -> dict[str, object]:
+        name, pipeline = of
         peer, target = self.chosen[name], self.directory / f"{name}-{pipeline}"
         try:
+            command = self._command(name, pipeline, count, target)
             ended = children.tree(
-                self._command(name, pipeline, count, target),
+                [*command, *([argument] if argument else [])],
                 _environment(),
                 self.sizes.peer_seconds_max,
             )
             last = target / "warm" if peer.warm else target
             rows = children.python("benchmarks.measure.peer_rows", data, name, pipeline, last)
-        except (Missing, MeasurementFailed) as error:
-            print(f"peer {name} {pipeline}: {error}", file=sys.stderr)
-            self.note(f"peer {name} {pipeline}", {"left_out": _told(error)})
-            return
         finally:
             shutil.rmtree(target, ignore_errors=True)
-        seconds = ended.report["seconds"]
-        run = _run(count, ended, seconds, quiet=ended.report.get("quiet", 0.0))
-        self.note(f"peer {name} {pipeline}", run | {"rows": rows.report})
+        quiet = ended.report.get("quiet", 0.0)
+        return rates(count, ended, ended.report["seconds"], quiet) | {"rows": rows.report}
 
     def _command(self, name: str, pipeline: str, count: int, target: Path) -> list[str]:
         peer = self.chosen[name]
         python = python_of(HERE / f"{name}.txt")
         extra = [str(jars_of(HERE / peer.pom))] if peer.pom else []
-        source = str(self.directory / FILES)
+        source = str(self.files)
         if peer.source == ONE_FILE:
             source = str(self.directory / "events.ndjson")
         if peer.source == KAFKA:
@@ -151,14 +184,3 @@ def _environment() -> dict[str, str]:
     """Nothing of Headrace's own; what the peers would only warn of."""
     ours = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "SPARK_HOME")}
     return ours | {"SPARK_LOCAL_IP": "127.0.0.1", "PYTHONWARNINGS": "ignore"}
-
-
-def _run(count: int, ended: Ended, seconds: list[float], quiet: float = 0.0) -> dict[str, object]:
-    """Cold is from the start of the process; the last of several runs in it is warm."""
-    cold = ended.wall_seconds - sum(seconds[1:]) - quiet
-    return asdict(ended) | {
-        "events": count,
-        "cold_per_second": count / cold,
-        "events_per_second": count / seconds[-1],
-        "cpu_us_per_event": ended.cpu_seconds / count / len(seconds) * 1e6,
-    }

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Iterator
-from importlib.metadata import version
-from pathlib import Path
 from statistics import median
 
 from benchmarks import goals
@@ -17,13 +14,12 @@ from benchmarks.curves.report import curves
 from benchmarks.goals_report import all_goals
 from benchmarks.live_report import live
 from benchmarks.long_report import long_form
-from benchmarks.measurements import Run
 from benchmarks.peer_report import peers
+from benchmarks.runs import Runs
 from benchmarks.sizes import Sizes
 from benchmarks.stages_report import stages
+from benchmarks.versions import About
 
-Runs = dict[str, list[Run]]
-_PACKAGES = ("headrace", "duckdb", "pyarrow", "numpy", "deltalake")
 _NOISE_CORES_MAX = 0.2
 
 _HEAD = """\
@@ -33,9 +29,8 @@ Written by `make bench`; the numbers of every run are in `build/bench-results.js
 Each measurement is a process of its own. Short ones are repeated; a cell shows the best and the
 median of the runs, or the only one. Rates are of the work itself, without the start of Python;
 CPU is of the whole process, and steadier than rates: the column "others" says how many cores
-the rest of the machine used meanwhile. Input comes from `headrace simulate` (about 111 bytes an
-event, 33,000 events a minute of their own time, nothing late, nothing malformed), and is warm in
-the page cache for everyone alike.
+the rest of the machine used meanwhile. Input comes from `headrace simulate`, nothing of it late,
+nothing malformed, and is warm in the page cache for everyone alike.
 """
 _COMMANDS = """\
 ## Again
@@ -52,12 +47,16 @@ BENCH_EVENTS=1000000 BENCH_REPEATS=5 BENCH_LIVE_SECONDS=60 make bench
 """
 
 
-def page(runs: Runs, sizes: Sizes, where: str) -> str:
-    """The whole page as Markdown; `where` is the `machine` of the runs."""
+def page(runs: Runs, sizes: Sizes, about: About, minutes: float) -> str:
+    """The whole page as Markdown: of the runs, what they were `about`, and how long they took."""
     return "\n".join(
         [
             _HEAD,
-            f"Machine: {where}.",
+            *_input(runs),
+            f"- Machine: {about.machine}.",
+            f"- Measured: commit {about.commit}, in {minutes:.0f} minutes.",
+            f"- With {about.ours}.",
+            f"- Beside it: {about.others}.",
             "",
             *_noise(runs),
             *all_goals(runs, sizes),
@@ -77,6 +76,23 @@ def page(runs: Runs, sizes: Sizes, where: str) -> str:
     )
 
 
+def _input(runs: Runs) -> Iterator[str]:
+    """What the events are like: of themselves, and in which span of time they happen."""
+    found = {name.partition(" ")[2]: of[0] for name, of in runs.items() if name[:6] == "input "}
+    if not found:
+        return
+    each = "; ".join(
+        f"{run['events']:,} in {run['event_seconds'] / 60:,.0f} minutes"
+        for run in sorted(found.values(), key=lambda run: run["events"])
+    )
+    most = max(found.values(), key=lambda run: run["events"])
+    yield (
+        f"An event is {most['bytes'] / most['events']:.0f} bytes as a line. By their own time, "
+        f"which begins at midnight, when the site is quiet: {each}."
+    )
+    yield ""
+
+
 def _noise(runs: Runs) -> Iterator[str]:
     """Says so when the machine was not ours alone: rates are then less than they could be."""
     found = [run["other_cores"] for of in runs.values() for run in of if "other_cores" in run]
@@ -90,25 +106,6 @@ def _noise(runs: Runs) -> Iterator[str]:
         yield ""
 
 
-def machine() -> str:
-    """Processor, memory, system and versions in one line."""
-    text = f"{os.cpu_count()} cores ({_processor()})"
-    pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
-    release = platform.release().partition("-")[0]
-    text += f", {pages * size / 2**30:.0f} GiB, {platform.system()} {release}"
-    packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
-    return f"{text}; Python {platform.python_version()}, {packages}"
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
 def _throughput(runs: Runs, sizes: Sizes) -> Iterator[str]:
     yield "## Throughput and memory"
     yield ""
@@ -117,8 +114,9 @@ def _throughput(runs: Runs, sizes: Sizes) -> Iterator[str]:
     for name, label in (
         ("five outputs", "five outputs from the log"),
         ("ingest", "`ingest` of NDJSON, durable"),
+        ("five from files", "five outputs from the log that `ingest` made"),
         ("both", "from NDJSON to the five outputs: both, one after the other"),
-        ("peer", "peer: DuckDB batch, plain"),
+        ("plain", "peer: DuckDB batch, plain"),
         ("fastest", "peer: DuckDB batch, the fastest"),
     ):
         for count in sizes.events:
@@ -147,6 +145,8 @@ def _start_up(runs: Runs) -> Iterator[str]:
     def seconds(value: float) -> str:
         return f"{value:.2f}"
 
+    if "first result" not in runs:
+        return
     yield "## Start"
     yield ""
     yield "| what | seconds | goal |"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 APP = "benchmarks/activity_five.py"
@@ -16,17 +18,19 @@ class Sizes:
     """How much of each.
 
     `events`: the sizes of the log. Sizes up to `repeated_max` are measured `repeats` times, larger
-    ones once; the peer and NDJSON stop at `files_max`. `live_preload`: events in the state when
-    the second latency measurement begins, `fast_rate`: events a second of the third.
+    ones `many_repeats` times; the scripts and NDJSON stop at `files_max`. `live_preload`: events in
+    the state when the second latency measurement begins, `fast_rate`: events a second of the third.
     `connected_…` is with Kafka and PostgreSQL, `upserted_rows` the size of the table there that is
     changed. `peers` are those that are measured (none: all), with `peer_five` and `peer_count`
     events for the two pipelines, and with the `slow_…` ones where a peer is slow; none may take
-    longer than `peer_seconds_max`. `curve_…` are the points of the curves of events and of keys.
+    longer than `peer_seconds_max`. `curve_…` are the points of the curves of events and of keys,
+    `curve_base` how many events the others have.
     `long_events` go through one job with retention; none: not measured.
     """
 
     events: tuple[int, ...]
     repeats: int
+    many_repeats: int
     repeated_max: int
     files_max: int
     live_rate: int
@@ -34,6 +38,7 @@ class Sizes:
     live_seconds: float
     live_preload: int
     connected_events: int
+    connected_repeats: int
     connected_rate: int
     upserted_rows: int
     peers: tuple[str, ...]
@@ -44,8 +49,22 @@ class Sizes:
     peer_seconds_max: float
     curve_events: tuple[int, ...]
     curve_keys: tuple[int, ...]
+    curve_base: int
     long_events: int
     directory: Path
+
+    def repeats_of(self, count: int) -> int:
+        """How often so many events are measured."""
+        return self.repeats if count <= self.repeated_max else self.many_repeats
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"directory": str(self.directory)}
+
+
+def sizes_from(data: Mapping[str, Any]) -> Sizes:
+    """The inverse of `Sizes.to_json`, also after it was written and read."""
+    lists = {key: tuple(of) for key, of in data.items() if isinstance(of, list | tuple)}
+    return Sizes(**{**data, **lists, "directory": Path(data["directory"])})
 
 
 def sizes_from_environment() -> Sizes:
@@ -53,6 +72,7 @@ def sizes_from_environment() -> Sizes:
     return Sizes(
         events=_numbers("EVENTS", "1000000,10000000"),
         repeats=int(_text("REPEATS", "3")),
+        many_repeats=int(_text("MANY_REPEATS", "3")),
         repeated_max=int(_text("REPEATED_MAX", "1000000")),
         files_max=int(_text("FILES_MAX", "10000000")),
         live_rate=int(_text("LIVE_RATE", "10000")),
@@ -60,6 +80,7 @@ def sizes_from_environment() -> Sizes:
         live_seconds=float(_text("LIVE_SECONDS", "25")),
         live_preload=int(_text("LIVE_PRELOAD", "1000000")),
         connected_events=int(_text("CONNECTED_EVENTS", "8000000")),
+        connected_repeats=int(_text("CONNECTED_REPEATS", "2")),
         connected_rate=int(_text("CONNECTED_RATE", "5000")),
         upserted_rows=int(_text("UPSERTED_ROWS", "5000000")),
         peers=tuple(name for name in _text("PEERS", "").split(",") if name),
@@ -70,6 +91,7 @@ def sizes_from_environment() -> Sizes:
         peer_seconds_max=float(_text("PEER_SECONDS_MAX", "240")),
         curve_events=_numbers("CURVE_EVENTS", "1000000,10000000,100000000"),
         curve_keys=_numbers("CURVE_KEYS", "1000,10000,100000,1000000,10000000"),
+        curve_base=int(_text("CURVE_BASE", "1000000")),
         long_events=int(_text("LONG", "0")),
         directory=Path(_text("DIR", str(ROOT / "build" / "bench"))),
     )

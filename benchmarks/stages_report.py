@@ -3,55 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from benchmarks.measurements import Run, live_runs
+from benchmarks.goals_report import missed
+from benchmarks.profiles import Profile, profiles
+from benchmarks.runs import Runs
 from benchmarks.sizes import Sizes
 
 _WORDS = """\
-What `headrace run --profile-stages` tells, of the last run of each kind: threads work side by side
-and wait for each other, so shares do not add up; CPU is of the stage's own thread. "Other threads"
-is what DuckDB and Arrow do in theirs for any of the stages, and what no stage holds: loading,
-opening, closing, and in the live run whoever asks and appends in the same process.
+Of every goal that is missed, and of the five outputs, the last run. These are the stages of which
+`--profile-stages` of `run`, `ingest`, `recompute` and `verify` tells the seconds, and `--json` also
+the CPU. Threads work side by side and wait for each other, so shares do not add up; CPU is of the
+stage's own thread. "Other threads" is what DuckDB and Arrow do in theirs for any of the stages, and
+what no stage holds; of commands (`ingest`, `recompute`, `verify`) also the start of the process.
+Stages below half a percent of both are left out.
 """
+_LEAST = 0.005
+# An event takes microseconds, an epoch milliseconds.
+_UNITS = {"event": ("µs/event", 1e6), "epoch": ("ms/epoch", 1e3)}
 
 
-def stages(runs: dict[str, list[Run]], sizes: Sizes) -> Iterator[str]:
+def stages(runs: Runs, sizes: Sizes) -> Iterator[str]:
     """The section as lines of Markdown."""
-    count = max(sizes.events)
-    caught_up = runs[f"five outputs {count}"][-1]
+    names = dict.fromkeys(["five", *missed(runs, sizes)])
+    found = [profile for name in names for profile in profiles(name, runs, sizes)]
+    if not found:
+        return
     yield "## Where the time goes"
     yield ""
     yield _WORDS
-    yield f"Five outputs from the log, {count:,} events:"
-    yield ""
-    yield from _table(caught_up["report"]["stages"], caught_up, count, "µs/event", 1e6)
-    name, rate, _ = live_runs(sizes)[0]
-    live = runs[name][0]
-    yield f"Live at {rate:,} events/s, {live['epochs']:,} epochs:"
-    yield ""
-    yield from _table(live["stages"], live, live["epochs"], "ms/epoch", 1e3)
+    for profile in found:
+        yield from _table(profile)
 
 
-def _table(
-    spent: list[dict[str, Any]], run: Run, count: int, unit: str, scale: float
-) -> Iterator[str]:
+def _table(of: Profile) -> Iterator[str]:
+    unit, scale = _UNITS[of.unit]
+    yield f"### {of.title[0].upper()}{of.title[1:]}"
+    yield ""
+    yield f"In {of.seconds:.1f} s, with {of.cores:.1f} cores in use:"
+    yield ""
     yield f"| thread | stage | share of the time | CPU {unit} | of all CPU |"
     yield "|---|---|---|---|---|"
-    whole, cpu = run["wall_seconds"], run["cpu_seconds"]
-    threads = list(dict.fromkeys(s["thread"] for s in spent))
-    for one in sorted(spent, key=lambda s: (threads.index(s["thread"]), -s["seconds"])):
-        yield _row(
-            (one["thread"], one["stage"], f"{one['seconds'] / whole:.0%}"),
-            one["own_cpu_seconds"],
-            (count, scale, cpu),
-        )
-    others = cpu - sum(s["own_cpu_seconds"] for s in spent)
-    yield _row(("other threads", "", ""), others, (count, scale, cpu))
-    yield _row(("**all**", "", ""), cpu, (count, scale, cpu))
+
+    def row(cells: tuple[str, ...], cpu_seconds: float) -> str:
+        cpu = f"{cpu_seconds / of.count * scale:.3g}"
+        return f"| {' | '.join([*cells, cpu, f'{cpu_seconds / of.cpu_seconds:.0%}'])} |"
+
+    threads = list(dict.fromkeys(s["thread"] for s in of.stages))
+    for one in sorted(of.stages, key=lambda s: (threads.index(s["thread"]), -s["seconds"])):
+        time, cpu = one["seconds"] / of.seconds, one["own_cpu_seconds"]
+        if max(time, cpu / of.cpu_seconds) >= _LEAST:
+            yield row((one["thread"], one["stage"], f"{time:.0%}"), cpu)
+    yield row(("other threads", "", ""), of.of_cpu_elsewhere * of.cpu_seconds)
+    yield row(("**all**", "", ""), of.cpu_seconds)
     yield ""
-
-
-def _row(cells: tuple[str, ...], own: float, of: tuple[int, float, float]) -> str:
-    count, scale, whole = of
-    return f"| {' | '.join([*cells, f'{own / count * scale:.3g}', f'{own / whole:.0%}'])} |"

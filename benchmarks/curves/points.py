@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 
-_EVENTS, _BYTES = 1_000_000, 1_000_000_000
+from benchmarks.sizes import Sizes
+
+# As many events as this at most, where they are large.
+_BYTES = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,7 @@ class Point:
 
     curve: str
     value: int
-    events: int = _EVENTS
+    events: int
     keys: int = 1_000
     partitions: int = 3
     views: int = 1
@@ -35,14 +38,15 @@ class Point:
         return asdict(self)
 
 
-def points(events: tuple[int, ...], keys: tuple[int, ...]) -> Iterator[Point]:
-    """All points, curve by curve; the largest of `events` and of `keys` take the longest."""
-    base = Point("", 0)
-    for n in events:
+def points(sizes: Sizes) -> Iterator[Point]:
+    """All points, curve by curve; the largest of events and of keys take the longest."""
+    base = Point("", 0, sizes.curve_base)
+    for n in sizes.curve_events:
         yield replace(base, curve="events", value=n, events=n)
-    for n in keys:
+    for n in sizes.curve_keys:
         # Twice as many events as keys: each is made once, and changed about once.
-        yield replace(base, curve="keys", value=n, keys=n, events=max(_EVENTS, 2 * n), running=True)
+        count = max(base.events, 2 * n)
+        yield replace(base, curve="keys", value=n, keys=n, events=count, running=True)
     for n in (1, 4, 16, 64):
         yield replace(base, curve="partitions", value=n, partitions=n)
     for n in (1, 3, 10, 30):
@@ -50,5 +54,5 @@ def points(events: tuple[int, ...], keys: tuple[int, ...]) -> Iterator[Point]:
     for n in (1, 10, 100, 1_000, 10_000):
         yield replace(base, curve="open windows", value=n, windows=n, keys=10)
     for n in (100, 300, 1_000, 3_000, 10_000):
-        count = min(_EVENTS, _BYTES // n)
+        count = min(base.events, _BYTES // n)
         yield replace(base, curve="event bytes", value=n, event_bytes=n, events=count)

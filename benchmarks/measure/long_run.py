@@ -41,8 +41,14 @@ def main(data: str, told: str) -> None:
         ) as feeder,
         start_app(activity_app(enriched=False).plan, settings) as running,
     ):
+        cpu = time.process_time()
         looks = _followed(running, _asking(feeder), count, directory.topics / TOPIC)
-    print(json.dumps({"seconds": looks[-1]["seconds"], "looks": looks}))
+        profile = {
+            "seconds": looks[-1]["seconds"],
+            "cpu_seconds": time.process_time() - cpu,
+            "stages": running.status()[0]["stages"],
+        }
+    print(json.dumps({"seconds": looks[-1]["seconds"], "looks": looks, "profile": profile}))
 
 
 def _asking(feeder: subprocess.Popen[str]) -> Callable[[], int]:

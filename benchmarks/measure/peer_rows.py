@@ -33,11 +33,18 @@ select count(ours) as rows,
     coalesce(sum(peer), 0)::bigint as peer_events
 from sides
 """
-_USERS = """
-select count(*) as rows, count(p.n) as found,
-    count(*) filter (o.active_user_count = p.n) as equal,
-    max(abs(p.n - o.active_user_count) / o.active_user_count) as off_max
-from ours_users o left join ({peer}) as p (window_start, n) using (window_start)
+_USERS = f"""
+with sides as (
+    select o.active_user_count as ours, p.n as peer,
+        o.window_start + interval 5 minutes > (
+            select max(window_start) - {_LATENESS} from ours_users) as open
+    from ours_users o full join ({{peer}}) as p (window_start, n) using (window_start))
+select count(ours) as rows, count(ours) filter (peer is not null) as found,
+    count(*) filter (ours = peer) as equal,
+    count(*) filter (peer is null and not open) as missing,
+    count(*) filter (ours is null) as more,
+    max(abs(peer - ours) / ours) as off_max
+from sides
 """
 _SESSIONS = """
 select (select count(*) from ours_sessions) as rows,
@@ -73,7 +80,7 @@ def compared(
             rows["active_users"] = row(_USERS, tables.active_users)
         if tables.user_sessions:
             rows["user_sessions"] = row(_SESSIONS, tables.user_sessions)
-        for name in ("lake", "enriched"):
+        for name in ("sessions", "lake", "enriched"):
             rows[name] = row("select count(*) as rows from ({peer})", getattr(tables, name))
     return rows
 

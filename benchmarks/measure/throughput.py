@@ -5,21 +5,12 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-import time
-from pathlib import Path
 
-from headrace.ops.jobs.running import start_app
-from headrace.values.settings import load_settings
+from benchmarks.measure.profiled import until_caught_up
 
 
 def main(data: str, module: str = "benchmarks.activity_five") -> None:
-    app = importlib.import_module(module).app
-    begun = time.perf_counter()
-    settings = load_settings(overrides={"data": Path(data)})
-    with start_app(app.plan, settings, until="caught-up") as running:
-        running.wait()
-        stages = running.status()[0]["stages"]
-    print(json.dumps({"seconds": time.perf_counter() - begun, "stages": stages}))
+    print(json.dumps(until_caught_up(importlib.import_module(module).app, data)))
 
 
 if __name__ == "__main__":

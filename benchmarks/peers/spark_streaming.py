@@ -5,7 +5,8 @@ Views are written in update mode, each batch's changed rows beside its number; t
 key counts. Sessions are Spark's gap sessions, which know no marks; a window of a session is only
 written when it is closed.
 
-Arguments: `five` or `count`, a directory of NDJSON files, a directory to make, how many events.
+Arguments: `five` or `count`, a directory of NDJSON files, a directory to make, how many events,
+about how many of them in a batch (0: all; Spark plans and commits each batch anew).
 """
 
 import json
@@ -18,8 +19,6 @@ from pyspark.sql import functions as f
 from pyspark.sql.streaming import StreamingQuery
 
 SCHEMA = "event_time timestamp, user_id string, page_url string, event_type string"
-# Small batches cost far more than anything else here: Spark plans and commits each one.
-BATCH_EVENTS = 500_000
 
 
 def start_session() -> SparkSession:
@@ -43,14 +42,14 @@ def start_session() -> SparkSession:
 class Run:
     """One run of the pipeline, with checkpoints and results of its own below `target`."""
 
-    def __init__(self, spark: SparkSession, source: Path, target: Path, events: int) -> None:
-        files = len(list(source.iterdir()))
+    def __init__(self, spark: SparkSession, source: Path, target: Path, share: float) -> None:
+        """`share` of the files are in a batch; 0: all."""
         self.target = target
-        self.events = (
-            spark.readStream.schema(SCHEMA)
-            .option("maxFilesPerTrigger", max(1, round(BATCH_EVENTS * files / events)))
-            .json(str(source))
-        )
+        reader = spark.readStream.schema(SCHEMA)
+        if share:
+            files = len(list(source.iterdir()))
+            reader = reader.option("maxFilesPerTrigger", max(1, round(share * files)))
+        self.events = reader.json(str(source))
         self.in_time = self.events.withWatermark("event_time", "2 minutes")
 
     def count(self) -> list[StreamingQuery]:
@@ -100,13 +99,13 @@ class Run:
         return writer.option("checkpointLocation", place).trigger(availableNow=True).start()
 
 
-def main(pipeline: str, source: str, target: str, events: str) -> None:
+def main(pipeline: str, source: str, target: str, events: str, batch: str) -> None:
     begun = time.perf_counter()
     spark, seconds = start_session(), []
     started = time.perf_counter() - begun
     for number in ("cold", "warm"):
         begun = time.perf_counter()
-        run = Run(spark, Path(source), Path(target) / number, int(events))
+        run = Run(spark, Path(source), Path(target) / number, int(batch) / int(events))
         for query in getattr(run, pipeline)():
             query.awaitTermination()
         seconds.append(time.perf_counter() - begun)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Tables:
     """`{at}` is the peer's directory. Empty where it has no such output, or another meaning.
 
-    `lake` and `enriched` only count. Where rows were written again, the SQL takes the last.
+    `sessions`, whatever they mean, `lake` and `enriched` are only counted. Where rows were written
+    again, the SQL takes the last.
     """
 
     page_view_counts: str
@@ -17,6 +18,7 @@ class Tables:
     user_sessions: str = ""
     lake: str = ""
     enriched: str = ""
+    sessions: str = ""
 
 
 _LATEST = "qualify row_number() over (partition by {key} order by batch desc) = 1"
@@ -46,6 +48,7 @@ TABLES = {
         "",
         "from read_parquet('{at}/lake/*/*.parquet')",
         "from read_json('{at}/enriched_activity/*.json')",
+        "from read_parquet('{at}/user_sessions/*.parquet')",
     ),
     "flink": Tables(
         _counted("read_json('{at}/page_view_counts/part-*')"),
@@ -53,6 +56,7 @@ TABLES = {
         "",
         "from read_parquet('{at}/lake/*/part-*')",
         "from read_json('{at}/enriched_activity/part-*')",
+        "from read_json('{at}/user_sessions/part-*')",
     ),
     "pathway": Tables(
         _counted("read_json('{at}/page_view_counts.jsonl')") + " where diff = 1",
@@ -60,6 +64,7 @@ TABLES = {
         "",
         "from read_parquet('{at}/lake/*/*.parquet')",
         "from read_json('{at}/enriched_activity.jsonl')",
+        "from read_json('{at}/user_sessions.jsonl') where diff = 1",
     ),
     "bytewax": Tables(
         _counted("read_json('{at}/page_view_counts.jsonl')"),
@@ -68,6 +73,7 @@ TABLES = {
         " from read_json('{at}/user_sessions.jsonl') " + _LAST_SESSION,
         "from read_parquet('{at}/lake/*.parquet')",
         "from read_json('{at}/enriched_activity.jsonl')",
+        "select 1 from read_json('{at}/user_sessions.jsonl') " + _LAST_SESSION,
     ),
     "quix": Tables(
         "select make_timestamp(r.window_start * 1000), r.page_url, max(r.view_count) from"
@@ -78,5 +84,7 @@ TABLES = {
         " (select _value as r from read_json('{at}/user_sessions/*/*/*.jsonl'))) " + _LAST_SESSION,
         "from read_parquet('{at}/lake/*/*/*.parquet')",
         "from read_json('{at}/enriched_activity/*/*/*.jsonl')",
+        "select 1 from (select r.user_id, r.session_start_time, r.event_count from"
+        " (select _value as r from read_json('{at}/user_sessions/*/*/*.jsonl'))) " + _LAST_SESSION,
     ),
 }

@@ -17,6 +17,7 @@ TABLES = Tables(
     user_sessions="from read_parquet('{at}/sessions')",
     lake="from read_parquet('{at}/views')",
     enriched="from read_parquet('{at}/users')",
+    sessions="from read_parquet('{at}/sessions')",
 )
 VIEWS = [(0, "/a", 5), (0, "/b", 7), (1, "/a", 2), (9, "/a", 4)]
 
@@ -32,16 +33,18 @@ def connection(tmp_path) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect()
     views, users = "window_start page_url view_count", "window_start active_user_count"
     connection.register("ours_counts", table(views, VIEWS))
-    connection.register("ours_users", table(users, [(0, 100), (1, 50)]))
+    connection.register("ours_users", table(users, [(0, 100), (1, 50), (9, 10)]))
     sessions = "session_start_time user_id event_count"
     connection.register("ours_sessions", table(sessions, [(0, "u", 3), (1, "v", 1)]))
     return connection
 
 
-def written(connection, at, views: list[tuple]) -> dict[str, dict[str, float]]:
+def written(
+    connection, at, views: list[tuple], users: tuple[tuple, ...] = ((0, 110), (1, 50))
+) -> dict[str, dict[str, float]]:
     for name, rows in (
         ("views", table("window_start page_url view_count", views)),
-        ("users", table("window_start n", [(0, 110), (1, 50)])),
+        ("users", table("window_start n", list(users))),
         ("sessions", table("session_start_time user_id event_count", [(0, "u", 3), (1, "v", 2)])),
     ):
         connection.register("rows", rows)
@@ -54,9 +57,13 @@ def test_equal_rows_are_equal(connection, tmp_path) -> None:
     counts = found["page_view_counts"]
     assert (counts["rows"], counts["equal"]) == (4, 4)
     assert counts["events"] == counts["peer_events"] == 18
-    assert found["active_users"]["equal"] == 1
-    assert found["active_users"]["off_max"] == pytest.approx(0.1)
+    users = found["active_users"]
+    assert (users["rows"], users["found"], users["equal"]) == (3, 2, 1)
+    # The window of minute 9 is open.
+    assert (users["missing"], users["more"]) == (0, 0)
+    assert users["off_max"] == pytest.approx(0.1)
     assert found["user_sessions"] == {"rows": 2, "equal": 1}
+    assert found["sessions"] == {"rows": 2}
     assert found["lake"] == {"rows": 4}
 
 
@@ -67,3 +74,8 @@ def test_lost_rows_are_not_hidden(connection, tmp_path) -> None:
     kinds = {k: counts[k] for k in ("equal", "different", "missing", "open", "more")}
     assert kinds == {"equal": 1, "different": 1, "missing": 1, "open": 1, "more": 1}
     assert (counts["events"], counts["peer_events"]) == (14, 9)
+
+
+def test_windows_of_users_are_lost_or_made_up_too(connection, tmp_path) -> None:
+    users = written(connection, tmp_path, VIEWS, ((1, 50), (2, 3)))["active_users"]
+    assert (users["found"], users["missing"], users["more"]) == (1, 1, 1)

@@ -1,0 +1,128 @@
+"""Everything that reads one log of so many events: Headrace, the scripts, the peers.
+
+Headrace and the scripts run in turns, so that a change of the machine meets all alike, and each
+has one figure wherever the page shows it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks import children, inputs
+from benchmarks.peer_runs import PeerRuns
+from benchmarks.runs import Notes, Run
+from benchmarks.sizes import APP, TOPIC, Sizes
+
+SCRIPTS = {"plain": "duckdb_batch", "fastest": "duckdb_batch_fast"}
+_PARTS = ("ingest", "five from files")
+
+
+class OneSize:
+    """Notes runs as `NAME COUNT`; what the last run of the five outputs left is there to compare.
+
+    Below `directory`; nothing of it stays.
+    """
+
+    def __init__(self, count: int, sizes: Sizes, notes: Notes, peers: PeerRuns) -> None:
+        self.count, self.sizes, self.notes, self.peers = count, sizes, notes, peers
+        self.directory = sizes.directory / f"events-{count}"
+        self.data, self.files = self.directory / "data", self.directory / "files"
+        self.whole = count in sizes.events
+        self.repeats = sizes.repeats_of(count)
+
+    def all(self) -> None:
+        pipelines = self.peers.pipelines(self.count)
+        with self._input():
+            if "count" in pipelines:
+                self._count_alone()
+            # Of a size for the count alone the five outputs are only there to compare with.
+            several = self.whole or "five" in pipelines
+            for number in range(self.repeats if several else 1):
+                self._five()
+                if self.whole and self.files.exists():
+                    self._from_files(compare=number == 0)
+                    self._scripts(first=number == 0)
+            if self._counted.exists():
+                self._compare("fastest count", self._counted)
+            if self.whole:
+                self._proofs()
+            self.peers.of_size(self.count, self.data, self.files)
+
+    @property
+    def _counted(self) -> Path:
+        """What the fastest script of the count alone left."""
+        return self.directory / "counted"
+
+    @contextmanager
+    def _input(self) -> Iterator[None]:
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self.directory.mkdir(parents=True)
+        inputs.simulate(self.data, self.count)
+        if self.count <= self.sizes.files_max or self.peers.pipelines(self.count):
+            self.notes.note(f"input {self.count}", inputs.to_files(self.data, self.files))
+        yield
+        shutil.rmtree(self.directory)
+
+    def _count_alone(self) -> None:
+        """One tumbling count, and the fastest script of it."""
+        for _ in range(self.repeats):
+            self._ours("one count", self.data, "benchmarks.activity_count")
+            shutil.rmtree(self._counted, ignore_errors=True)
+            self._script("fastest count", "fastest", self._counted, "count")
+
+    def _five(self) -> None:
+        self._ours("five outputs", self.data, "benchmarks.activity_five")
+
+    def _ours(self, name: str, data: Path, module: str) -> None:
+        inputs.forget_results(data)
+        ended = children.python("benchmarks.measure.throughput", data, module)
+        self.notes.timed(f"{name} {self.count}", self.count, ended, ended.report["seconds"])
+
+    def _from_files(self, *, compare: bool) -> None:
+        """`ingest`, and the five outputs of what it made."""
+        target, files = self.directory / "ingested", sorted(self.files.iterdir())
+        ended = children.headrace("ingest", APP, TOPIC, *files, "--data", target)
+        assert ended.report["added"] == self.count
+        self.notes.timed(f"ingest {self.count}", self.count, ended, ended.report["seconds"])
+        self._ours("five from files", target, "benchmarks.activity_five")
+        self.notes.note(f"both {self.count}", self._both())
+        if compare:
+            self._compare("both", target)
+        shutil.rmtree(target)
+
+    def _both(self) -> Run:
+        """The last `ingest` and the run that read what it made, one after the other."""
+        parts = [self.notes.runs[f"{name} {self.count}"][-1] for name in _PARTS]
+        run: Run = {k: max(p[k] for p in parts) for k in ("peak_mib", "anonymous_mib")}
+        run |= {k: sum(p[k] for p in parts) for k in ("seconds", "cpu_us_per_event")}
+        walls = sum(p["wall_seconds"] for p in parts)
+        others = sum(p["other_cores"] * p["wall_seconds"] for p in parts) / walls
+        return run | {"other_cores": others, "events_per_second": self.count / run["seconds"]}
+
+    def _scripts(self, *, first: bool) -> None:
+        """The plain one, far from its goal and slow, only once where events are many."""
+        target = self.directory / "script"
+        for name in SCRIPTS:
+            if first or name != "plain" or self.count <= self.sizes.repeated_max:
+                self._script(name, name, target)
+                if first:
+                    self._compare(name, target)
+                shutil.rmtree(target)
+
+    def _script(self, noted: str, name: str, target: Path, *told: str) -> None:
+        ended = children.python(f"benchmarks.peers.{SCRIPTS[name]}", self.files, target, *told)
+        self.notes.timed(f"{noted} {self.count}", self.count, ended, ended.report["seconds"])
+
+    def _compare(self, name: str, other: Path) -> None:
+        found = children.python("benchmarks.measure.same_rows", self.data, other)
+        self.notes.note(f"rows {name} {self.count}", found.report)
+
+    def _proofs(self) -> None:
+        """`recompute` and `verify` of what the last run left."""
+        for command in ("recompute", "verify"):
+            ended = children.headrace(command, APP, "--data", self.data)
+            seconds = ended.wall_seconds
+            self.notes.timed(f"{command} {self.count}", self.count, ended, seconds)

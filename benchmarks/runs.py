@@ -1,0 +1,47 @@
+"""What was measured: runs by the name of their measurement."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from benchmarks.children import Ended
+
+Run = dict[str, Any]
+Runs = dict[str, list[Run]]
+
+
+class Notes:
+    """All runs so far, given to `keep` after each."""
+
+    def __init__(self, keep: Callable[[Runs], None]) -> None:
+        self.runs: Runs = {}
+        self._keep = keep
+
+    def note(self, name: str, run: Mapping[str, Any]) -> None:
+        self.runs.setdefault(name, []).append(dict(run))
+        self._keep(self.runs)
+        shown = {k: round(v, 3) for k, v in run.items() if isinstance(v, (int, float))}
+        print(f"{name}: {shown or run}", file=sys.stderr, flush=True)
+
+    def timed(self, name: str, count: int, ended: Ended, seconds: float) -> None:
+        """A run over `count` events, whose work took so many seconds."""
+        self.note(name, rates(count, ended, [seconds]))
+
+
+def rates(count: int, ended: Ended, seconds: list[float], quiet: float = 0.0) -> Run:
+    """What `ended` used, and its rates in events a second.
+
+    `seconds` are those of its work; where it did that several times, all of them: the last is
+    warm. Cold is from the start of the process to the end of the first, less what it only waited.
+    """
+    cold = ended.wall_seconds - sum(seconds[1:]) - quiet
+    return asdict(ended) | {
+        "events": count,
+        "seconds": seconds[-1],
+        "cold_per_second": count / cold,
+        "events_per_second": count / seconds[-1],
+        "cpu_us_per_event": ended.cpu_seconds / count / len(seconds) * 1e6,
+    }
