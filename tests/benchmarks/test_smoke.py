@@ -14,8 +14,10 @@ def test_a_third_less_than_what_is_kept_fails(
     ratio: float, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert smoke.verdict(ratio, kept=0.9) == code
-    words = capsys.readouterr().err
-    assert ("make bench-smoke RENEW=1" in words) == bool(code)
+    told = capsys.readouterr()
+    assert ("make bench-smoke RENEW=1" in told.err) == bool(code)
+    # Whoever reads the log sees how far it is from failing.
+    assert ("0.90x" in told.out and "0.60x" in told.out) == (not code)
 
 
 def test_the_ratio_is_renewed_and_then_held_to(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
