@@ -154,7 +154,7 @@ def _with_log(
 
 
 def _columns(source: Source, of: str = "") -> str:
-    """The event's columns; `of` is an alias with its dot, beside tables with columns of their own."""
+    """The event's columns; `of` is an alias with its dot, beside tables that have columns too."""
     return ", ".join(of + quote(f.name) for f in source.schema.fields)
 
 

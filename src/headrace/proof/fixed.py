@@ -90,7 +90,8 @@ def fixed(runner: JobRunner) -> Iterator[Fixed]:
 def _shown(runner: JobRunner) -> int:
     """The newest epoch, with what sliding views held back."""
     runner.show()
-    return runner.engine.ledger.epoch
+    newest: int = runner.engine.ledger.epoch
+    return newest
 
 
 def _undelivered(
