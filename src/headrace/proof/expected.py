@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from headrace.engines.batch.expected import expected, kept_by_key
 from headrace.engines.batch.relations import AsOf, Query, Region
 from headrace.engines.batch.tolerance import tolerance
 from headrace.plan.operators import TABLE_ROLES, Output, Source, View
 from headrace.proof.events import Events
 from headrace.proof.fixed import Fixed
+from headrace.proof.json_rows import carried
 
 
 def expected_rows(
@@ -28,6 +31,9 @@ def expected_rows(
         final=output.emit == "final",
         allowances=compared and not tolerance(view).exact,
     )
+    if output.role == "topic":
+        types = {c.name: c.type for c in view.columns}
+        return replace(rows, select=f"select * {carried(types)} from ({rows.select})")
     return kept_by_key(view, output, rows) if output.role in TABLE_ROLES else rows
 
 

@@ -57,6 +57,12 @@ class Fixed:
         with self.stages.spent(_THREAD, stage):
             yield
 
+    def count(self, relation: str, what: str = "count(*)") -> int:
+        """The number of rows of `relation`, or another whole number that says `what` of it."""
+        row = one_row(self.cursor.execute(f"select {what} from {relation}"))
+        assert row is not None
+        return int(row[0])
+
     def as_of(self, view: str, topic: str, extra: Region | None = None) -> AsOf:
         """What the batch must compute for a view: this epoch, with what was recomputed."""
         found = regions(self.cursor, view)

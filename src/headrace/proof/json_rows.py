@@ -13,6 +13,7 @@ from headrace.values.schema import literal, quote
 
 # The type, also inside structs and lists; a field's name is followed by its type.
 _TIMESTAMP = re.compile(r"\bTIMESTAMP(?=[,)\[]|$)")
+_FLOAT = re.compile(r"\b(?:DOUBLE|FLOAT)(?=[,)\[]|$)")
 
 
 def transformed(text: str, types: Mapping[str, str]) -> str:
@@ -24,23 +25,45 @@ def transformed(text: str, types: Mapping[str, str]) -> str:
 
 def columns_of(struct: str, types: Mapping[str, str]) -> dict[str, str]:
     """By column an expression over what `transformed` gave: a value of the column's type."""
-    return {c: _with_times(f"{struct}.{quote(c)}", duckdb.sqltype(t)) for c, t in types.items()}
+    # Times are read as text: RFC 3339, UTC without offset.
+    time = "cast(try_cast(upper({}) as timestamptz) as timestamp)"
+    return {
+        c: _mapped(f"{struct}.{quote(c)}", duckdb.sqltype(t), _TIMESTAMP, time)
+        for c, t in types.items()
+    }
 
 
-def _with_times(sql: str, type_: DuckDBPyType, depth: int = 0) -> str:
-    """`sql`, read with its times as text, as a value of `type_`: RFC 3339, UTC without offset."""
-    if not _TIMESTAMP.search(str(type_)):
+def carried(types: Mapping[str, str]) -> str:
+    """What follows `*` in a SELECT of rows, so that it gives what JSON carries of them.
+
+    A number that is not finite becomes null there, inside structs and lists too.
+    """
+    finite = "case when isfinite({0}) then {0} end"
+    replaced = [
+        f"{_mapped(quote(c), duckdb.sqltype(t), _FLOAT, finite)} as {quote(c)}"
+        for c, t in types.items()
+        if _FLOAT.search(t)
+    ]
+    return f"replace ({', '.join(replaced)})" if replaced else ""
+
+
+def _mapped(sql: str, type_: DuckDBPyType, of: re.Pattern[str], made: str, depth: int = 0) -> str:
+    """`sql`, a value of `type_`, with all that is `of` some types in it `made` anew."""
+    if not of.search(str(type_)):
         return sql
     nested = type_.children if type_.id in ("list", "struct") else []
     children = [(n, t) for n, t in nested if isinstance(t, DuckDBPyType)]
     match type_.id:
         case "list":
             item = f"x{depth}"
-            made = _with_times(item, children[0][1], depth + 1)
-            return f"list_transform({sql}, lambda {item}: {made})"
+            each = _mapped(item, children[0][1], of, made, depth + 1)
+            return f"list_transform({sql}, lambda {item}: {each})"
         case "struct":
             fields = [
-                f"{quote(n)} := {_with_times(f'({sql}).{quote(n)}', t, depth)}" for n, t in children
+                f"{quote(n)} := {_mapped(f'({sql}).{quote(n)}', t, of, made, depth)}"
+                for n, t in children
             ]
             return f"case when {sql} is not null then struct_pack({', '.join(fields)}) end"
-    return f"cast(try_cast(upper({sql}) as timestamptz) as timestamp)"
+        case "map":
+            return f"cast({sql} as {type_})"
+    return made.format(sql)

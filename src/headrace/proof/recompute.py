@@ -26,7 +26,6 @@ from headrace.proof.expected import expected_rows, latest_region, row_key
 from headrace.proof.fixed import Fixed, fixed
 from headrace.proof.report import Corrected, Recomputation
 from headrace.proof.served import served
-from headrace.storage.state.store import one_row
 from headrace.values.clock import instant_text
 from headrace.values.errors import StateRefused
 from headrace.values.schema import quote
@@ -107,11 +106,7 @@ def recompute(
 
 def _counted(fix: Fixed, events: dict[str, Events]) -> int:
     with fix.spent("count the events"):
-        counted = [
-            one_row(fix.cursor.execute(f"select count(*) from {e.relation}"))
-            for e in events.values()
-        ]
-    return sum(int(c[0]) for c in counted if c)
+        return sum(fix.count(e.relation) for e in events.values())
 
 
 def _check_delivered(runner: JobRunner, fix: Fixed, views: list[View]) -> None:
@@ -175,10 +170,8 @@ def _difference(
         f"where d._kind <> 'unexpected' and {same})"
     ).to_arrow_table()
     kinds = dict(cursor.execute("select _kind, count(*) from _proof_differs group by 1").fetchall())
-    total = one_row(cursor.execute(f"select count(*) from {wanted}"))
-    assert total is not None
     corrected, missing = kinds.get("different", 0), kinds.get("missing", 0)
-    equal = int(total[0]) - corrected - missing
+    equal = fix.count(wanted) - corrected - missing
     report = Corrected(output.name, equal, corrected, missing, kinds.get("unexpected", 0))
     return _Found(output, changes, report)
 

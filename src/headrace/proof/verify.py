@@ -11,7 +11,6 @@ from headrace.engines.batch.relations import AsOf
 from headrace.engines.batch.tolerance import tolerance
 from headrace.engines.embedded.runner import JobRunner
 from headrace.plan.operators import TABLE_ROLES, Output, Source, View
-from headrace.proof.delivered import check_lake
 from headrace.proof.earlier import (
     BESIDE,
     NOT_BEGUN,
@@ -25,12 +24,13 @@ from headrace.proof.earlier import (
 from headrace.proof.events import Events, events_of, with_segments
 from headrace.proof.expected import expected_rows, latest_region, row_key
 from headrace.proof.fixed import Fixed, fixed
+from headrace.proof.lakes import check_lake
 from headrace.proof.refusals import leave_out
 from headrace.proof.report import SHOWN, Checked, Verification
 from headrace.proof.served import served
 from headrace.proof.topics import check_topic, excused
 from headrace.proof.totals import check_sums
-from headrace.storage.state.store import one_row
+from headrace.values.schema import literal
 
 _GONE = (
     "the log no longer reaches back to what was read first, and no lake of the whole source holds "
@@ -56,8 +56,8 @@ def verify(runner: JobRunner, progress: Progress | None = None) -> Verification:
         tell("sums", len(outputs), len(outputs))
         with fix.spent("sums"):
             sums = check_sums(runner, fix, events)
-            refused = _count(fix, "meta.refused_rows")
-            read = sum(_count(fix, e.relation) for e in events.values())
+            refused = fix.count("meta.refused_rows")
+            read = sum(fix.count(e.relation) for e in events.values())
     return Verification(
         runner.job.id,
         fix.generation,
@@ -76,11 +76,6 @@ def verify(runner: JobRunner, progress: Progress | None = None) -> Verification:
 def _events(runner: JobRunner, fix: Fixed, source: Source) -> Events:
     views = [v for v in runner.job.views if v.topic == source.topic]
     return with_segments(fix, source, views, events_of(runner, fix, source))
-
-
-def _count(fix: Fixed, relation: str) -> int:
-    row = one_row(fix.cursor.execute(f"select count(*) from {relation}"))
-    return int(row[0]) if row else 0
 
 
 def _check(runner: JobRunner, fix: Fixed, events: dict[str, Events], output: Output) -> Checked:
@@ -132,7 +127,7 @@ def _check_view(
     if view.window is not None and late is not None and _has_late(fix, view):
         again = fix.as_of(view.name, source.topic, late)
         compare(again, wanted, "_proof_late", "_proof_changed")
-        changed = _count(fix, "_proof_changed")
+        changed = fix.count("_proof_changed")
     if corrected:
         note = "; ".join([f"{corrected:,} rows {STILL_CORRECTED}", *([note] if note else [])])
     if refused:
@@ -143,7 +138,7 @@ def _check_view(
     return Checked(
         output.role,
         output.name,
-        _count(fix, wanted),
+        fix.count(wanted),
         different,
         tuple(first.to_pylist()),
         changed,
@@ -159,7 +154,7 @@ def _different(runner: JobRunner, fix: Fixed, output: Output) -> tuple[int, str 
     if output.role != "topic":
         return sum(counts.values()), None
     apart = [counts.get(kind, 0) for kind in ("missing", "unexpected")]
-    found = excused(runner, fix, output, *apart, compaction=False)
+    found = excused(runner, fix, output, *apart)
     return sum(counts.values()) - found.missing - found.unexpected, found.note
 
 
@@ -168,11 +163,5 @@ def _only_adds(output: Output) -> bool:
 
 
 def _has_late(fix: Fixed, view: View) -> bool:
-    row = one_row(
-        fix.cursor.execute(
-            "select coalesce(sum(value), 0) from meta.counters "
-            "where kind = 'view' and name = ? and counter = 'late'",
-            [view.name],
-        )
-    )
-    return bool(row and row[0])
+    late = f"meta.counters where kind = 'view' and name = {literal(view.name)} and counter = 'late'"
+    return fix.count(late, "coalesce(sum(value), 0)") > 0
