@@ -21,8 +21,12 @@ def expected_rows(
     events: Events,
     *,
     compared: bool = True,
+    candidates: bool = False,
 ) -> Query:
-    """What `output` must hold of `view`; `compared` with what comparing takes."""
+    """What `output` must hold of `view`; `compared` with what comparing takes.
+
+    `candidates`: with the rows that inexact values decide about, marked.
+    """
     rows = expected(
         view,
         source,
@@ -30,6 +34,7 @@ def expected_rows(
         events.relations,
         final=output.emit == "final",
         allowances=compared and not tolerance(view).exact,
+        candidates=candidates,
     )
     if output.role == "topic":
         types = {c.name: c.type for c in view.columns}

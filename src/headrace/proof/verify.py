@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from headrace.engines.batch.compare import compare_sql
+from headrace.engines.batch.doubtful import holds
 from headrace.engines.batch.kept import keep
 from headrace.engines.batch.relations import AsOf
 from headrace.engines.batch.tolerance import tolerance
@@ -32,6 +33,8 @@ from headrace.proof.topics import check_topic, excused
 from headrace.proof.totals import check_sums
 from headrace.values.schema import literal
 
+_DECIDED = "rows decided by floating or approximate values may differ within their tolerance"
+_REFUSED = "are not as they should be, since it refused them (refused_rows)"
 _GONE = (
     "the log no longer reaches back to what was read first, and no lake of the whole source holds "
     "it: nothing is there to compute these rows from"
@@ -101,48 +104,56 @@ def _check_view(
     held, wanted, apart = served(runner, fix, output, view), "_proof_expected", "_proof_apart"
     source, tolerated = runner.job.source(view.topic), tolerance(view)
 
-    def compare(as_of: AsOf, there: str, wanted: str, apart: str) -> None:
-        """Makes the temporary tables `wanted`, and `apart` of what differs `there`."""
+    def compare(as_of: AsOf, there: str, wanted: str, apart: str, *, doubtful: bool) -> None:
+        """Makes the temporary tables `wanted`, and `apart` of what differs `there`.
+
+        `doubtful`: what inexact values decide is excused.
+        """
         with fix.spent(f"{output.name}: compute"):
-            keep(fix.cursor, wanted, expected_rows(view, source, output, as_of, events))
+            rows = expected_rows(view, source, output, as_of, events, candidates=doubtful)
+            keep(fix.cursor, wanted, rows)
         columns, key = [c.name for c in view.columns], row_key(view, output)
-        inexact = not tolerated.exact
-        sql = compare_sql(columns, tolerated, wanted, there, key, allowances=inexact)
+        taken = holds(view.having) if doubtful else None
+        sql = compare_sql(
+            columns, tolerated, wanted, there, key, allowances=not tolerated.exact, holds=taken
+        )
         fix.cursor.execute(f"create or replace temp table {apart} as {sql}")
 
-    compare(fix.as_of(view.name, source.topic), held, wanted, apart)
+    compare(fix.as_of(view.name, source.topic), held, wanted, apart, doubtful=tolerated.rows)
     refused = corrected = 0
     if output.role in TABLE_ROLES and output.name not in runner.engine.inside:
         refused = leave_out(fix, output, view, apart)
     if _only_adds(output):
         corrected = leave_out_corrected(
-            fix, view, lambda as_of: compare(as_of, held, "_proof_other", BESIDE), apart
+            fix,
+            view,
+            lambda as_of: compare(as_of, held, "_proof_other", BESIDE, doubtful=tolerated.rows),
+            apart,
         )
-    different, note = _different(runner, fix, output)
+    different, told = _different(runner, fix, output)
     if different and _only_adds(output) and corrected_unknown(fix, view):
         return Checked(output.role, output.name, 0, 0, note=UNKNOWN, compared=False)
     first = fix.cursor.sql(f"select * from {apart} limit {SHOWN}").to_arrow_table()
-    changed = None
+    changed, own = None, f"(from {wanted} where _own)" if tolerated.rows else wanted
     late = latest_region(fix, source)
     if view.window is not None and late is not None and _has_late(fix, view):
         again = fix.as_of(view.name, source.topic, late)
-        compare(again, wanted, "_proof_late", "_proof_changed")
+        compare(again, own, "_proof_late", "_proof_changed", doubtful=False)
         changed = fix.count("_proof_changed")
-    if corrected:
-        note = "; ".join([f"{corrected:,} rows {STILL_CORRECTED}", *([note] if note else [])])
-    if refused:
-        note = f"{refused} rows are not as they should be, since it refused them (refused_rows)"
-    if tolerated.rows:
-        note = "rows decided by floating or approximate values may differ within their tolerance"
-        different = 0
+    notes = [
+        f"{corrected:,} rows {STILL_CORRECTED}" if corrected else None,
+        f"{refused} rows {_REFUSED}" if refused else None,
+        told,
+        _DECIDED if tolerated.rows else None,
+    ]
     return Checked(
         output.role,
         output.name,
-        fix.count(wanted),
+        fix.count(own),
         different,
         tuple(first.to_pylist()),
         changed,
-        note,
+        "; ".join(note for note in notes if note) or None,
     )
 
 

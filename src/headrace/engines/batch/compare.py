@@ -16,13 +16,16 @@ def compare_sql(
     key: Sequence[str],
     *,
     allowances: bool = False,
+    holds: str | None = None,
 ) -> str:
     """SELECT of the rows that differ: the key, `_kind` and `_columns`.
 
     `expected` and `served` are names of relations or parenthesised SELECTs with `columns`, among
     them the `key`. With `allowances` (`expected` was made with them) inexact columns are judged
     row by row; without, floats by their relative difference alone and quantiles not at all.
-    `_kind` is 'missing' (only expected), 'unexpected' (only served, or served twice) or
+    With `holds`, a condition over served rows, `expected` are marked candidates: one that is not
+    certain need not be served, one that is possible may be where the condition takes it. `_kind` is
+    'missing' (only expected), 'unexpected' (only served, or served twice) or
     'different'; `_columns` lists the names of the columns that differ. What is decided by inexact
     values is not compared.
     """
@@ -34,8 +37,13 @@ def compare_sql(
         f"case when e._nth is null then s.{quote(k)} else e.{quote(k)} end as {quote(k)}"
         for k in key
     ]
+    missing, unexpected = "'missing'", "e._nth is null"
+    if holds is not None:
+        missing = "case when e._sure then 'missing' end"
+        unexpected += " or not (e._own or e._possible and s._holds)"
+        served = f"(select *, {holds} as _holds from {served})"
     kind = (
-        "case when s._nth is null then 'missing' when e._nth is null then 'unexpected'"
+        f"case when s._nth is null then {missing} when {unexpected} then 'unexpected'"
         " else 'different' end as _kind"
     )
     return (

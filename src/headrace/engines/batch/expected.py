@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from headrace.engines.batch.allowances import add_allowances, scales
+from headrace.engines.batch.doubtful import add_moved
 from headrace.engines.batch.placed import placed
 from headrace.engines.batch.relations import AsOf, Query, Relations, timestamp
 from headrace.engines.batch.results import add_results
@@ -33,11 +34,13 @@ def expected(
     *,
     final: bool = False,
     allowances: bool = False,
+    candidates: bool = False,
 ) -> Query:
     """The rows of `view` that must be served as of `as_of`, with the view's columns.
 
     `final` (`emit="final"`): only rows that the watermark has closed; not for running totals,
-    which never close. `allowances` adds the columns by which `compare` judges inexact results.
+    which never close. `allowances` adds the columns by which `compare` judges inexact results,
+    `candidates` with them those rows, marked, that inexact values decide about.
     """
     rows = _aggregated(view, source, as_of, relations or Relations(), allowances)
     kept: tuple[str, ...] = ()
@@ -46,7 +49,7 @@ def expected(
         kept = ("_final",)
     if allowances:
         kept += add_allowances(view, rows.chain)
-    add_results(view, rows.chain, kept)
+    add_results(view, rows.chain, kept, add_moved(view, rows.chain) if candidates else ())
     if final:
         return rows.chain.ending(f"select * exclude (_final) from {rows.chain.name} where _final")
     return rows.chain.ending(f"select * from {rows.chain.name}")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from headrace.engines.batch.doubtful import MARKS, add_marks, holds
 from headrace.engines.batch.placed import key_names
 from headrace.engines.batch.relations import Chain
 from headrace.plan.operators import SessionGap, SessionMarks, Slide, Tumble, View
@@ -17,21 +20,33 @@ _OF_SESSION = {
 }
 
 
-def add_results(view: View, chain: Chain, kept: tuple[str, ...] = ()) -> None:
-    """The served rows with exactly the view's columns, and `kept` internal ones behind them."""
+def add_results(
+    view: View, chain: Chain, kept: Sequence[str] = (), moved: Sequence[str] = ()
+) -> None:
+    """The served rows with exactly the view's columns, and `kept` internal ones behind them.
+
+    With what `doubtful.add_moved` made, all candidates, marked.
+    """
     made = _window_columns(view)
     made |= {k.name: f for k, f in zip(view.keys, key_names(view), strict=True)}
     for result in view.results:
         sql = f"({result.expression.sql})"
         made[result.name] = f"try({sql})" if result.expression.can_fail else sql
     columns = [f"{sql} as {quote(name)}" for name, sql in made.items()]
-    chain.add(f"select {', '.join([*columns, *kept])} from {chain.name}")
-    if view.having is not None:
-        sql = f"({view.having.sql})"
-        condition = f"try({sql})" if view.having.can_fail else sql
-        chain.add(f"select * from {chain.name} where {condition}")
-    if view.top is not None:
-        _add_top(view, chain)
+    chain.add(f"select {', '.join([*columns, *kept, *moved])} from {chain.name}")
+    groups, order = _ranking(view)
+    if moved:
+        kept = [*kept, *MARKS]
+        add_marks(view, chain, moved, groups, order)
+    else:
+        if view.having is not None:
+            chain.add(f"select * from {chain.name} where {holds(view.having)}")
+        if view.top is not None:
+            by = f"partition by {', '.join(groups)} " if groups else ""
+            chain.add(
+                f"select *, row_number() over ({by}order by {order}) as rank from {chain.name}"
+            )
+            chain.add(f"select * from {chain.name} where rank <= {view.top.count}")
     typed = [f"try_cast({quote(c.name)} as {c.type}) as {quote(c.name)}" for c in view.columns]
     chain.add(f"select {', '.join([*typed, *kept])} from {chain.name}")
 
@@ -45,14 +60,12 @@ def _window_columns(view: View) -> dict[str, str]:
     return {}
 
 
-def _add_top(view: View, chain: Chain) -> None:
-    """The first rows of each window and group; ties go to the lowest row key."""
-    assert view.top is not None
+def _ranking(view: View) -> tuple[list[str], str]:
+    """The columns within which a view ranks, and by what; ties go to the lowest row key."""
+    if view.top is None:
+        return [], ""
     groups = [quote(name) for name in view.top.per]
     if isinstance(view.window, Tumble | Slide):
         groups.insert(0, "window_start")
     keys = [quote(name) for name in view.key_columns]
-    by = f"partition by {', '.join(groups)} " if groups else ""
-    order = ", ".join([f"{quote(view.top.by)} desc nulls last", *(f"{k} asc" for k in keys)])
-    chain.add(f"select *, row_number() over ({by}order by {order}) as rank from {chain.name}")
-    chain.add(f"select * from {chain.name} where rank <= {view.top.count}")
+    return groups, ", ".join([f"{quote(view.top.by)} desc nulls last", *(f"{k} asc" for k in keys)])
