@@ -134,6 +134,7 @@ def test_an_output_that_is_taken_out_leaves_nothing_behind_and_may_come_back() -
         made = source.by("who").agg(n="count(*)")
         app.table("t", made)
         app.topic("told", made)
+        app.topic("copies", source)
 
     with headrace.testing.run(app_of(both)) as t:
         t.send("things", EVENTS[:10])
@@ -154,6 +155,7 @@ def test_an_output_that_is_taken_out_leaves_nothing_behind_and_may_come_back() -
         assert shown(t, "told") == plain(t.rows("t"))
         t.send("things", EVENTS[25:])
         t.verify()
+        assert sorted(row["value"]["n"] for row in t.rows("copies")) == list(range(30))
 
 
 def test_a_process_that_is_killed_before_the_outputs_are_told_tells_them_when_it_is_back(

@@ -28,6 +28,7 @@ from headrace.plan.operators import (
     Step,
     Stream,
     View,
+    has_dedupe,
 )
 from headrace.plan.parse import Text, Tree, children, parse
 from headrace.plan.rewrite import lambda_parameters
@@ -60,11 +61,28 @@ def with_view_fingerprint(source: Source, view: View) -> View:
 
 def with_stream_fingerprint(source: Source, stream: Stream) -> Stream:
     """`stream` with the fingerprint of what its rows depend on, but for columns passed on."""
-    names = sorted(named.name for named in stream.added)
-    carried = [Expression(name, quote(name), "", (name,)) for name in names]
-    uses = _uses(stream.steps, carried)
+    uses = _uses(stream.steps, _carried(stream))
     parts = [*_source_parts(source), uses.parts, _types(source, uses.paths), stream.whole]
     return replace(stream, fingerprint=_digest(parts))
+
+
+def delivered_fingerprint(source: Source, stream: Stream) -> str:
+    """What the rows depend on that a lake or topic keeps of `stream`.
+
+    Unlike the stream's own, it is the same when only the event time or the lateness changes, unless
+    duplicates hang on them; it covers which columns of the event are left out.
+    """
+    uses = _uses(stream.steps, _carried(stream))
+    parts = _source_parts(source) if has_dedupe(stream) else [source.topic]
+    columns = [c.name for c in stream.columns]
+    if {f.name for f in source.schema.fields} <= set(columns):
+        columns = []
+    return _digest([*parts, uses.parts, _types(source, uses.paths), columns])
+
+
+def _carried(stream: Stream) -> list[Expression]:
+    """The added columns, as what reads them."""
+    return [Expression(n, quote(n), "", (n,)) for n in sorted(a.name for a in stream.added)]
 
 
 def with_job_fingerprint(job: Job) -> Job:

@@ -42,7 +42,9 @@ def fill_outputs(runner: JobRunner) -> None:
     untold = [
         o
         for o in runner.job.outputs
-        if o.role not in TABLE_ROLES and runner.store.fact(fill_fact(o.name)) is not None
+        if o.role not in TABLE_ROLES
+        and isinstance(runner.job.input_of(o), View)
+        and runner.store.fact(fill_fact(o.name)) is not None
     ]
     if untold:
         _tell(runner, untold)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from headrace.engines.embedded.definitions import refuse_changed_stream
 from headrace.engines.embedded.engine import JobEngine
 from headrace.engines.embedded.places import fill_fact, stands_here
 from headrace.plan.operators import TABLE_ROLES, Output, View, has_dedupe
@@ -41,6 +42,7 @@ def next_incarnation(engine: JobEngine, claims: Mapping[str, Claim | None]) -> i
             continue
         if claim.mark is not None:
             refuse_unexplained(engine, output, claim.mark)
+            refuse_changed_stream(engine.store, engine.job, output)
         if claim.incarnation >= incarnation:
             raise StateRefused(
                 f"{output.role} {output.name} was taken over: job {engine.job.id} runs elsewhere, "
@@ -165,6 +167,28 @@ def lacks_past(engine: JobEngine, output: Output, mark: Mark | None) -> bool:
         [engine.ledger.generation],
     )
     return mark is None and bool(begun) and not engine.ledger.delivers(output.name)
+
+
+def refuse_unknown_duplicates(engine: JobEngine, output: Output, after: int) -> None:
+    """Raises StateRefused where rows of a stream with a dedupe were not kept for `output`.
+
+    Of epochs behind `after`: who was a duplicate then, its memory no longer tells.
+    """
+    reader = engine.job.input_of(output)
+    if isinstance(reader, View) or not has_dedupe(reader):
+        return
+    [(lost,)] = engine.store.rows(
+        "select min(epoch) from meta.epochs where generation = ? and kind = 'live' and epoch > ? "
+        "and epoch not in (select epoch from meta.outbox where output = ?)",
+        [engine.ledger.generation, after, output.name],
+    )
+    if lost is not None:
+        raise StateRefused(
+            f"{output.role} {output.name} was not in the app when epoch {lost} was committed, and "
+            "who was a duplicate then is no longer known",
+            remedy="Begin a new generation, which reads all again: headrace state reset APP. "
+            "Other lakes and topics are given nothing twice.",
+        )
 
 
 def first_epoch(engine: JobEngine) -> int:

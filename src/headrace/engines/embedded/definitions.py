@@ -1,14 +1,16 @@
 """What the state was made by, against what the app says now (semantics, section 6).
 
 A view whose fingerprint is the same keeps its state. A new or changed one, or one that feeds a
-new or changed table, must be built again from all events.
+new or changed table, must be built again from all events. A lake or topic takes nothing back, so
+that a stream which feeds one must stay as it is; a lake of a whole source may be given columns.
 """
 
 from __future__ import annotations
 
 import json
 
-from headrace.plan.operators import TABLE_ROLES, Job, View
+from headrace.plan.fingerprint import delivered_fingerprint
+from headrace.plan.operators import TABLE_ROLES, Job, Output, Stream, View
 from headrace.storage.state.store import StateStore
 from headrace.values.errors import StateRefused
 
@@ -50,3 +52,34 @@ def refuse(store: StateStore, job: Job, views: tuple[View, ...]) -> StateRefused
         remedy="Build these again from all events: headrace run APP --rebuild "
         "(or headrace state rebuild APP). The other views keep their state.",
     )
+
+
+STREAM_FACT = "rows of "
+"""What the names of the facts begin with that say what feeds a lake or topic; resets leave them."""
+
+
+def refuse_changed_stream(store: StateStore, job: Job, output: Output) -> None:
+    """Raises StateRefused where `output` holds rows of a stream that was another one."""
+    noted = store.fact(STREAM_FACT + output.name)
+    if noted is not None and noted != _delivered(job, output):
+        raise StateRefused(
+            f"{output.role} {output.name} holds rows of another stream than the app now gives it, "
+            "and none of them can be taken back",
+            remedy="Give the new stream a destination of another name, which is then given all of "
+            "its rows, or put the stream back as it was.",
+        )
+
+
+def note_streams(store: StateStore, job: Job) -> None:
+    """Writes down what feeds every lake and topic of a stream; inside a transaction."""
+    for output in job.outputs:
+        delivered = _delivered(job, output)
+        if delivered is not None and store.fact(STREAM_FACT + output.name) != delivered:
+            store.set_fact(STREAM_FACT + output.name, delivered)
+
+
+def _delivered(job: Job, output: Output) -> str | None:
+    stream = job.input_of(output)
+    if not isinstance(stream, Stream) or (output.role == "lake" and stream.whole):
+        return None
+    return delivered_fingerprint(job.source(stream.topic), stream)

@@ -13,8 +13,11 @@ from headrace.engines.embedded.claims import (
     lacks_past,
     next_incarnation,
     refuse_unexplained,
+    refuse_unknown_duplicates,
 )
+from headrace.engines.embedded.counting import count_past
 from headrace.engines.embedded.coverage import Range, delivered, note_delivered, refused_before
+from headrace.engines.embedded.definitions import note_streams
 from headrace.engines.embedded.delivery import Delivery, Pace
 from headrace.engines.embedded.engine import JobEngine
 from headrace.engines.embedded.filling import Unfilled
@@ -64,6 +67,7 @@ def open_deliveries(
         for destination in destinations.values():
             opened.callback(destination.close)
         incarnation = _incarnation(engine, destinations)
+        count_past(engine)
         for output in outputs:
             made, destination = _rows_of(engine, output), destinations[output.name]
             delivery = _delivery(engine, output, destination, made, lake_interval_seconds, tell)
@@ -110,6 +114,7 @@ def _incarnation(engine: JobEngine, destinations: Mapping[str, Destination]) -> 
     incarnation = next_incarnation(engine, claims)
     with engine.store.transaction():
         engine.store.set_fact("incarnation", str(incarnation))
+        note_streams(engine.store, engine.job)
     return incarnation
 
 
@@ -145,6 +150,9 @@ def _begin(
     """Starts a delivery with every epoch that its destination lacks."""
     output = made.output
     delivered = _delivered(engine, output, mark, made)
+    noted = engine.ledger.mark(output.name)
+    # What is not noted is made again, if only to be counted.
+    refuse_unknown_duplicates(engine, output, noted or 0)
     same = mark is not None and mark.generation == engine.ledger.generation
     marked = mark.epoch if mark is not None and same else 0
     if mark is not None and not same and output.role in TABLE_ROLES:
@@ -154,7 +162,6 @@ def _begin(
     if output.role in TABLE_ROLES and stands_here(engine.store, output.name):
         with engine.store.transaction():
             leave(engine.store, output.name)
-    noted = engine.ledger.mark(delivery.name)
     if same and noted is not None:
         delivery.look_for_refused(Mark(engine.job.id, engine.ledger.generation, noted).number)
     delivery.start(delivered, marked, _rows(engine, delivery, delivered, mark))

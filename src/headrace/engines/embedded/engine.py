@@ -134,6 +134,7 @@ class JobEngine:
             for output in self.ledger.taken_out():
                 # Should it come back, it lacks what its view does from here on.
                 self.store.set_fact(fill_fact(output), "untold")
+            self.ledger.forget_unknown_readers()
             if not stale:
                 self.create(connection)
                 note_views(self.store, self.job, self.ledger.epoch)
@@ -267,9 +268,21 @@ class JobEngine:
             with self.stages.spent("job", reader.name):
                 if isinstance(reader, View):
                     outcome = self._view(connection, committed, part, reader, emit, counts)
+                    self._account(committed, part, reader, outcome, counts)
                 else:
-                    outcome = self._stream(connection, committed, part, reader)
-            self._account(committed, part, reader, outcome, counts)
+                    self.read_by_stream(connection, committed, part, reader, counts)
+
+    def read_by_stream(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        committed: Committed,
+        part: SourceEpoch,
+        stream: Stream,
+        counts: list[tuple[str, str, str, int]],
+    ) -> None:
+        """Counts what becomes of a source's part of an epoch in a stream; in a transaction."""
+        outcome = self._stream(connection, committed, part, stream)
+        self._account(committed, part, stream, outcome, counts)
 
     def _view(
         self,

@@ -15,6 +15,7 @@ from headrace.engines.embedded.coverage import (
     corrected_views,
     keep_what_was_read,
 )
+from headrace.engines.embedded.definitions import STREAM_FACT
 from headrace.engines.embedded.ledger import begin_at
 from headrace.engines.embedded.runner import JobRunner
 from headrace.engines.embedded.seeking import Start, first_offsets
@@ -149,6 +150,8 @@ def _reset(job_id: str, settings: Settings, at: Begins | None) -> int:
         last = store.rows("select coalesce(max(epoch), 0) from meta.epochs")[0][0]
         facts["epoch_base"] = str(max(base, last))
         facts[CORRECTED] = store.fact(CORRECTED) or "[]"
+        fed = "select name, value from meta.facts where starts_with(name, ?)"
+        facts |= dict(store.rows(fed, [STREAM_FACT]))
         with store.transaction() as connection:
             keep_what_was_read(connection, int(store.fact("generation") or 1))
             connection.execute(
