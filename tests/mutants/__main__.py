@@ -1,7 +1,8 @@
 """`python -m tests.mutants`: breaks a copy of the package in each way, and runs the short form.
 
-Every mutant must be caught: `make torture` would be worth little if it passed them. Names given as
-arguments choose among them. Writes into docs/reliability.md which part caught which.
+Every mutant must be caught: `make torture` would be worth little if it passed them. The short form
+must pass on a copy that is not broken: what fails there would seem to catch them all. Names given
+as arguments choose among them. Writes into docs/reliability.md which part caught which.
 """
 
 from __future__ import annotations
@@ -29,6 +30,12 @@ _FAILED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - |$)", re.M)
 
 def main(names: Sequence[str]) -> int:
     chosen = [m for m in MUTANTS if not names or m.name in names]
+    if unknown := set(names) - {m.name for m in chosen}:
+        print(f"there is no mutant {', '.join(map(repr, sorted(unknown)))}", file=sys.stderr)
+        return 2
+    if found := first_failure(None, _SHORT):
+        print(f"nothing is broken, and yet it fails: {found}", file=sys.stderr)
+        return 2
     caught = {}
     with ThreadPoolExecutor(1 if (os.cpu_count() or 1) < 4 else 2) as pool:
         for mutant, by in zip(chosen, pool.map(caught_by, chosen), strict=True):
@@ -41,23 +48,26 @@ def main(names: Sequence[str]) -> int:
 
 
 def caught_by(mutant: Mutant) -> str | None:
-    """The first test that fails with the mutant; None where the short form passes.
+    """The first test that fails with the mutant; None where the short form passes."""
+    # The whole short form, but what is likely to catch it first.
+    likely = f"{_TRIALS}::test_a_trial[{mutant.part}-0]" if mutant.part else _SHORT[0]
+    return first_failure(mutant, [likely]) or first_failure(mutant, _SHORT)
 
-    One that does not end is missed: a trial that hangs has to say so itself.
+
+def first_failure(mutant: Mutant | None, tests: Sequence[str]) -> str | None:
+    """The first of `tests` that fails on a copy of the package, broken or as it is.
+
+    With a mutant one that does not end has not failed: a trial that hangs has to say so itself.
     """
     with tempfile.TemporaryDirectory(prefix="headrace-mutant-") as directory:
         package = Path(directory) / "src"
         shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
-        mutant.apply(package)
-        # The whole short form, but what is likely to catch it first.
-        likely = f"{_TRIALS}::test_a_trial[{mutant.part}-0]" if mutant.part else _SHORT[0]
-        for tests in ((likely,), _SHORT):
-            if found := _first_failure(mutant, package, tests):
-                return found
-        return None
+        if mutant is not None:
+            mutant.apply(package)
+        return _failing(package, tests, "as it is" if mutant is None else mutant.name)
 
 
-def _first_failure(mutant: Mutant, package: Path, tests: Sequence[str]) -> str | None:
+def _failing(package: Path, tests: Sequence[str], name: str) -> str | None:
     options = ["-q", "-x", "-p", "no:cacheprovider", "--hypothesis-profile", "found"]
     try:
         done = subprocess.run(
@@ -70,11 +80,11 @@ def _first_failure(mutant: Mutant, package: Path, tests: Sequence[str]) -> str |
             check=False,
         )
     except subprocess.TimeoutExpired:
-        print(f"{mutant.name}: {', '.join(tests)} did not end", flush=True)
+        print(f"{name}: {', '.join(tests)} did not end", flush=True)
         return None
-    if done.returncode not in (0, 1):
-        raise RuntimeError(f"{mutant.name}: the tests did not run:\n{done.stdout[-2000:]}")
     found = _FAILED.search(done.stdout)
+    if done.returncode != (1 if found else 0):
+        raise RuntimeError(f"{name}: the tests did not run:\n{done.stdout[-2000:]}")
     return found[1] if found else None
 
 

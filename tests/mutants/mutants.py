@@ -167,6 +167,48 @@ MUTANTS = (
         part="kills",
     ),
     Mutant(
+        "a recompute does not note what it has covered",
+        "proof/recompute.py",
+        """            for view, region in regions.items():
+                _note(runner, view, region)
+""",
+        "            pass\n",
+    ),
+    Mutant(
+        "corrections are not handed over",
+        "proof/corrections.py",
+        "committed.changes[output.name] = changes",
+        "pass",
+    ),
+    Mutant(
+        "what a view applies that is built again is not counted",
+        "proof/rebuild.py",
+        "runner.store.count(account(view, outcome, len(events)))",
+        "pass",
+        part="kills",
+    ),
+    Mutant(
+        "the proof takes late events into any window",
+        "engines/batch/windows.py",
+        'always = " and ".join(["not _late", *read])',
+        'always = " and ".join(["true", *read])',
+        part="kills",
+    ),
+    Mutant(
+        "files that were put together stay",
+        "storage/lake/compaction.py",
+        "log.commit(entry, added, replaced)",
+        "log.commit(entry, added, [])",
+        part="kills",
+    ),
+    Mutant(
+        "clean-up of a lake goes by an old version",
+        "storage/lake/cleanup.py",
+        "dead = table.vacuum(dry_run=True, full=True)",
+        "dead = type(table)(directory, version=0).vacuum(dry_run=True, full=True)",
+        part="kills",
+    ),
+    Mutant(
         "what is filtered counts as applied",
         "engines/kernel/verdicts.py",
         '    FILTERED: "filtered",\n',

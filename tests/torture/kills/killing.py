@@ -31,11 +31,16 @@ def short_trial(seed: int, directory: Path) -> Mapping[str, int]:
     """Every kind of output, and what shows the most: kills with all in flight, and a zombie.
 
     What is killed at a commit has handed over nothing of it, and nothing that waits for a lake.
+    In the end lakes are tidied, and some views built again.
     """
     log = Place(ACTIVITY, directory / "log/data", Random(seed))
     # Records that are made again have their numbers; those of a file it knows by where it was.
     log.fill(MORE, "log.published")
-    return _ended(_ordeal(EVERYTHING, directory, Random(seed)), _disturb_briefly)
+    one = _ordeal(EVERYTHING, directory, Random(seed))
+    done = _ended(one, _disturb_briefly)
+    one.place.run("state", "rebuild", "APP", *one.views()[::3])
+    one.place.run("verify", "APP")
+    return done
 
 
 def _ordeal(subject: Subject, directory: Path, chance: Random) -> Ordeal:
@@ -79,6 +84,9 @@ def _disturb_briefly(one: Ordeal) -> None:
     place.fill(MORE, "log.written")
     one.at_any_time()
     one.while_it_recovers()
+    # Long enough for what a lake has replaced to be removed.
+    one.time_passes()
+    place.run(*RUN, **leading.MANY_COMMITS)
 
 
 def _compare(one: Ordeal) -> None:

@@ -180,7 +180,14 @@ class Ordeal:
         self._perhaps_killed("recomputes begun", "recompute", "APP")
 
     def rebuild(self) -> None:
-        self._perhaps_killed("rebuilds begun", "state", "rebuild", "APP")
+        # Nothing has changed: only views that are named are built again.
+        names = self.views()
+        some = self.chance.sample(names, self.chance.randint(1, len(names)))
+        self._perhaps_killed("rebuilds begun", "state", "rebuild", "APP", *some)
+
+    def views(self) -> list[str]:
+        [job] = self.place.subject.app.plan.jobs
+        return [view.name for view in job.views]
 
     def an_older_state(self) -> None:
         """Copied at one time, put back at another; then the words are followed."""
