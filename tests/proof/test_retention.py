@@ -10,7 +10,10 @@ import pyarrow as pa
 import pytest
 
 import headrace as hr
+from headrace.ops.jobs.ask import ask
 from headrace.storage.topics.log import LocalTopic
+from headrace.values.errors import StateRefused
+from headrace.values.settings import Settings
 
 
 class Ping(hr.Event):
@@ -35,3 +38,6 @@ def test_rows_of_records_that_are_gone_are_not_called_different(
     (found,) = app.verify(data=tmp_path)
     assert found.holds and [c.compared for c in found.checked] == [False]
     assert app.query("select n from counts", data=tmp_path).to_pylist() == [{"n": 30}]
+    with pytest.raises(StateRefused) as told:
+        ask(app.plan.jobs[0], Settings(tmp_path), "recompute", {})
+    assert "pings" in str(told.value) and "Declare a lake" in str(told.value)

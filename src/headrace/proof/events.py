@@ -33,6 +33,7 @@ from headrace.plan.operators import (
 )
 from headrace.plan.times import time_sql
 from headrace.proof.fixed import Fixed, epochs_relation
+from headrace.values.errors import StateRefused
 from headrace.values.schema import literal, quote, sql_type
 
 _CHUNK_RECORDS = 500_000
@@ -52,6 +53,15 @@ class Events:
     @property
     def relation(self) -> str:
         return self.relations.events
+
+    def require(self, source: Source, without: str, remedy: str) -> None:
+        """Raises StateRefused where some are gone; `without` them what cannot be done, in words."""
+        if not self.whole:
+            raise StateRefused(
+                f"{without}: no lake holds all of {source.topic}, and its log no longer reaches "
+                "back to its beginning",
+                remedy=remedy,
+            )
 
 
 def events_of(runner: JobRunner, fix: Fixed, source: Source) -> Events:

@@ -28,7 +28,6 @@ from headrace.proof.events import events_of
 from headrace.proof.fixed import Fixed
 from headrace.proof.rebuilt_letters import failed_again
 from headrace.storage.lake.opening import look
-from headrace.values.errors import StateRefused
 from headrace.values.schema import literal
 
 _PIECE_RECORDS = 500_000
@@ -135,12 +134,11 @@ def _replay(
     runner: JobRunner, fix: Fixed, source: Source, views: tuple[View, ...], tell: Progress
 ) -> None:
     held = events_of(runner, fix, source)
-    if not held.whole:
-        raise StateRefused(
-            f"no lake holds all of {source.topic}, and its log no longer reaches back to its "
-            "beginning: the views cannot be built again",
-            remedy="Begin anew from what is there: headrace state reset APP",
-        )
+    held.require(
+        source,
+        "the views cannot be built again",
+        "Begin anew from what is there: headrace state reset APP",
+    )
     course, connection, engine = _Course(), runner.store.connection, runner.engine
     columns = _kernel_columns(held.relations.generations)
     pieces = list(_pieces(fix, held.relation, source))

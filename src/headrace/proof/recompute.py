@@ -27,9 +27,9 @@ from headrace.proof.fixed import Fixed, fixed
 from headrace.proof.report import Corrected, Recomputation
 from headrace.proof.served import served
 from headrace.values.clock import instant_text
-from headrace.values.errors import StateRefused
 from headrace.values.schema import quote
 
+_KEEP = "Declare a lake of the whole source before retention takes its records."
 Progress = Callable[[str, int, int], None]
 
 
@@ -67,9 +67,7 @@ def recompute(
     with fixed(runner) as fix:
         # Between two epochs the deliveries are those that were fixed.
         runner.call(lambda: _check_delivered(runner, fix, views))
-        with fix.spent("find the events"):
-            events = {s.topic: events_of(runner, fix, s) for s in runner.job.sources}
-        _check_whole(runner, events)
+        events = _events(runner, fix)
         for done, view in enumerate(views):
             tell(view.name, done, len(views))
             source = runner.job.source(view.topic)
@@ -104,6 +102,15 @@ def recompute(
     )
 
 
+def _events(runner: JobRunner, fix: Fixed) -> dict[str, Events]:
+    """All events of each topic."""
+    with fix.spent("find the events"):
+        found = {s.topic: events_of(runner, fix, s) for s in runner.job.sources}
+    for source in runner.job.sources:
+        found[source.topic].require(source, "nothing can be recomputed", _KEEP)
+    return found
+
+
 def _counted(fix: Fixed, events: dict[str, Events]) -> int:
     with fix.spent("count the events"):
         return sum(fix.count(e.relation) for e in events.values())
@@ -116,16 +123,6 @@ def _check_delivered(runner: JobRunner, fix: Fixed, views: list[View]) -> None:
         if delivery.name in fix.undelivered and views_of[delivery.name] in names:
             raise delivery.not_taken(
                 "Nothing was recomputed. Mend that, then: headrace recompute APP"
-            )
-
-
-def _check_whole(runner: JobRunner, events: dict[str, Events]) -> None:
-    for topic, held in events.items():
-        if not held.whole:
-            raise StateRefused(
-                f"no lake holds all of {topic}, and its log no longer reaches back to "
-                "its beginning",
-                remedy="Declare a lake of the whole source before retention takes its records.",
             )
 
 

@@ -17,7 +17,6 @@ from headrace.proof.events import events_of
 from headrace.proof.expected import expected_rows
 from headrace.proof.fixed import Fixed, fixed
 from headrace.proof.json_rows import columns_of, transformed
-from headrace.values.errors import StateRefused
 from headrace.values.schema import literal, quote
 
 
@@ -61,12 +60,11 @@ def _present(runner: JobRunner, fix: Fixed, output: Output) -> Correction:
     assert isinstance(view, View)
     source = runner.job.source(view.topic)
     events = events_of(runner, fix, source)
-    if not events.whole:
-        raise StateRefused(
-            f"the rows that {output.role} {output.name} refused cannot be computed again: no lake "
-            f"holds all of {source.topic}, and its log no longer reaches back to its beginning",
-            remedy="Begin a new generation: headrace state reset APP",
-        )
+    events.require(
+        source,
+        f"the rows that {output.role} {output.name} refused cannot be computed again",
+        "Begin a new generation: headrace state reset APP",
+    )
     as_of = fix.as_of(view.name, source.topic)
     wanted = expected_rows(view, source, output, as_of, events, compared=False)
     keep(fix.cursor, "_proof_wanted", wanted)
