@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from headrace import StateRefused
+from headrace import HeadraceError, StateRefused, UsageError
 from headrace.apps.activity import app
 from headrace.cli.main import call
+from headrace.ops.jobs.opened import opened
 from headrace.ops.jobs.states import what_a_reset_loses
 from headrace.values.settings import load_settings
 from tests.faults.activity_runs import check_same, result, run
@@ -57,6 +58,29 @@ def test_a_data_file_of_a_lake(how: str, small: Undisturbed, tmp_path: Path) -> 
     with pytest.raises(StateRefused, match=r"(?s)is damaged or missing.*from a backup") as refused:
         app.verify(data=data)
     assert str(path) in str(refused.value)
+
+
+def test_a_query_names_the_damaged_file_of_a_lake(small: Undisturbed, tmp_path: Path) -> None:
+    # DuckDB itself names it seldom, and often says nothing that sounds of damage.
+    data = small.finished(tmp_path / "d")
+    path = max((data / "lakes").rglob("headrace-*.parquet"), key=lambda p: p.stat().st_size)
+    whole = path.read_bytes()
+    [job] = app.plan.jobs
+    refused = 0
+    with opened(job, load_settings(overrides={"data": data})) as answers:
+        for at in range(len(whole) - 1500, len(whole), 7):
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1 :])
+            try:
+                answers["query"]({"sql": "from lake.activity"}, lambda content: None)
+            except HeadraceError as error:
+                assert isinstance(error, StateRefused) and str(path) in str(error), (at, error)
+                assert "Restore the lake's directory from a backup" in str(error)
+                refused += 1
+        path.write_bytes(whole)
+        for sql in ("from lake.nothing, lake.activity", "select 1 +, a from lake.activity"):
+            with pytest.raises(UsageError):
+                answers["query"]({"sql": sql}, lambda content: None)
+    assert refused > 10
 
 
 _STATE = "jobs/activity/job.duckdb"

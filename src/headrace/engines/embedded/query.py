@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 
@@ -13,14 +13,23 @@ import pyarrow as pa
 from headrace.engines.embedded.arrivals import Readings
 from headrace.engines.embedded.runner import JobRunner
 from headrace.engines.embedded.targets import load_rows, target_of
-from headrace.plan.operators import TABLE_ROLES, Output
-from headrace.storage.lake.reading import relation_sql
+from headrace.plan.operators import TABLE_ROLES, Job, Output
+from headrace.storage.lake.digests import check_files
+from headrace.storage.lake.reading import live_files, relation_sql
 from headrace.storage.state.damage import damage
 from headrace.values.errors import UsageError, did_you_mean
 from headrace.values.schema import literal, quote
 
 _PIECE_RECORDS = 500_000
 _NUMBERS = count(1)
+# What a text alone makes wrong. All else may come from a lake's file, which DuckDB seldom names.
+_OF_THE_TEXT = (
+    duckdb.BinderException,
+    duckdb.CatalogException,
+    duckdb.ConversionException,
+    duckdb.OutOfRangeException,
+    duckdb.ParserException,
+)
 _MISSING = re.compile(r"Table with name (\S+) does not exist")
 
 
@@ -28,7 +37,8 @@ def query(runner: JobRunner, sql: str) -> pa.Table:
     """The result of one SELECT as of a committed epoch.
 
     Tables go by their names; a lake is `lake.<name>`, a topic `topic.<name>`. Raises UsageError
-    for anything but one SELECT, and for what DuckDB refuses, in its words.
+    for anything but one SELECT, and for what DuckDB refuses, in its words; StateRefused for a
+    file of a lake that is damaged.
     """
     cursor = runner.store.cursor()
     try:
@@ -38,6 +48,8 @@ def query(runner: JobRunner, sql: str) -> pa.Table:
             cursor.execute("begin transaction read only")
             return cursor.sql(sql).to_arrow_table()
     except duckdb.Error as error:
+        if not isinstance(error, _OF_THE_TEXT):
+            _check_lakes(runner, sql)
         raise damage(runner.store.path, error) or _in_words(runner, error) from error
     finally:
         cursor.close()
@@ -60,8 +72,7 @@ def _offered(runner: JobRunner, cursor: duckdb.DuckDBPyConnection, sql: str) -> 
     job, (names, pairs) = runner.job, _named(sql)
     elsewhere = [o for o in job.outputs if o.role in TABLE_ROLES and o.name.lower() in names]
     _offer_tables(runner, cursor, elsewhere)
-    lakes = [o.name for o in job.outputs if o.role == "lake"]
-    lakes = [name for name in lakes if ("lake", name.lower()) in pairs]
+    lakes = _lakes(job, pairs)
     topics = [name for name in job.topics if ("topic", name.lower()) in pairs]
     if not lakes and not topics:
         yield
@@ -87,6 +98,17 @@ def _offered(runner: JobRunner, cursor: duckdb.DuckDBPyConnection, sql: str) -> 
             cursor.rollback()
         cursor.execute("reset search_path")
         cursor.execute(f"detach {own}")
+
+
+def _check_lakes(runner: JobRunner, sql: str) -> None:
+    """Raises StateRefused for a file of the lakes in `sql` that is not what was written."""
+    for name in _lakes(runner.job, _named(sql)[1]):
+        check_files(live_files(runner.data.lake(name)))
+
+
+def _lakes(job: Job, pairs: Container[tuple[str, str]]) -> list[str]:
+    lakes = [o.name for o in job.outputs if o.role == "lake"]
+    return [name for name in lakes if ("lake", name.lower()) in pairs]
 
 
 def _named(sql: str) -> tuple[set[str], set[tuple[str, str]]]:
