@@ -191,3 +191,34 @@ def test_a_reset_says_first_that_nothing_can_be_read(
     said = capsys.readouterr().err
     assert f"{data / _STATE} " in said and "This puts it aside" in said
     assert (data / _STATE).read_bytes() == wanted
+
+
+def _forget(data: Path) -> None:
+    for path in (data / _STATE).parent.glob("job.duckdb*"):
+        path.unlink()
+
+
+def _forget_the_last_epochs(data: Path) -> None:
+    log = data / f"{_STATE}.wal"
+    os.truncate(log, log.stat().st_size // 2)
+
+
+@pytest.mark.parametrize(
+    ("point", "lose"),
+    [
+        # One output was opened and given nothing; some were; all have all.
+        ("lake.created", _forget),
+        ("state.committed:4", _forget),
+        ("", _forget),
+        ("state.committed:4", _forget_the_last_epochs),
+    ],
+)
+def test_a_state_that_is_lost_or_older_is_named(
+    point: str, lose: Callable[[Path], None], small: Undisturbed, tmp_path: Path
+) -> None:
+    data = small.copy(tmp_path / "d")
+    run(data, kill_at=point, settings={"epoch_records_max": 2000})
+    lose(data)
+    done = run(data)
+    assert done.returncode == 5, done.stderr
+    assert f" {data / _STATE} " in done.stderr and "headrace state reset APP" in done.stderr

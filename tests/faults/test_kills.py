@@ -70,7 +70,7 @@ def test_a_copy_of_the_state_that_went_on_elsewhere_is_refused(
     (elsewhere / "jobs").rename(data / "jobs")
     done = run(data)
     assert done.returncode == 5, done.stderr
-    assert "with other records than this state's" in done.stderr
+    assert f"with other records than the state {tmp_path}" in done.stderr
 
 
 def test_an_older_state_that_is_reset_loses_nothing(small: Undisturbed, tmp_path: Path) -> None:

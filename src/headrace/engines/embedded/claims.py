@@ -44,15 +44,30 @@ def next_incarnation(engine: JobEngine, claims: Mapping[str, Claim | None]) -> i
             refuse_unexplained(engine, output, claim.mark)
             refuse_changed_stream(engine.store, engine.job, output)
         if claim.incarnation >= incarnation:
-            raise StateRefused(
-                f"{output.role} {output.name} was taken over: job {engine.job.id} runs elsewhere, "
-                f"as its start number {claim.incarnation} (this one is number {incarnation})",
-                remedy=_LOST,
-            )
+            raise _taken_over(engine, output, claim.incarnation, incarnation)
     if last > engine.ledger.epoch:
         # All of them are of earlier generations, which a state that was lost knows nothing of.
         engine.ledger.count_beyond(last)
     return incarnation
+
+
+def _taken_over(engine: JobEngine, output: Output, theirs: int, ours: int) -> StateRefused:
+    what = f"{output.role} {output.name}"
+    if ours == 1:
+        return _no_state(engine, f"{what} was opened by start number {theirs}")
+    return StateRefused(
+        f"{what} was taken over: job {engine.job.id} runs elsewhere, as its start number {theirs} "
+        f"(this one, with the state {engine.store.path}, is number {ours})",
+        remedy=_LOST,
+    )
+
+
+def _no_state(engine: JobEngine, has: str) -> StateRefused:
+    return StateRefused(
+        f"{has} of job {engine.job.id}, and this data directory has no state of it: "
+        f"{engine.store.path} was lost, or never there",
+        remedy=_LOST,
+    )
 
 
 def _note_elsewhere(engine: JobEngine, marks: Sequence[Mark]) -> None:
@@ -79,20 +94,18 @@ def refuse_unexplained(engine: JobEngine, output: Output, mark: Mark) -> None:
         if not ledger.explains(mark):
             raise StateRefused(
                 f"{output.role} {output.name} has epoch {mark.generation}.{mark.epoch} with other "
-                f"records than this state's: job {engine.job.id} went on elsewhere with a copy",
+                f"records than the state {engine.store.path}: job {engine.job.id} went on "
+                "elsewhere with a copy",
                 remedy=_LOST,
             )
         return
     _note_elsewhere(engine, [mark])
     has = f"{output.role} {output.name} has epoch {mark.generation}.{mark.epoch}"
     if not ledger.epoch:
-        raise StateRefused(
-            f"{has} of job {engine.job.id}, and this data directory has no state of it",
-            remedy=_LOST,
-        )
+        raise _no_state(engine, has)
     raise StateRefused(
-        f"{has}, this state only {ledger.generation}.{ledger.epoch}: the state is older than what "
-        "it delivered, or the job runs elsewhere",
+        f"{has}, the state {engine.store.path} only {ledger.generation}.{ledger.epoch}: the state "
+        "is older than what it delivered, or the job runs elsewhere",
         remedy=_LOST,
     )
 

@@ -22,7 +22,7 @@ from headrace.storage.durable import make_directory, sync_directory, sync_file
 from headrace.storage.lake.columns import in_lake
 from headrace.storage.lake.entries import Entry
 from headrace.storage.lake.files import DataFile
-from headrace.storage.lake.noted import check_log, differs, note
+from headrace.storage.lake.noted import check_log, damaged_log, differs, note
 from headrace.values.errors import StateRefused
 from headrace.values.points import reach
 
@@ -91,18 +91,14 @@ def _damaged(directory: Path, error: Exception) -> StateRefused | None:
     log = directory / LOG
     commits, checkpoints = sorted(log.glob(_COMMIT)), list(log.glob("*.checkpoint.parquet"))
     numbers = [int(path.stem) for path in commits]
-    sound = (
-        all(_whole_json(path) for path in commits)
-        and all(_whole_parquet(path) for path in checkpoints)
-        and all(after == before + 1 for before, after in pairwise(numbers))
-        and (bool(checkpoints) or numbers[:1] == [0])
+    torn = [path for path in commits if not _whole_json(path)]
+    torn += [path for path in checkpoints if not _whole_parquet(path)]
+    complete = all(after == before + 1 for before, after in pairwise(numbers)) and (
+        bool(checkpoints) or numbers[:1] == [0]
     )
-    if sound and "os error" in str(error):
+    if complete and not torn and "os error" in str(error):
         return None
-    return StateRefused(
-        f"The log of the lake, {log}, is damaged: {str(error).splitlines()[0]}",
-        remedy="Restore the lake's directory from a backup.",
-    )
+    return damaged_log([*torn, log][0], f"is damaged: {str(error).splitlines()[0]}")
 
 
 def _mend(log: Path) -> None:

@@ -45,13 +45,17 @@ def check_log(log: Path, version: int | None) -> None:
     for name in sorted(needed):
         try:
             if name in noted and noted[name] != _digest(log / name):
-                raise StateRefused(
-                    f"The log of the lake, {log}, is damaged: {name} is not what was written",
-                    remedy="Restore the lake's directory from a backup.",
-                )
+                raise damaged_log(log / name, "is not what was written")
         except FileNotFoundError:
             # Clean-up took it: what is read is newer.
             continue
+
+
+def damaged_log(path: Path, what: str) -> StateRefused:
+    """The error for a lake's log, or a file of it, of which `what` is said."""
+    return StateRefused(
+        f"The log of a lake, {path}, {what}", remedy="Restore the lake's directory from a backup."
+    )
 
 
 def forget_removed(log: Path) -> None:
