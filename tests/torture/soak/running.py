@@ -16,8 +16,9 @@ from headrace.storage.topics.log import LocalTopic
 from tests.torture.kills import syncs
 from tests.torture.kills.place import Place, Run, Subject
 from tests.torture.soak.feeding import HASTE, START
+from tests.torture.soak.leveling import Level, Points, level
 from tests.torture.soak.site import app
-from tests.torture.soak.watching import Watch
+from tests.torture.soak.watching import OF_PROCESS, Watch
 
 SUBJECT = Subject(
     app, "tests.torture.soak.site:app", "tests.torture.soak.site:app", "user_activity"
@@ -48,10 +49,11 @@ class Seldom:
 class Sizes:
     """How long, how fast (records a second; None: half of what this machine can), how patient.
 
-    Processes live for `life_seconds` on average, one of them for a third of the whole: what a
+    Processes live for `life_seconds` on average, one of them for half of the whole: what a
     process gathers shows in a long life only; it has `long_epochs_min` epochs at least, so that
     what one of them leaves behind adds up on any machine. `leasts` names the series that must
-    level off; `share` of what is there, but at least this, they may gain, see `leveling`.
+    level off; `share` of what is there, but at least this, they may gain, see `leveling`. What a
+    process holds may gain this alone: a tenth of its memory would be a leak.
     """
 
     seconds: float
@@ -67,6 +69,10 @@ class Sizes:
     seldom: Seldom
     share: float
     leasts: Mapping[str, float]
+
+    def level(self, name: str, points: Points) -> Level:
+        """Judges the series of this name."""
+        return level(name, points, 0.0 if name in OF_PROCESS else self.share, self.leasts[name])
 
     def place(self, data: Path, chance: Random, rate: float | None = None) -> Place:
         """An empty directory for the job, whose processes are as patient as said here.
@@ -167,7 +173,7 @@ class Lives:
         # Most lives begin when the job does, so that they come to something on any machine.
         self._ends = now + self._life if chance.random() < 0.25 else None
         if self.long is None and now >= self.sizes.seconds / 3:
-            self.long, self._life, self._ends = self.number, self.sizes.seconds / 3, None
+            self.long, self._life, self._ends = self.number, self.sizes.seconds / 2, None
         self.run = self.place.start("run", "APP")
 
     def _may_kill(self, now: float) -> bool:

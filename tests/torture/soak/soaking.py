@@ -24,7 +24,7 @@ from tests.torture.kills.child import CONTEXT
 from tests.torture.kills.place import Place, told
 from tests.torture.soak.drawing import Panel, Picture
 from tests.torture.soak.feeding import Feed
-from tests.torture.soak.leveling import Level, Points, level
+from tests.torture.soak.leveling import Level, Points
 from tests.torture.soak.running import KILLS_MIN, SUBJECT, Lives, Seldom, Sizes
 from tests.torture.soak.watching import OF_PROCESS, Sample, Watch
 
@@ -62,6 +62,7 @@ SHORT = Sizes(
         "log MiB": 2,
         "log files": 12,
         "state MiB": 12,
+        "state log MiB": 4,
         "state files": 2,
     },
 )
@@ -87,13 +88,14 @@ LONG = Sizes(
     ),
     share=0.1,
     leasts={
-        "memory MiB": 40,
+        "memory MiB": 15,
         "threads": 2,
-        "open files": 12,
+        "open files": 4,
         "log MiB": 8,
         "log files": 4,
         "lake files": 24,
-        "state MiB": 24,
+        "state MiB": 6,
+        "state log MiB": 24,
         "state files": 2,
     },
 )
@@ -243,8 +245,7 @@ def _judged(watch: Watch, lives: Lives, sizes: Sizes) -> tuple[Picture, list[Lev
     if len(alone) >= len(lived) / 2:
         life = _series(alone)
     levels = [
-        level(name, (life if name in OF_PROCESS else series)[name], sizes.share, least)
-        for name, least in sizes.leasts.items()
+        sizes.level(name, (life if name in OF_PROCESS else series)[name]) for name in sizes.leasts
     ]
     said = {one.name: f"{one.height:,.0f}, slope {one.added:+,.1f}" for one in levels}
     panels = [

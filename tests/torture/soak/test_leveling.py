@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from random import Random
 
 import pytest
 
 from tests.torture.soak.leveling import Points, level
+from tests.torture.soak.soaking import LONG
+from tests.torture.soak.watching import OF_PROCESS
+
+_PAGE = Path(__file__).resolve().parents[3] / "docs" / "reliability.md"
 
 _SECONDS = 600
 
@@ -43,3 +48,52 @@ def test_levels_off(name: str) -> None:
 @pytest.mark.parametrize("name", GROWING)
 def test_grows(name: str) -> None:
     assert not level(name, series(GROWING[name]), 0.1, 1.0).holds
+
+
+# About what a soak of twenty minutes holds, and how far that goes up and down.
+HELD = {
+    "memory MiB": (285, 12),
+    "threads": (60, 1),
+    "open files": (61, 5),
+    "log MiB": (50, 5),
+    "log files": (30, 2),
+    "lake files": (600, 80),
+    "state MiB": (12, 3),
+    "state log MiB": (20, 12),
+    "state files": (3, 0),
+}
+# How long each is looked at: the long life of a process, or the whole.
+_LIFE, _WHOLE = 600, 1200
+
+
+def soaked(name: str, gained: float, seed: int) -> bool:
+    """Whether a series passes that gains so much in the half of it that is judged."""
+    seconds = _LIFE if name in OF_PROCESS else _WHOLE
+    height, apart = HELD[name]
+    chance = Random(seed)
+    points = [
+        (float(t), height + chance.uniform(-apart, apart) + gained * t / (seconds / 2))
+        for t in range(seconds)
+    ]
+    return LONG.level(name, points).holds
+
+
+@pytest.mark.parametrize("name", LONG.leasts)
+def test_a_soak_sees_what_grows(name: str) -> None:
+    least = LONG.leasts[name]
+    share = 0.0 if name in OF_PROCESS else 0.1 * HELD[name][0]
+    for seed in range(20):
+        assert soaked(name, 0, seed), "nothing grows"
+        # What has grown in the first half is there as well, and a tenth of it allowed.
+        assert not soaked(name, 1.5 * max(share, least), seed), "it grows"
+
+
+@pytest.mark.parametrize(("name", "in_200_seconds"), [("memory MiB", 12), ("open files", 4)])
+def test_a_soak_sees_a_leak_of_a_few_minutes(name: str, in_200_seconds: float) -> None:
+    assert not any(soaked(name, in_200_seconds * _LIFE / 2 / 200, seed) for seed in range(20))
+
+
+def test_the_page_says_what_is_not_seen() -> None:
+    page = _PAGE.read_text(encoding="utf-8")
+    for name, least in LONG.leasts.items():
+        assert f"| {name} | {least} |" in page

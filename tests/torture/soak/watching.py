@@ -58,7 +58,8 @@ class Watch:
         self.samples.append(Sample(self.seconds, life, recomputing, values))
 
     def _on_disk(self) -> Mapping[str, float]:
-        found: Counter[str] = Counter()
+        # The log of the state is gone for a moment when it has gone into its file.
+        found: Counter[str] = Counter({"state log MiB": 0})
         for path, size in _files(self.data):
             part, _, rest = path.removeprefix(f"{self.data}/").partition("/")
             if part == "lakes":
@@ -75,7 +76,8 @@ class Watch:
                 found["spill MiB"] += size
             elif part == "jobs":
                 found["state files"] += 1
-                found["state MiB"] += size
+                # It fills up and goes into the state's file, over and over.
+                found["state log MiB" if path.endswith(".wal") else "state MiB"] += size
         return {n: v / _MIB if n.endswith("MiB") else float(v) for n, v in found.items()}
 
     def _is_full(self, path: str) -> bool:
