@@ -84,6 +84,29 @@ def test_what_rows_do_not_hang_on_may_change() -> None:
         )
 
 
+def test_a_lake_of_a_whole_source_may_be_given_columns_but_no_other_ones() -> None:
+    def define(**columns: str) -> hr.App:
+        app, source = things(lateness="0s")
+        app.lake("kept", source.with_columns(**columns) if columns else source)
+        return app
+
+    def rows(t: Driver) -> list[tuple[int, int | None]]:
+        return [(row["n"], row.get("m")) for row in t.query("from lake.kept order by n")]
+
+    with headrace.testing.run(define()) as t:
+        for number, definition in enumerate((define(), define(m="length(text)"))):
+            t.close()
+            t.plan = definition.plan
+            t.open()
+            t.send("things", [thing(number, n=number)])
+            t._catch_up()
+        assert rows(t) == [(0, None), (1, 1)]
+        t.close()
+        t.plan = define(k="n", m="length(kind)").plan
+        with pytest.raises(hr.StateRefused, match="kept holds column m as it was computed"):
+            t.open()
+
+
 def test_a_stream_that_is_added_counts_what_was_read_before() -> None:
     def define(*more: Change) -> hr.App:
         app, source = things(lateness="0s")

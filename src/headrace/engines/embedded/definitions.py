@@ -8,6 +8,7 @@ that a stream which feeds one must stay as it is; a lake of a whole source may b
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from headrace.plan.fingerprint import delivered_fingerprint
 from headrace.plan.operators import TABLE_ROLES, Job, Output, Stream, View
@@ -54,17 +55,23 @@ def refuse(store: StateStore, job: Job, views: tuple[View, ...]) -> StateRefused
     )
 
 
-STREAM_FACT = "rows of "
+STREAM_FACT = "feeds "
 """What the names of the facts begin with that say what feeds a lake or topic; resets leave them."""
+_ROWS = ""
 
 
 def refuse_changed_stream(store: StateStore, job: Job, output: Output) -> None:
     """Raises StateRefused where `output` holds rows of a stream that was another one."""
-    noted = store.fact(STREAM_FACT + output.name)
-    if noted is not None and noted != _delivered(job, output):
+    noted = json.loads(store.fact(STREAM_FACT + output.name) or "{}")
+    now = _feeds(job, output)
+    changed = [part for part in noted if part in now and noted[part] != now[part]]
+    if changed:
+        columns = ", ".join(part for part in changed if part != _ROWS)
+        what = (
+            f"column {columns} as it was computed before" if columns else "rows of another stream"
+        )
         raise StateRefused(
-            f"{output.role} {output.name} holds rows of another stream than the app now gives it, "
-            "and none of them can be taken back",
+            f"{output.role} {output.name} holds {what}, and what it holds cannot be taken back",
             remedy="Give the new stream a destination of another name, which is then given all of "
             "its rows, or put the stream back as it was.",
         )
@@ -73,13 +80,19 @@ def refuse_changed_stream(store: StateStore, job: Job, output: Output) -> None:
 def note_streams(store: StateStore, job: Job) -> None:
     """Writes down what feeds every lake and topic of a stream; inside a transaction."""
     for output in job.outputs:
-        delivered = _delivered(job, output)
-        if delivered is not None and store.fact(STREAM_FACT + output.name) != delivered:
-            store.set_fact(STREAM_FACT + output.name, delivered)
+        feeds = json.dumps(_feeds(job, output))
+        if feeds != "{}" and store.fact(STREAM_FACT + output.name) != feeds:
+            store.set_fact(STREAM_FACT + output.name, feeds)
 
 
-def _delivered(job: Job, output: Output) -> str | None:
+def _feeds(job: Job, output: Output) -> dict[str, str]:
+    """What the rows of a lake or topic depend on: as a whole, or a lake's columns each."""
     stream = job.input_of(output)
-    if not isinstance(stream, Stream) or (output.role == "lake" and stream.whole):
-        return None
-    return delivered_fingerprint(job.source(stream.topic), stream)
+    if not isinstance(stream, Stream):
+        return {}
+    source = job.source(stream.topic)
+    if output.role != "lake" or not stream.whole:
+        return {_ROWS: delivered_fingerprint(source, stream)}
+    # It may be given further columns: rows that are there have null in them.
+    columns = {a.name: replace(stream, added=(a,)) for a in stream.added}
+    return {_ROWS: "all"} | {n: delivered_fingerprint(source, s) for n, s in columns.items()}
