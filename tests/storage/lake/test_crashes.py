@@ -84,6 +84,24 @@ def test_a_torn_last_commit_is_taken_back(tmp_path: Path, torn: bytes) -> None:
     assert rows(target.directory) == ordered([event(n) for n in range(20)])
 
 
+@pytest.mark.parametrize("lines", [1, 2, 3])
+def test_a_last_commit_that_ends_with_a_line_is_torn_too(tmp_path: Path, lines: int) -> None:
+    target = lake(tmp_path / "lake")
+    target.open(JOB, 1)
+    for epoch in (1, 2):
+        target.deliver(events((epoch - 1) * 10, 10), mark(epoch))
+    log = target.directory / "_delta_log"
+    *_, newest = sorted(log.glob("*.json"))
+    whole = newest.read_text().splitlines()
+    assert len(whole) > lines
+    newest.write_text("\n".join(whole[:lines]))
+    (log / "_headrace_digests").unlink()
+    again = lake(tmp_path / "lake")
+    assert again.open(JOB, 2) == mark(1)
+    again.deliver(events(10, 10), mark(2))
+    assert rows(target.directory) == ordered([event(n) for n in range(20)])
+
+
 @pytest.mark.parametrize("size", [0, 100])
 def test_a_torn_checkpoint_is_taken_back(tmp_path: Path, size: int) -> None:
     target = lake(tmp_path / "lake")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from deltalake import CommitProperties, DeltaTable
 
 KEY = "headrace"
+_INCARNATION = "/incarnation"
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Entry:
             custom_metadata={KEY: content},
             app_transactions=[
                 Transaction(f"headrace/{self.job}", self.number),
-                Transaction(f"headrace/{self.job}/incarnation", self.incarnation),
+                Transaction(f"headrace/{self.job}{_INCARNATION}", self.incarnation),
             ],
         )
 
@@ -57,6 +58,11 @@ def last_entry(table: DeltaTable) -> tuple[Entry, int] | None:
             if KEY in commit:
                 return _entry(table, commit[KEY]), int(commit["version"])
     return None
+
+
+def is_ours(transaction: Any) -> bool:
+    """Whether it is the last that a commit of a job says, as read from the log."""
+    return isinstance(transaction, dict) and str(transaction.get("appId")).endswith(_INCARNATION)
 
 
 def _mark(mark: Mark) -> dict[str, Any]:
@@ -83,5 +89,5 @@ def _entry(table: DeltaTable, content: dict[str, Any]) -> Entry:
 def transactions(table: DeltaTable, job: str) -> tuple[int, int]:
     """(mark number, incarnation) of `job` on the table's snapshot; -1 where there is none."""
     number = table.transaction_version(f"headrace/{job}")
-    incarnation = table.transaction_version(f"headrace/{job}/incarnation")
+    incarnation = table.transaction_version(f"headrace/{job}{_INCARNATION}")
     return (-1 if number is None else number, -1 if incarnation is None else incarnation)

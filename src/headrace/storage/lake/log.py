@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from headrace.storage.durable import make_directory, sync_directory, sync_file
 from headrace.storage.lake.columns import in_lake
-from headrace.storage.lake.entries import Entry
+from headrace.storage.lake.entries import KEY, Entry, is_ours
 from headrace.storage.lake.files import DataFile
 from headrace.storage.lake.noted import check_log, damaged_log, differs, note
 from headrace.values.errors import StateRefused
@@ -79,11 +79,13 @@ def load_mended(directory: Path) -> DeltaTable | None:
     """`load` for the lake's writer, which first takes back what a power cut left half written."""
     from deltalake.exceptions import DeltaError
 
-    try:
-        return _load(directory)
-    except (DeltaError, StateRefused):
-        _mend(directory / LOG)
-        return load(directory)
+    log = directory / LOG
+    with suppress(DeltaError, StateRefused):
+        table = _load(directory)
+        if not _torn_commits(log):
+            return table
+    _mend(log)
+    return load(directory)
 
 
 def _damaged(directory: Path, error: Exception) -> StateRefused | None:
@@ -91,7 +93,7 @@ def _damaged(directory: Path, error: Exception) -> StateRefused | None:
     log = directory / LOG
     commits, checkpoints = sorted(log.glob(_COMMIT)), list(log.glob("*.checkpoint.parquet"))
     numbers = [int(path.stem) for path in commits]
-    torn = [path for path in commits if not _whole_json(path)]
+    torn = [path for path in commits if not _whole_commit(path)]
     torn += [path for path in checkpoints if not _whole_parquet(path)]
     complete = all(after == before + 1 for before, after in pairwise(numbers)) and (
         bool(checkpoints) or numbers[:1] == [0]
@@ -111,14 +113,19 @@ def _mend(log: Path) -> None:
     checkpoints = list(log.glob("*.checkpoint.parquet"))
     damaged = [path for path in checkpoints if differs(path)]
     torn = [path for path in checkpoints if path not in damaged and not _whole_parquet(path)]
-    newest = sorted(log.glob(_COMMIT))[-1:]
-    torn += [path for path in newest if not differs(path) and not _whole_json(path)]
+    torn += _torn_commits(log)
     (log / LAST_CHECKPOINT).unlink(missing_ok=True)
     for path in torn:
         path.unlink()
     for path in damaged:
         path.rename(path.with_name(f"{path.name}.damaged"))
     sync_directory(log)
+
+
+def _torn_commits(log: Path) -> list[Path]:
+    """The newest commit, if it is half written."""
+    newest = sorted(log.glob(_COMMIT))[-1:]
+    return [path for path in newest if not _whole_commit(path) and not differs(path)]
 
 
 def _whole_parquet(path: Path) -> bool:
@@ -131,12 +138,16 @@ def _whole_parquet(path: Path) -> bool:
     return True
 
 
-def _whole_json(path: Path) -> bool:
+def _whole_commit(path: Path) -> bool:
+    """Whether each line is there that has to be: one of ours also says which start wrote it."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        return bool(lines) and all(isinstance(json.loads(line), dict) for line in lines)
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except ValueError:
         return False
+    if not lines or not all(isinstance(line, dict) for line in lines):
+        return False
+    ours = any(KEY in line.get("commitInfo", ()) for line in lines)
+    return not ours or any(is_ours(line.get("txn")) for line in lines)
 
 
 def create(
