@@ -117,6 +117,25 @@ def test_a_view_that_is_built_again_keeps_its_dead_letters() -> None:
         t.verify()
 
 
+def test_a_dead_letter_keeps_the_bytes_that_the_log_has_lost() -> None:
+    app, source = things(lateness="1 minute")
+    app.lake("everything", source)
+    app.table("sums", source.agg(s="sum(cast(text as bigint))"))
+    with headrace.testing.run(app) as t:
+        t.send("things", [thing(0, text="one"), thing(1, text="2")])
+        assert len(t.rows("everything")) == 2
+        before = t.query("select * from dead_letters")
+        assert [letter["view"] for letter in before] == ["sums"] and before[0]["value"]
+        t.restart()
+        t._topics["things"].retain(1, now_us=t.clock.now_us() + 3_600_000_000)
+        assert t._topics["things"].begin_offsets() == [2]
+        t.close()
+        rebuild_job(t.plan.jobs[0], t._settings, views=["sums"])
+        t.open()
+        assert t.query("select * from dead_letters") == before
+        t.verify()
+
+
 def visits(event: type[hr.Event]) -> hr.App:
     app = hr.App("visits")
     source = app.source(event, topic="visits", partitions=1, key="who", time="at")

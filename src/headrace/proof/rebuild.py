@@ -26,7 +26,7 @@ from headrace.engines.kernel.watermark import NEVER_US, seen_us
 from headrace.plan.operators import Output, Source, View
 from headrace.proof.events import events_of
 from headrace.proof.fixed import Fixed
-from headrace.proof.rebuilt_letters import failed_again
+from headrace.proof.rebuilt_letters import bytes_back, failed_again, keep_bytes
 from headrace.storage.lake.opening import look
 from headrace.values.schema import literal
 
@@ -69,12 +69,14 @@ def rebuild(runner: JobRunner, views: tuple[View, ...], progress: Progress | Non
     (threads,) = store.rows("select current_setting('threads')")[0]
     store.connection.execute("set threads = 1")
     with store.transaction():
+        keep_bytes(store.connection)
         for view in views:
             _forget(runner, view)
         for source in runner.job.sources:
             mine = tuple(v for v in views if v.topic == source.topic)
             if mine:
                 _replay(runner, fix, source, mine, tell)
+        bytes_back(store.connection)
         note_views(store, runner.job, epoch)
         _to_be_filled(runner, views)
     store.connection.execute(f"set threads = {threads}")

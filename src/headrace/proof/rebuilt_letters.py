@@ -1,7 +1,11 @@
-"""Dead letters of views that are built again: their records as events, the bytes from the log."""
+"""Dead letters of views that are built again: their records as events, the bytes from the log.
+
+What the log has lost to retention the letters before still hold: it is taken from there.
+"""
 
 from __future__ import annotations
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,12 +16,34 @@ from headrace.engines.kernel.generations import PARTITIONS_MAX
 from headrace.storage.contract import Topic
 
 _PLACE = ["topic_generation", "partition", "offset"]
+_BEFORE = "temp._letters_before"
+
+
+def keep_bytes(connection: duckdb.DuckDBPyConnection) -> None:
+    """Sets aside what the dead letters hold, before those of some views go."""
+    connection.execute(
+        f"create or replace temp table {_BEFORE} as select topic, topic_generation, "
+        '"partition", "offset", first(value) as value, first(value_bytes) as value_bytes, '
+        "first(value_digest) as value_digest from meta.dead_letters where value is not null "
+        "group by all"
+    )
+
+
+def bytes_back(connection: duckdb.DuckDBPyConnection) -> None:
+    """Gives it to new letters whose records the log no longer holds."""
+    connection.execute(
+        "update meta.dead_letters as d set value = b.value, value_bytes = b.value_bytes, "
+        f"value_digest = b.value_digest from {_BEFORE} b where d.value is null and "
+        "d.view is not null and d.topic = b.topic and d.topic_generation = b.topic_generation "
+        'and d."partition" = b."partition" and d."offset" = b."offset"'
+    )
+    connection.execute(f"drop table {_BEFORE}")
 
 
 def failed_again(topic: Topic, events: pa.Table, view: str, rows: pa.Table) -> pa.Table:
     """The events of `rows` (`_row`, `_reason`), on which `view` failed, as dead letters.
 
-    Where the log no longer holds a record its value is null.
+    Where the log no longer holds a record its value is null, see `bytes_back`.
     """
     failing = events.take(rows.column("_row").cast(pa.int64()))
     partition = np.asarray(failing.column("_partition")) % PARTITIONS_MAX
