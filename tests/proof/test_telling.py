@@ -126,6 +126,32 @@ def test_topics_and_lakes_of_a_view_that_is_built_again_hold_what_it_holds(view:
         assert shown(t, "told") == plain(t.rows("t"))
 
 
+def test_an_output_whose_past_nobody_can_compute_is_refused_in_words() -> None:
+    def define(*names: str) -> Define:
+        def defined(app: hr.App, source: Stream) -> None:
+            made = source.by("who").agg(n="count(*)")
+            app.table("t", made)
+            for name in names:
+                app.topic(name, made)
+
+        return defined
+
+    with headrace.testing.run(app_of(define(), lake=False)) as t:
+        t.send("things", EVENTS)
+        t.rows("t")
+        t.restart()
+        t._topics["things"].retain(1, now_us=t.clock.now_us() + 3_600_000_000)
+        t.close()
+        t.plan = app_of(define("told"), lake=False).plan
+        with pytest.raises(hr.StateRefused, match="topic told lacks rows of view t") as found:
+            t.open()
+        assert "headrace state reset" in str(found.value.remedy)
+        t.close()
+        t.plan = app_of(define(), lake=False).plan
+        t.open()
+        assert sum(row["n"] for row in t.rows("t")) == 30
+
+
 def test_an_output_that_is_taken_out_leaves_nothing_behind_and_may_come_back() -> None:
     def one(app: hr.App, source: Stream) -> None:
         app.table("t", source.by("who").agg(n="count(*)"))

@@ -25,7 +25,6 @@ from headrace.proof.expected import expected_rows
 from headrace.proof.filling import fill_tables
 from headrace.proof.fixed import Fixed, fixed
 from headrace.proof.served import served
-from headrace.values.errors import StateRefused
 from headrace.values.schema import quote
 
 _WANTED, _APART = "_proof_told", "_proof_untold"
@@ -76,12 +75,12 @@ def _lacking(runner: JobRunner, fix: Fixed, output: Output) -> pa.Table:
     assert isinstance(view, View)
     source = runner.job.source(view.topic)
     events = events_of(runner, fix, source)
-    if not events.whole:
-        raise StateRefused(
-            f"{output.role} {output.name} lacks rows of view {view.name}, and they cannot be "
-            "computed again: neither a lake nor the log has all events",
-            remedy="Take it out of the app, or begin a new generation: headrace state reset APP",
-        )
+    events.require(
+        source,
+        f"{output.role} {output.name} lacks rows of view {view.name}, and they cannot be computed "
+        "again",
+        "Take it out of the app, or begin a new generation: headrace state reset APP",
+    )
     keep(
         fix.cursor,
         _WANTED,
