@@ -48,6 +48,8 @@ def test_what_an_earlier_version_wrote(kept: Path, tmp_path: Path) -> None:
         assert call(["state", "rebuild", APP, "--data", str(data)]) == 0
     else:
         kept_rows = json.loads((data / "served.json").read_text())
+        # The first ones do not have the rows of lakes and topics.
+        found = {name: found[name] for name in kept_rows}
         assert json.loads(json.dumps(found, default=str)) == kept_rows
     assert all(proof.holds for proof in app.verify(data=data))
     for step in range(2):

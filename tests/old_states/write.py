@@ -76,13 +76,14 @@ def give(data: Path, values: Iterator[bytes]) -> None:
 
 
 def served(data: Path) -> dict[str, Sequence[Any]]:
-    """What stands in every table, and how much in lakes and topics."""
+    """What stands in every table, lake and topic, and how much of it in the latter two."""
     found: dict[str, Sequence[Any]] = {
         name: app.query(f"from {name} order by all", data=data).to_pylist() for name in TABLES
     }
     for name in ("lake.orders", "lake.final_minutes", "topic.copies", "topic.visit_changes"):
         counted = app.query(f"select count(*) as records from {name}", data=data)
         found[name] = counted.to_pylist()
+        found[f"rows of {name}"] = app.query(f"from {name} order by all", data=data).to_pylist()
     return found
 
 
