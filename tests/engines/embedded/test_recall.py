@@ -11,6 +11,7 @@ import pytest
 import headrace as hr
 import headrace.testing
 from headrace.ops.jobs.states import reset
+from headrace.values.errors import StateRefused
 from tests.views.cases import START, thing, things
 
 
@@ -160,4 +161,56 @@ def test_a_lake_put_back_gets_what_is_replayed(when: str, tmp_path: Path) -> Non
             (1, []),
             (9, ["firsts"]),
         ]
+        t.verify()
+
+
+def test_what_was_refused_when_it_was_read_is_not_delivered_by_a_fixed_definition(
+    tmp_path: Path,
+) -> None:
+    """An epoch that is made again is what it was: its dead letters wait for a replay."""
+    app, fixed = replaying()
+    rows = "select n, _replay, _late from lake.everything order by _replay nulls first, _offset"
+    once, late = ({"n": 1, "_replay": None, "_late": names} for names in ([], ["firsts"]))
+    with headrace.testing.run(app, start=START) as t:
+        t.send("things", [thing(0)])
+        assert t.query(rows) == [once]
+        t.close()
+        lakes = t._settings.data / "lakes"
+        shutil.copytree(lakes, tmp_path / "older")
+        t.open()
+        t.send("things", [thing(10, n=9), thing(90), thing(20, "b")])
+        assert t.query(rows) == [once, once, late]
+        t.close()
+        shutil.rmtree(lakes)
+        shutil.copytree(tmp_path / "older", lakes)
+        t.plan = fixed.plan
+        t.open()
+        assert t.query(rows) == [once, once, late]
+        t.verify()
+        assert t.replay() == 1
+        given = {"n": 9, "_replay": 1, "_late": ["firsts"]}
+        assert t.query(rows) == [once, once, late, given]
+        t.verify()
+
+
+def test_what_was_accepted_is_not_left_out_by_a_stricter_definition(tmp_path: Path) -> None:
+    strict, app = replaying()
+    with headrace.testing.run(app, start=START) as t:
+        t.send("things", [thing(0)])
+        assert len(t.rows("everything")) == 1
+        t.close()
+        [lake] = t._settings.data.glob("lakes/**/everything")
+        shutil.copytree(lake, tmp_path / "older")
+        t.open()
+        t.send("things", [thing(10, n=9)])
+        assert len(t.rows("everything")) == 2
+        t.close()
+        shutil.rmtree(lake)
+        shutil.copytree(tmp_path / "older", lake)
+        t.plan = strict.plan
+        with pytest.raises(StateRefused, match="offset 1 was accepted.*this definition refuses it"):
+            t.open()
+        t.plan = app.plan
+        t.open()
+        assert len(t.rows("everything")) == 2
         t.verify()

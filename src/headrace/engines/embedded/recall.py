@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
 
 from headrace.engines.embedded.engine import Committed, JobEngine, batch_of
@@ -16,7 +17,7 @@ from headrace.engines.kernel.watermark import NEVER_US
 from headrace.plan.operators import has_dedupe
 from headrace.storage.contract import RECORDS, Fetched, Topic
 from headrace.storage.lake.merge import widened
-from headrace.values.errors import TopicRefused
+from headrace.values.errors import StateRefused, TopicRefused
 
 
 def recall(engine: JobEngine, epoch: int) -> Committed:
@@ -113,10 +114,49 @@ def _source_epoch(engine: JobEngine, reader: SourceReader, epoch: int, time_us: 
         # What retention has taken since is as lost as a topic that was made again.
         with suppress(TopicRefused):
             fetched = Fetched(read_all(topic, before.offsets, ends), ends)
-            return reader.again(engine.store.connection, fetched, before, exempt, time_us)
+            return _as_it_was(engine, reader, fetched, before, exempt, time_us)
     nothing = Fetched(RECORDS.empty_table(), ends)
-    part = reader.again(engine.store.connection, nothing, before, exempt, time_us)
+    none = np.empty(0, np.int64)
+    part = reader.again(engine.store.connection, nothing, before, exempt, time_us, none)
     return replace(part, identity=identities[-1], number=len(identities) - 1, lost=True)
+
+
+def _as_it_was(
+    engine: JobEngine,
+    reader: SourceReader,
+    fetched: Fetched,
+    before: Position,
+    exempt: tuple[int, ...],
+    time_us: int,
+) -> SourceEpoch:
+    """The part of an epoch from its records, judged as they were when they were read.
+
+    What was refused then stays so until it is replayed, also where the present definition accepts
+    it. StateRefused where that refuses what was accepted.
+    """
+    connection, topic, records = engine.store.connection, reader.topic, fetched.records
+    letters = connection.sql(
+        'select "partition", "offset" from meta.dead_letters where view is null and topic = ? '
+        'and topic_generation = ? and "offset" between ? and ?',
+        params=[topic.name, topic.identity, min(before.offsets), max(fetched.next_offsets)],
+    ).to_arrow_table()
+    # What was kept of the epoch counts its rows: those of refused records stay in their places.
+    places = records.select(["partition", "offset"])
+    places = places.append_column("row", pa.array(np.arange(len(records))))
+    found = places.join(letters, ["partition", "offset"], join_type="left semi")
+    refused = found.column("row").to_numpy()
+    part = reader.again(connection, fetched, before, exempt, time_us, refused)
+    lost = np.setdiff1d(part.dead.column("_row").to_numpy(), refused)
+    if len(lost):
+        first = records.slice(int(lost[0]), 1).to_pylist()[0]
+        raise StateRefused(
+            f'Topic "{topic.name}", partition {first["partition"]}: the record at offset '
+            f"{first['offset']} was accepted when it was read, and is not delivered everywhere; "
+            "this definition refuses it",
+            remedy="Run the definition of then until it has caught up, or begin a new generation "
+            "with this one: headrace state reset APP",
+        )
+    return part
 
 
 def read_all(topic: Topic, start: list[int], stop: list[int]) -> pa.Table:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import duckdb
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from headrace.engines.embedded.arrivals import arrived
@@ -200,9 +201,16 @@ class SourceReader:
         before: Position,
         exempt: tuple[int, ...],
         now_us: int,
+        refused: npt.NDArray[np.int64],
     ) -> SourceEpoch:
-        """An epoch's part that was read before, from its records; `now_us` is its time."""
+        """An epoch's part that was read before, from its records; `now_us` is its time.
+
+        The rows `refused` of them are no events, whatever the present definition says of them.
+        """
         part = self._pool.submit(self._decoded, fetched, now_us).result()
+        if len(refused):
+            events = part.events.filter(pa.array(~np.isin(part.events.column("_row"), refused)))
+            part = replace(part, events=events)
         return placed_in_time(connection, self, part, before, exempt, now_us)
 
     def _taken(
