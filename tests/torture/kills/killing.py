@@ -6,13 +6,13 @@ is left is held against a run over the same log that nobody disturbed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from random import Random
 
 from tests.torture.course import Part
 from tests.torture.kills import leading
-from tests.torture.kills.left import check_same, left
+from tests.torture.kills.left import check_same, left, sessions
 from tests.torture.kills.ordeal import BEGIN, MORE, RUN, Ordeal
 from tests.torture.kills.place import ACTIVITY, EVERYTHING, SUBJECTS, Place, Subject, told
 from tests.torture.kills.points import embedded
@@ -90,11 +90,18 @@ def _disturb_briefly(one: Ordeal) -> None:
 
 
 def _compare(one: Ordeal) -> None:
-    if one.recomputes:
+    """Recomputed by both at the same places of the log, or once more at the end.
+
+    After somebody began anew it is the latter; which sessions a recompute covers hangs on what was
+    open then, so those are left to the proof.
+    """
+    moot: Collection[str] = ()
+    if one.recomputes and one.restores:
+        moot = sessions(one.place.subject.app)
         for each in (one.place, one.undisturbed):
             each.run("recompute", "APP")
     found, wanted = (
-        left(each.subject.app, each.data, recomputed=one.recomputes)
+        left(each.subject.app, each.data, recomputed=one.recomputes, without=moot)
         for each in (one.place, one.undisturbed)
     )
     check_same(found, wanted)
@@ -117,8 +124,9 @@ KILLS = Part(
         "zombies": 8,
         "older copies put back": 8,
         "stops in words, followed": 4,
-        "recomputes begun": 3,
-        "rebuilds begun": 3,
+        "kills of recomputes": 3,
+        "kills of rebuilds": 3,
+        "kills of replays": 3,
         **{f"at {name}": 1 for name in embedded()},
     },
 )

@@ -13,6 +13,11 @@ WRITING = ("log.written", "log.synced", "log.published", "log.segment.begun")
 TIDYING = ("lake.compaction.written", "lake.checkpoint.written")
 REMOVING = ("lake.file.removed", "lake.log.removed")
 RETAINING = ("log.retained", "log.segment.removed")
+DELIVERING = (
+    *("state.before_commit", "state.committed", "topic.fenced", "topic.appended"),
+    *("lake.fenced", "lake.file.written", "lake.files.synced", "lake.committed"),
+    "lake.commit.synced",
+)
 _OFTEN = ("state.", "topic.appended", "lake.file.written", "lake.files.", "lake.commit", "log.w")
 
 CHECKPOINT_COMMITS = 8

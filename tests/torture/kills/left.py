@@ -4,34 +4,56 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from headrace import App
 from headrace.ops.jobs.opened import opened
 from headrace.ops.owner import Handler
-from headrace.plan.operators import Job, Output, Stream, View
+from headrace.plan.operators import Job, Output, SessionGap, SessionMarks, Stream, View
 from headrace.proof.report import verification_from
+from headrace.values.schema import quote
 from headrace.values.settings import load_settings
 
 Left = Mapping[str, Any]
 _OF_THE_LOG = ("_topic_generation", "_offset", "_arrival_time")
+_OF_CORRECTIONS = ("_correction", "_epoch")
 _SUMS = "select * from conservation where kind <> 'destination'"
 
 
-def left(app: App, data: Path, *, recomputed: bool = False, other_log: bool = False) -> Left:
+def left(
+    app: App,
+    data: Path,
+    *,
+    recomputed: bool = False,
+    other_log: bool = False,
+    without: Collection[str] = (),
+) -> Left:
     """By name: rows of tables and lakes, records of topics, dead letters, sums; proves them first.
 
     Left out is what tells of the cut into epochs. What was recomputed has corrections behind final
-    rows, as many as there were recomputes: those rows are then left to the proof. With `other_log`
-    also what the same records have in another log: where they stand there, and since when.
+    rows, as many as there were recomputes: of those the last of each key. With `other_log` left out
+    is also what the same records have in another log: where they stand there, and since when; and
+    the outputs in `without`.
     """
     [job] = app.plan.jobs
     # Opened once: each request of its own would open all outputs of the job anew.
     with opened(job, load_settings(overrides={"data": data})) as answers:
         _prove(answers)
-        return _left(job, answers["query"], recomputed, other_log)
+        found = _left(job, answers["query"], recomputed, other_log)
+    return {name: rows for name, rows in found.items() if name not in without}
+
+
+def sessions(app: App) -> frozenset[str]:
+    """The names, as in `left`, of what shows sessions."""
+    [job] = app.plan.jobs
+    views = {v.name for v in job.views if isinstance(v.window, SessionGap | SessionMarks)}
+    return frozenset(_name(output) for output in job.outputs if output.input in views)
+
+
+def _name(output: Output) -> str:
+    return f"{output.role} {output.name}"
 
 
 def _prove(answers: Mapping[str, Handler]) -> None:
@@ -43,11 +65,12 @@ def _prove(answers: Mapping[str, Handler]) -> None:
 def _left(job: Job, query: Handler, recomputed: bool, other_log: bool) -> Left:
     found: dict[str, Any] = {}
     for output in job.outputs:
-        if recomputed and output.emit == "final" and output.role in ("lake", "topic"):
-            continue
-        source = job.input_of(output)
-        found[f"{output.role} {output.name}"] = _held(query, output, source, other_log)
-    letters = 'topic, "partition", field, reason, value'
+        source, name = job.input_of(output), _name(output)
+        if recomputed and output.emit == "final" and isinstance(source, View):
+            found[name] = _last(query, output, source)
+        else:
+            found[name] = _held(query, output, source, other_log)
+    letters = 'topic, "partition", view, field, reason, value'
     if not other_log:
         letters += ', topic_generation, "offset", arrival_time'
     found["dead letters"] = _sorted(_rows(query, f"select {letters} from dead_letters"))
@@ -87,6 +110,26 @@ def _held(query: Handler, output: Output, source: View | Stream, other_log: bool
         columns = f"columns(lambda c: not list_contains({own}, c))"
         return _sorted(_rows(query, f"select {columns} from lake.{output.name}"))
     return _sorted(_rows(query, f"from {output.name}"))
+
+
+def _last(query: Handler, output: Output, view: View) -> Any:
+    """What final rows say in the end: the last of each key, unless it was withdrawn."""
+    if output.role == "topic":
+        sql = f'select key, value from topic.{output.name} order by "partition", "offset"'
+        return {
+            key: {name: value for name, value in row.items() if name not in _OF_CORRECTIONS}
+            for key, row in _compacted(_rows(query, sql)).items()
+        }
+    if output.role != "lake":
+        return _sorted(_rows(query, f"from {output.name}"))
+    columns = ", ".join(quote(c.name) for c in view.columns)
+    sql = f"select _withdrawn, {columns} from lake.{output.name} order by _epoch"
+    names = [c.name for c in view.columns]
+    last = {}
+    for withdrawn, *row in _rows(query, sql):
+        key = tuple(row[names.index(name)] for name in view.key_columns)
+        last[key] = None if withdrawn else tuple(row)
+    return _sorted([row for row in last.values() if row is not None])
 
 
 def _by_key(records: list[tuple[Any, ...]]) -> dict[Any, list[Any]]:

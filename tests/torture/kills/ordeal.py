@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.torture.kills import leading
+from tests.torture.kills.again import Again
 from tests.torture.kills.place import REFUSED, Place, age, begun, restored, stopped
 
 RUN = ("run", "APP", "--until", "caught-up")
@@ -17,7 +18,8 @@ _HELD_SECONDS = 10.0
 class Ordeal:
     """A place, and the same log read by a run that nobody disturbs.
 
-    `recomputes`, `retains`, `restores` say what may be done to it.
+    `recomputes`, `replays`, `retains`, `restores` say what may be done to it. What is put back may
+    begin anew, and then reads what was replayed in the order of the log.
     """
 
     restorable: tuple[str, ...] = ("lake", "topic")
@@ -29,6 +31,8 @@ class Ordeal:
         self.recomputes = self.chance.random() < 0.4
         self.restores = self.chance.random() < 0.4
         self.retains = not self.restores and self.chance.random() < 0.5
+        self.replays = not self.restores and self.chance.random() < 0.5
+        self.again = Again(place, undisturbed, self.follow)
         self._points = leading.common(retains=self.retains)
         self.chance.shuffle(self._points)
         if self.retains:
@@ -47,7 +51,9 @@ class Ordeal:
         acts = [*[self.at_a_point] * 12, *[self.at_any_time] * 3, self.while_it_recovers]
         acts += [self.two_at_once, self.a_zombie, self.time_passes]
         if self.recomputes:
-            acts += [self.recompute, self.rebuild]
+            acts += [self.again.recompute, self.again.rebuild]
+        if self.replays:
+            acts += [self.again.replay]
         if self.restores:
             acts += [self.an_older_state, self.an_older_destination]
         return acts
@@ -176,15 +182,6 @@ class Ordeal:
     def time_passes(self) -> None:
         age(self.place.data, 2 * 3600 + 60)
 
-    def recompute(self) -> None:
-        self._perhaps_killed("recomputes begun", "recompute", "APP")
-
-    def rebuild(self) -> None:
-        # Nothing has changed: only views that are named are built again.
-        names = self.views()
-        some = self.chance.sample(names, self.chance.randint(1, len(names)))
-        self._perhaps_killed("rebuilds begun", "state", "rebuild", "APP", *some)
-
     def views(self) -> list[str]:
         [job] = self.place.subject.app.plan.jobs
         return [view.name for view in job.views]
@@ -201,16 +198,6 @@ class Ordeal:
     def feed_if_idle(self) -> None:
         if self.place.idle:
             self.feed()
-
-    def _perhaps_killed(self, what: str, *command: str) -> None:
-        if not (self.place.data / "jobs").exists():
-            return
-        self.place.done[what] += 1
-        point = self.chance.choice(["state.before_commit", "state.committed", "topic.appended"])
-        if self.chance.random() < 0.5:
-            self.place.kill_at(f"{point}:{self.chance.randint(1, 3)}", *command)
-        else:
-            self.place.kill_after(self.chance.uniform(0.1, 0.8), *command)
 
     def _copied_and_put_back(self, part: str) -> None:
         place = self.place

@@ -21,8 +21,8 @@ from typing import Any
 from headrace import App
 from headrace.apps.activity import app as activity
 from headrace.storage.topics.log import LocalTopic
+from tests.torture.kills import everything
 from tests.torture.kills.child import SEGMENT_BYTES, Call
-from tests.torture.kills.everything import app as everything
 from tests.torture.kills.everything import write_lines
 
 _SECONDS_MAX = 120.0
@@ -43,13 +43,21 @@ class Subject:
 
 
 ACTIVITY = Subject(activity, "activity", "headrace.apps.activity:app", "user_activity")
-EVERYTHING = Subject(
-    everything,
-    "tests.torture.kills.everything:app",
-    "tests.torture.kills.everything:app",
-    "things",
+EVERYTHING, *_FIXED = (
+    Subject(app, f"{everything.__name__}:{name}", f"{everything.__name__}:{name}", "things")
+    for name, app in (
+        ("app", everything.app),
+        ("wider", everything.wider),
+        ("widest", everything.widest),
+    )
 )
 SUBJECTS = (ACTIVITY, EVERYTHING)
+
+
+def accepting_more(subject: Subject) -> Subject:
+    """The subject after a fix: it accepts more. Itself where there is nothing to fix."""
+    versions = [EVERYTHING, *_FIXED]
+    return versions[versions.index(subject) + 1] if subject in versions[:-1] else subject
 
 
 @dataclass
@@ -192,6 +200,7 @@ class Place:
             run = self.start("run", "APP", "--until", "caught-up")
             code = run.end(self.patience_seconds)
             if code == 0:
+                self.idle = True
                 return
             self.follow(run)
         raise AssertionError(f"the words led nowhere: {run.text}")
