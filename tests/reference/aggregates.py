@@ -15,8 +15,11 @@ from tests.reference.compare import Between, near
 from tests.reference.events import Functions
 from tests.reference.steps import Row
 
-RANK_ERROR = 0.02
+RANK_ERROR = 0.04
 """Of an approximate quantile, as a share of the values: what is declared."""
+
+STANDARD_ERROR = 0.0325
+"""Of an approximate number of distinct values, relative: that of 1,024 registers."""
 
 
 def aggregate(call: AggregateCall, rows: list[Row], functions: Functions) -> Any:
@@ -135,19 +138,20 @@ def _quantile_disc(call: AggregateCall, arguments: Arguments) -> Any:
 
 
 def _approx_quantile(call: AggregateCall, arguments: Arguments) -> Any:
-    """Any value within the declared error of rank; of few values, any between the outermost."""
+    """Any value within the declared error of rank; of few values, any beside those at the rank."""
     values = sorted(float(v) for v in _present(arguments))
     if not values:
         return None
-    at, error = float(call.constants[0]), RANK_ERROR if len(values) >= 100 else 1.0
-    low, high = (max(0.0, min(1.0, at + e)) * (len(values) - 1) for e in (-error, error))
-    return Between(values[math.floor(low)], values[math.ceil(high)])
+    last, error = len(values) - 1, max(1.0, RANK_ERROR * len(values))
+    at = float(call.constants[0]) * last
+    low, high = max(0, math.floor(at - error)), min(last, math.ceil(at + error))
+    return Between(values[low], values[high])
 
 
 def _approx_count_distinct(call: AggregateCall, arguments: Arguments) -> Any:
-    """64 registers: a standard error of 13 %, five times that at the most."""
+    """Five times the standard error; of few values three, and never more than half of them."""
     count = len(set(_present(arguments)))
-    allowed = max(2.0, 0.65 * count) if count > 1 else 0.0
+    allowed = max(min(count // 2, 3), 5 * STANDARD_ERROR * count)
     return Between(count - allowed, count + allowed)
 
 
