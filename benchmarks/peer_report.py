@@ -86,7 +86,7 @@ def _variants(runs: Runs, name: str) -> str:
         for run in measured(runs, pipeline).get(name, []):
             if len(run.get("variants", {})) > 1:
                 each = "; ".join(f"{how}: {rate}" for how, rate in run["variants"].items())
-                words.append(f" {title}, events/s warm {each}; shown is it {run['variant']}.")
+                words.append(f" {title}, warm events/s {each}; the table has it {run['variant']}.")
     return "".join(words)
 
 

@@ -113,12 +113,12 @@ class PeerRuns:
         module = {"five": "benchmarks.activity_five", "count": "benchmarks.activity_count"}
         data, made = self.directory / "ours", {"headrace-marks", "enriched_activity"}
         for _ in range(self.sizes.repeats):
+            self.kafka.delete_topics(sorted(made & set(self.kafka.topics())))
             if pipeline == "five":
                 self.kafka.create_topic("enriched_activity", 3)
             with environment(self._topics()):
                 ended = children.python("benchmarks.measure.throughput", data, module[pipeline])
             self.notes.timed(FROM_KAFKA[pipeline], count, ended, ended.report["seconds"])
-            self.kafka.delete_topics(sorted(made & set(self.kafka.topics())))
             shutil.rmtree(data)
 
     def _peer(self, name: str, pipeline: str, count: int, data: Path) -> None:

@@ -51,7 +51,7 @@ def test_outputs_that_are_empty_are_seen() -> None:
 
 
 def test_the_fastest_of_several_ways_is_said_to_be_one() -> None:
-    assert "in two: 40,000; all in one: 50,000; shown is it all in one." in PAGE
+    assert "in two: 40,000; all in one: 50,000; the table has it all in one." in PAGE
 
 
 def test_left_out_peers_are_told() -> None:
