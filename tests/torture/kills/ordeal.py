@@ -18,8 +18,7 @@ _HELD_SECONDS = 10.0
 class Ordeal:
     """A place, and the same log read by a run that nobody disturbs.
 
-    `recomputes`, `replays`, `retains`, `restores` say what may be done to it. What is put back may
-    begin anew, and then reads what was replayed in the order of the log.
+    `recomputes`, `retains`, `restores` say what may be done to it.
     """
 
     restorable: tuple[str, ...] = ("lake", "topic")
@@ -31,7 +30,6 @@ class Ordeal:
         self.recomputes = self.chance.random() < 0.4
         self.restores = self.chance.random() < 0.4
         self.retains = not self.restores and self.chance.random() < 0.5
-        self.replays = not self.restores and self.chance.random() < 0.5
         self.again = Again(place, undisturbed, self.follow)
         self._points = leading.common(retains=self.retains)
         self.chance.shuffle(self._points)
@@ -52,7 +50,8 @@ class Ordeal:
         acts += [self.two_at_once, self.a_zombie, self.time_passes]
         if self.recomputes:
             acts += [self.again.recompute, self.again.rebuild]
-        if self.replays:
+        if not self.restores and self.chance.random() < 0.5:
+            # Who begins anew would read what was replayed in the order of the log.
             acts += [self.again.replay]
         if self.restores:
             acts += [self.an_older_state, self.an_older_destination]
