@@ -15,7 +15,7 @@ from tests.torture.kills.left import Left, check_same, left
 from tests.torture.kills.place import Place
 
 _RUN = ("run", "APP", "--until", "caught-up")
-_ROOM = (100_000, 400_000, 1_000_000, 2_000_000, 4_000_000)
+_ROOM = (30_000, 100_000, 200_000, 400_000, 1_000_000)
 _LARGE_BYTES = 400_000_000
 
 
