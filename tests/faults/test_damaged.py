@@ -210,7 +210,7 @@ def _forget_the_last_epochs(data: Path) -> None:
         ("lake.created", _forget),
         ("state.committed:4", _forget),
         ("", _forget),
-        ("state.committed:4", _forget_the_last_epochs),
+        ("state.committed:5", _forget_the_last_epochs),
     ],
 )
 def test_a_state_that_is_lost_or_older_is_named(

@@ -32,7 +32,7 @@ class Again:
         """Late events are applied to what is closed."""
         [job] = self.place.subject.app.plan.jobs
         views = [view.name for view in job.views if view.window is not None]
-        self._done("recomputes", ["recompute", "APP"], lambda: self._regions(views))
+        self._done("kills of recomputes", ["recompute", "APP"], lambda: self._regions(views))
 
     def rebuild(self) -> None:
         """Some views, or all of them, are built again from all events."""
@@ -41,7 +41,7 @@ class Again:
         chosen = self.place.chance.sample(job.views, min(count, len(job.views)))
         views = [view.name for view in chosen if view.window is not None]
         command = ["state", "rebuild", "APP", *(view.name for view in chosen)]
-        self._done("rebuilds", command, lambda: self._regions(views))
+        self._done("kills of rebuilds", command, lambda: self._regions(views))
 
     def replay(self) -> None:
         """The definition becomes one that accepts some of the dead letters, and judges them again.
@@ -51,7 +51,7 @@ class Again:
         self._agree()
         for place in (self.place, self.undisturbed):
             place.subject = accepting_more(place.subject)
-        self._done("replays", ["dead-letters", "replay", "APP"], self._replays)
+        self._done("kills of replays", ["dead-letters", "replay", "APP"], self._replays)
 
     def _agree(self) -> None:
         self.place.finish()
@@ -66,7 +66,7 @@ class Again:
             killed += self._killed(*command)
             if killed and place.chance.random() < 0.3:
                 place.kill_after(place.chance.uniform(0.0, 0.5), "run", "APP")
-        place.done[f"kills of {what}"] += killed
+        place.done[what] += killed
         place.finish()
         if noted() in ((), before):
             place.run(*command)
