@@ -36,6 +36,10 @@ LATEST_US = 253_402_300_799_999_999
 """The end of the year 9999, in microseconds since 1970: later than any clock."""
 
 
+EPOCHS_MAX = 1 << 40
+"""A generation has fewer epochs: `generation * EPOCHS_MAX + epoch` grows with both."""
+
+
 @dataclass(frozen=True)
 class Mark:
     """What a destination has of a job: everything up to (generation, epoch), inclusive.
@@ -52,8 +56,8 @@ class Mark:
 
     @property
     def number(self) -> int:
-        """(generation, epoch) as one integer that grows with both: generation * 2**40 + epoch."""
-        return (self.generation << 40) | self.epoch
+        """(generation, epoch) as one integer that grows with both."""
+        return self.generation * EPOCHS_MAX + self.epoch
 
     def is_same_delivery(self, other: Mark) -> bool:
         """Whether both tell of one epoch: of that number, and with those records.

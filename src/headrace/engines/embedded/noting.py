@@ -10,6 +10,7 @@ from headrace.engines.embedded.delivery import Delivery
 from headrace.engines.embedded.engine import JobEngine
 from headrace.engines.embedded.ledger import Ledger
 from headrace.engines.embedded.recall import ranges
+from headrace.storage.contract import EPOCHS_MAX
 from headrace.storage.state.store import StateStore
 from headrace.values.errors import HeadraceError, TopicRefused
 
@@ -39,7 +40,7 @@ def note(
 
 def note_refused(connection: duckdb.DuckDBPyConnection, delivery: Delivery, now_us: int) -> None:
     """Keeps rows that a destination refused; those that are there already are let go."""
-    number = f"generation * {1 << 40} + epoch"
+    number = f"generation * {EPOCHS_MAX} + epoch"
     (there,) = connection.execute(
         f"select coalesce(max({number}), -1) from meta.refused_rows where destination = ?",
         [delivery.name],
@@ -47,13 +48,7 @@ def note_refused(connection: duckdb.DuckDBPyConnection, delivery: Delivery, now_
     for refusal in delivery.refused_after(there):
         connection.execute(
             f"insert into meta.refused_rows values (?, ?, ?, ?, ?, make_timestamp({now_us}))",
-            [
-                delivery.name,
-                refusal.row,
-                refusal.reason,
-                refusal.number >> 40,
-                refusal.number & ((1 << 40) - 1),
-            ],
+            [delivery.name, refusal.row, refusal.reason, *divmod(refusal.number, EPOCHS_MAX)],
         )
 
 

@@ -1,6 +1,6 @@
 """What can become of a row in a view, as one small number per row.
 
-`_verdict` is 0 for a row that goes on; otherwise kind * 1000 + the step or expression that
+`_verdict` is 0 for a row that goes on; otherwise kind * SPAN + the step or expression that
 decided, so that counts and dead letters can name it. Verdicts fall in the order of the steps, then
 keys and arguments, then lateness (semantics, section 3).
 """
@@ -35,7 +35,7 @@ def kind_of(verdict: int) -> int:
 # A record that becomes several rows is applied if any of them is, else late, failed, duplicate,
 # filtered: the greatest of these ranks.
 RECORD_RANK_SQL = (
-    "case when _verdict = 0 then 5 when _verdict >= 4000 then 4 when _verdict >= 3000 then 2 "
-    "when _verdict >= 2000 then 3 else 1 end"
+    f"case when _verdict = 0 then 5 when _verdict >= {code(LATE)} then 4 "
+    f"when _verdict >= {code(DUPLICATE)} then 2 when _verdict >= {code(FAILED)} then 3 else 1 end"
 )
 RANK_KINDS = {5: APPLIED, 4: LATE, 3: FAILED, 2: DUPLICATE, 1: FILTERED}

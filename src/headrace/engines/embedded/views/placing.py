@@ -139,7 +139,8 @@ def _records(connection: duckdb.DuckDBPyConnection, rows: str) -> dict[str, int]
 
 def _late(connection: duckdb.DuckDBPyConnection, rows: str) -> np.ndarray:
     low = verdicts.code(verdicts.LATE)
-    sql = f"select distinct _row from {rows} where _verdict >= {low} and _verdict < {low + 1000}"
+    those = f"_verdict >= {low} and _verdict < {low + verdicts.SPAN}"
+    sql = f"select distinct _row from {rows} where {those}"
     found = connection.execute(sql).fetchnumpy()
     return np.sort(found["_row"]).astype(np.int64)
 
