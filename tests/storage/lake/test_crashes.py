@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
@@ -15,6 +16,7 @@ from headrace.storage.lake.reading import read_mark
 from headrace.values.errors import DiskRefused, StateRefused
 from tests.storage.deliverer import run
 from tests.storage.lake.lakes import (
+    EVENT,
     JOB,
     data_files,
     delta_rows,
@@ -100,6 +102,21 @@ def test_a_last_commit_that_ends_with_a_line_is_torn_too(tmp_path: Path, lines: 
     assert again.open(JOB, 2) == mark(1)
     again.deliver(events(10, 10), mark(2))
     assert rows(target.directory) == ordered([event(n) for n in range(20)])
+
+
+@pytest.mark.parametrize("noted", [True, False])
+@pytest.mark.parametrize("separator", ["\n", "\r\n", "\x1c", "\x85", "\u2028", "\u2029"])
+def test_a_commit_whose_rows_hold_line_ends_is_whole(
+    tmp_path: Path, separator: str, noted: bool
+) -> None:
+    target = lake(tmp_path / "lake")
+    target.open(JOB, 1)
+    row = event(0) | {"user_id": f"one{separator}other"}
+    target.deliver(pa.Table.from_pylist([row], schema=EVENT), mark(1))
+    if not noted:
+        (target.directory / "_delta_log" / "_headrace_digests").unlink()
+    assert lake(target.directory).open(JOB, 2) == mark(1)
+    assert rows(target.directory) == [row]
 
 
 @pytest.mark.parametrize("size", [0, 100])

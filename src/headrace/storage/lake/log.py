@@ -22,7 +22,7 @@ from headrace.storage.durable import make_directory, sync_directory, sync_file
 from headrace.storage.lake.columns import in_lake
 from headrace.storage.lake.entries import KEY, Entry, is_ours
 from headrace.storage.lake.files import DataFile
-from headrace.storage.lake.noted import check_log, damaged_log, differs, note
+from headrace.storage.lake.noted import check_log, damaged_log, differs, is_noted, note
 from headrace.values.errors import StateRefused
 from headrace.values.points import reach
 
@@ -123,9 +123,9 @@ def _mend(log: Path) -> None:
 
 
 def _torn_commits(log: Path) -> list[Path]:
-    """The newest commit, if it is half written."""
+    """The newest commit, if it is half written: one that was noted was on disk."""
     newest = sorted(log.glob(_COMMIT))[-1:]
-    return [path for path in newest if not _whole_commit(path) and not differs(path)]
+    return [path for path in newest if not is_noted(path) and not _whole_commit(path)]
 
 
 def _whole_parquet(path: Path) -> bool:
@@ -141,7 +141,8 @@ def _whole_parquet(path: Path) -> bool:
 def _whole_commit(path: Path) -> bool:
     """Whether each line is there that has to be: one of ours also says which start wrote it."""
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        # As bytes: text has more ends of lines than JSON, and rows may hold them.
+        lines = [json.loads(line) for line in path.read_bytes().splitlines()]
     except ValueError:
         return False
     if not lines or not all(isinstance(line, dict) for line in lines):

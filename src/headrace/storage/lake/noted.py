@@ -28,6 +28,11 @@ def note(log: Path, names: Iterable[str]) -> None:
         file.write(lines)
 
 
+def is_noted(path: Path) -> bool:
+    """Whether a file of a log was noted, and so was durable."""
+    return path.name in _noted(path.parent)
+
+
 def differs(path: Path) -> bool:
     """Whether a file of a log is not what was noted of it; OSError when it cannot be read."""
     wanted = _noted(path.parent).get(path.name)
