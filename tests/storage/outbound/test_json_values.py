@@ -67,6 +67,30 @@ def test_nan_and_infinity_are_null_also_inside(connection: duckdb.DuckDBPyConnec
     assert found == [f'{{"s":{shown},"m":[{shown}]}}', '{"s":null,"m":null}']
 
 
+def test_maps_and_arrays_are_as_what_they_hold(connection: duckdb.DuckDBPyConnection) -> None:
+    of_names = pa.map_(pa.string(), pa.list_(pa.float64()))
+    of_times = pa.map_(pa.timestamp("us"), pa.timestamp("us"))
+    at = datetime(2026, 1, 1, 0, 0, 0, 500000)
+    found = texts(
+        connection,
+        m=pa.array([[("a", [math.nan, 1.5]), ("b", None)], [], None], of_names),
+        t=pa.array([[(at, at)], [], None], of_times),
+        n=pa.array([[(math.nan, 1)], [], None], pa.map_(pa.float64(), pa.int64())),
+        a=pa.array([[math.inf, 2.0], [1.0, None], None], pa.list_(pa.float64(), 2)),
+    )
+    shown = "2026-01-01T00:00:00.5Z"
+    assert [json.loads(text, parse_constant=pytest.fail) for text in found] == [
+        {
+            "m": {"a": [None, 1.5], "b": None},
+            "t": {shown: shown},
+            "n": {"nan": 1},
+            "a": [None, 2.0],
+        },
+        {"m": {}, "t": {}, "n": {}, "a": [1.0, None]},
+        {"m": None, "t": None, "n": None, "a": None},
+    ]
+
+
 def test_names_and_dates(connection: duckdb.DuckDBPyConnection) -> None:
     found = texts(
         connection, **{'a "b"': pa.array([date(2026, 1, 1)], pa.date32()), "é": pa.array([True])}

@@ -26,6 +26,7 @@ _SPACE = b" \t\r\n"
 _PIECE_BYTES = 1 << 20
 _DECODER = json.JSONDecoder()
 _END = 2**31 - 1
+_LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 _ESCAPE_IN_KEY = r'\\(?:[^"\\]|\\.)*"\s*:'
 
 Rows: TypeAlias = npt.NDArray[np.int64]
@@ -58,15 +59,23 @@ def _plain_sql(value: str, type_: pa.DataType, depth: int = 0) -> str:
         )
         return f"CASE WHEN {value} IS NOT NULL THEN struct_pack({fields}) END"
     item = f"x{depth}"
-    inner = _plain_sql(item, type_.value_type, depth + 1)
-    return f"list_transform({value}, lambda {item}: {inner})"
+    if not pa.types.is_map(type_):
+        inner = _plain_sql(item, type_.value_type, depth + 1)
+        return f"list_transform({value}, lambda {item}: {inner})"
+    key, inner = f"({item}).key", _plain_sql(f"({item}).value", type_.item_type, depth + 1)
+    if pa.types.is_timestamp(type_.key_type):
+        key = _plain_sql(key, type_.key_type)
+    entry = f"struct_pack(key := {key}, value := {inner})"
+    return f"map_from_entries(list_transform(map_entries({value}), lambda {item}: {entry}))"
 
 
 def _odd(type_: pa.DataType) -> bool:
     """Whether DuckDB's JSON of that type differs from ours somewhere inside."""
     if pa.types.is_struct(type_):
         return any(_odd(f.type) for f in type_)
-    if pa.types.is_list(type_) or pa.types.is_large_list(type_):
+    if pa.types.is_map(type_):
+        return pa.types.is_timestamp(type_.key_type) or _odd(type_.item_type)
+    if any(of(type_) for of in _LISTS):
         return _odd(type_.value_type)
     return bool(pa.types.is_timestamp(type_) or pa.types.is_floating(type_))
 
