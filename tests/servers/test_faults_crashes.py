@@ -19,7 +19,7 @@ ROUNDS = (
     (
         FIRST,
         (
-            *("postgres.created", "postgres.opened:2", "lake.created"),
+            *("postgres.created", "postgres.opened:2", "lake.created", "kafka.topic.made"),
             *("kafka.initialised", "kafka.claimed", "state.before_commit", "state.committed"),
             # The first transaction is the one that claims the topic.
             *("kafka.transaction.begun:2", "kafka.produced", "kafka.marked", "kafka.committed"),

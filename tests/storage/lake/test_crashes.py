@@ -33,6 +33,7 @@ POINTS = [
     "lake.created",
     "lake.fenced",
     "lake.file.written:2",
+    "lake.file.renamed:2",
     "lake.files.synced:2",
     "lake.committed:3",
     "lake.commit.synced:3",
@@ -41,6 +42,8 @@ POINTS = [
     "lake.checkpoint.written",
     "lake.file.removed",
     "lake.log.removed:5",
+    "lake.digests.written",
+    "lake.digests.replaced",
 ]
 EPOCHS = 60
 
@@ -48,7 +51,7 @@ EPOCHS = 60
 @pytest.mark.parametrize("point", POINTS)
 def test_a_killed_writer_goes_on(tmp_path: Path, point: str) -> None:
     directory = tmp_path / "lake"
-    epochs = EPOCHS * 2 if "removed" in point else EPOCHS
+    epochs = EPOCHS * 2 if "removed" in point or "digests" in point else EPOCHS
     code, lines = run("lake", directory, 1, epochs, kill_at=point)
     assert code == -9, f"{point} was never reached"
     taken = int(lines[-1].split()[1]) if lines else 0
@@ -131,6 +134,39 @@ def test_a_torn_checkpoint_is_taken_back(tmp_path: Path, size: int) -> None:
     assert again.open(JOB, 2) == mark(55)
     assert len(rows(target.directory)) == 110
     assert checkpoint.name not in log_files(target.directory)
+
+
+@pytest.mark.parametrize(
+    ("point", "torn"),
+    [
+        ("lake.hint.removed", True),
+        ("lake.torn.removed", True),
+        ("lake.mended", True),
+        ("lake.damaged.renamed", False),
+    ],
+)
+def test_a_writer_killed_while_it_mends_goes_on(tmp_path: Path, point: str, torn: bool) -> None:
+    directory = tmp_path / "lake"
+    target = lake(directory)
+    target.open(JOB, 1)
+    for epoch in range(1, EPOCHS + 1):
+        target.deliver(events((epoch - 1) * 10, 10), mark(epoch))
+    log = directory / "_delta_log"
+    if torn:
+        *_, newest = sorted(log.glob("*.json"))
+        newest.write_bytes(newest.read_bytes()[:100])
+        # It was not noted yet: what was noted is durable, and damaged where it differs.
+        (log / "_headrace_digests").unlink()
+    else:
+        [checkpoint] = log.glob("*.checkpoint.parquet")
+        content = bytearray(checkpoint.read_bytes())
+        content[len(content) // 2] ^= 1
+        checkpoint.write_bytes(content)
+    assert run("lake", directory, 2, EPOCHS, kill_at=point)[0] == -9, f"{point} was never reached"
+    code, lines = run("lake", directory, 3, EPOCHS + 5)
+    assert (code, lines[0]) == (0, f"mark {EPOCHS - torn}")
+    wanted = ordered([event(n) for n in range((EPOCHS + 5) * 10)])
+    assert rows(directory) == delta_rows(directory) == wanted
 
 
 def test_nothing_to_mend_is_not_mended(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import ast
 from collections import defaultdict
 
 from tests.mutants.mutants import PACKAGE
-from tests.torture.kills.points import embedded, points, served
+from tests.torture.kills.points import ELSEWHERE, embedded, points, served
 
 
 def test_each_name_is_one_place() -> None:
@@ -18,4 +18,9 @@ def test_each_name_is_one_place() -> None:
                 assert isinstance(name, ast.Constant), f"{path}: a name that is not there to read"
                 places[name.value].append(f"{path.name}:{node.lineno}")
     assert {name: found for name, found in places.items() if len(found) > 1} == {}
-    assert sorted(places) == list(points()) == sorted(embedded() + served())
+    assert sorted(places) == list(points()) == sorted((*embedded(), *served(), *ELSEWHERE))
+
+
+def test_what_no_trial_reaches_has_a_test_of_its_own() -> None:
+    for name, test in ELSEWHERE.items():
+        assert f'"{name}"' in (PACKAGE.parent / test).read_text(encoding="utf-8")

@@ -22,6 +22,7 @@ from headrace.storage.kafka.problems import (
 )
 from headrace.storage.ways import WHAT_ANSWERS
 from headrace.values.errors import TopicRefused, Unreachable, UsageError
+from headrace.values.points import reach
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Producer
@@ -199,6 +200,7 @@ class Cluster:
                 self._result(asked[name])
         except _Present:
             return False
+        reach("kafka.topic.made")
         return True
 
     def settings(self, name: str) -> dict[str, str]:

@@ -94,6 +94,7 @@ def write_file(
         footer, size, digest = _written(draft, tables, schema)
         path = "/".join([*parts, f"{name}-{digest}.parquet"])
         draft.rename(directory / path)
+        reach("lake.file.renamed")
     except OSError:
         draft.unlink(missing_ok=True)
         raise

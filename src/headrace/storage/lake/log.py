@@ -115,11 +115,15 @@ def _mend(log: Path) -> None:
     torn = [path for path in checkpoints if path not in damaged and not _whole_parquet(path)]
     torn += _torn_commits(log)
     (log / LAST_CHECKPOINT).unlink(missing_ok=True)
+    reach("lake.hint.removed")
     for path in torn:
         path.unlink()
+        reach("lake.torn.removed")
     for path in damaged:
         path.rename(path.with_name(f"{path.name}.damaged"))
+        reach("lake.damaged.renamed")
     sync_directory(log)
+    reach("lake.mended")
 
 
 def _torn_commits(log: Path) -> list[Path]:
@@ -236,6 +240,7 @@ class Log:
         self.table.alter.add_columns(
             [Field.from_arrow(field) for field in fields], commit_properties=entry.properties()
         )
+        reach("lake.columns.added")
         self.table.update_incremental()
         sync_commits(self.directory, before, self.table.version())
         stored = in_lake(pa.schema(self.table.schema().to_arrow()))
@@ -248,6 +253,7 @@ class Log:
             return
         before = self.table.version()
         self.table.alter.set_table_properties(wanted, commit_properties=entry.properties())
+        reach("lake.configured")
         self.table.update_incremental()
         sync_commits(self.directory, before, self.table.version())
 

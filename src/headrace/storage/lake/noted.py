@@ -14,6 +14,7 @@ from pathlib import Path
 import xxhash
 
 from headrace.values.errors import StateRefused
+from headrace.values.points import reach
 
 _FILE_NAME = "_headrace_digests"
 _LINE = re.compile(r"(\S+) ([0-9a-f]{16}) ([0-9a-f]{16})")
@@ -68,7 +69,9 @@ def forget_removed(log: Path) -> None:
     kept = "".join(_line(name, d) for name, d in _noted(log).items() if (log / name).exists())
     draft = log / f"{_FILE_NAME}.new"
     draft.write_text(kept, encoding="ascii")
+    reach("lake.digests.written")
     draft.replace(log / _FILE_NAME)
+    reach("lake.digests.replaced")
 
 
 def _noted(log: Path) -> dict[str, str]:

@@ -131,6 +131,8 @@ class StateStore:
             rows = [("format", str(FORMAT)), ("duckdb", ENGINE_VERSION)]
             connection.executemany("insert into meta.facts values (?, ?)", rows)
         connection.execute("commit")
+        if written is None:
+            reach("state.created")
         while written in MIGRATIONS:
             written = self._migrated(connection, written)
         # Together, else each of them would wait for the disk.
@@ -143,6 +145,7 @@ class StateStore:
         MIGRATIONS[written](connection)
         connection.execute("update meta.facts set value = ? where name = 'format'", [now])
         connection.execute("commit")
+        reach("state.migrated")
         return now
 
     def fact(self, name: str) -> str | None:
@@ -206,6 +209,7 @@ class StateStore:
             except duckdb.TransactionException:
                 # Somebody is reading: another moment will come.
                 return False
+        reach("state.checkpointed")
         return True
 
     def __enter__(self) -> StateStore:

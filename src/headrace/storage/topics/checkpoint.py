@@ -38,6 +38,7 @@ def begin_segment(
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     try:
         write_at(descriptor, pieces, 0)
+        reach("log.segment.written")
         sync_data(descriptor)
         sync_directory(directory)
         reach("log.segment.begun")

@@ -23,6 +23,7 @@ from headrace.storage.topics.segment import Segment, index_path, ordinals, segme
 from headrace.storage.topics.segments import Segments
 from headrace.storage.ways import go_on_with
 from headrace.values.errors import TopicRefused
+from headrace.values.points import reach
 
 Offsets = npt.NDArray[np.int64]
 
@@ -111,7 +112,9 @@ def _adopt(head: Head, segments: Segments) -> Head:
         segment = follower
     _cut(segment, head.position)
     sync_directory(directory)
+    reach("log.recovery.synced")
     publish_head(directory, head)
+    reach("log.recovery.published")
     with segments.lock:
         segment.extend(head.position)
         segment.index.store(index_path(directory, head.segment), again=True)
@@ -139,6 +142,7 @@ def _cut(segment: Segment, position: int) -> None:
     try:
         if position < segment.size():
             os.ftruncate(descriptor, position)
+            reach("log.recovery.cut")
         sync_data(descriptor)
     finally:
         let_go(descriptor)
@@ -163,3 +167,4 @@ def _open(segments: Segments, ordinal: int) -> Segment:
 def _remove(segments: Segments, ordinal: int) -> None:
     segment_path(segments.directory, ordinal).unlink(missing_ok=True)
     index_path(segments.directory, ordinal).unlink(missing_ok=True)
+    reach("log.recovery.removed")
