@@ -26,6 +26,22 @@ SEGMENT_BYTES = 30_000
 
 
 @dataclass(frozen=True)
+class Seldom:
+    """When a process does what it does now and then: sooner, as a trial is short; None: as always.
+
+    A lake is tidied after so many commits and leaves what is younger than its grace period; a log
+    is looked after each so many seconds; the state's log goes into its file when it has so many
+    bytes: the engine sees to that (`state_log_bytes`), and the job between two epochs (`busy`).
+    """
+
+    lake_commits: int | None = None
+    lake_grace_seconds: int | None = None
+    housekeeping_seconds: float | None = None
+    state_log_bytes: int | None = None
+    state_log_bytes_busy: int | None = None
+
+
+@dataclass(frozen=True)
 class Call:
     """`arguments` of `headrace`, with settings; `said` is where its output goes.
 
@@ -41,7 +57,7 @@ class Call:
     stops: bool = False
     plans: Mapping[str, Any] = field(default_factory=dict)
     segment_bytes: int = SEGMENT_BYTES
-    checkpoint_commits: int | None = None
+    seldom: Seldom = Seldom()
     before: Callable[[], None] | None = None
 
     def start(self) -> BaseProcess:
@@ -80,7 +96,22 @@ def _arm(call: Call) -> None:
     # Small segments: a log of a few thousand records has several.
     limits = import_module("headrace.storage.topics.writer").DEFAULT_LIMITS
     object.__setattr__(limits, "segment_bytes", call.segment_bytes)
-    # And a lake of a few dozen commits is tidied several times.
-    if call.checkpoint_commits is not None:
-        cleanup = import_module("headrace.storage.lake.cleanup")
-        cleanup._CHECKPOINT_COMMITS = call.checkpoint_commits
+    _hurry(call.seldom)
+
+
+def _hurry(seldom: Seldom) -> None:
+    state, busy = "headrace.storage.state.store", seldom.state_log_bytes_busy
+    wanted = {
+        ("headrace.storage.lake.cleanup", "_CHECKPOINT_COMMITS"): seldom.lake_commits,
+        ("headrace.engines.embedded.runner", "_HOUSEKEEPING_SECONDS"): seldom.housekeeping_seconds,
+        (state, "_LOG_BYTES_MAX"): seldom.state_log_bytes,
+        (state, "_LOG_BYTES_BUSY"): busy,
+        # However large the file is.
+        (state, "_LOG_FILES_BUSY"): None if busy is None else 0,
+    }
+    for (module, name), value in wanted.items():
+        if value is not None:
+            setattr(import_module(module), name, value)
+    if seldom.lake_grace_seconds is not None:
+        lake = import_module("headrace.storage.lake.lake").DeltaLake
+        lake.__init__.__kwdefaults__["grace_seconds"] = seldom.lake_grace_seconds

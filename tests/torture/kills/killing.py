@@ -45,7 +45,7 @@ def short_trial(seed: int, directory: Path) -> Mapping[str, int]:
 
 def _ordeal(subject: Subject, directory: Path, chance: Random) -> Ordeal:
     place, undisturbed = (
-        Place(subject, directory / name, chance, checkpoint_commits=leading.CHECKPOINT_COMMITS)
+        Place(subject, directory / name, chance, seldom=leading.OFTEN)
         for name in ("disturbed/data", "undisturbed/data")
     )
     return Ordeal(place, undisturbed)

@@ -6,6 +6,7 @@ records are written, when a lake is tidied, or where retention removes something
 
 from __future__ import annotations
 
+from tests.torture.kills.child import Seldom
 from tests.torture.kills.points import embedded
 
 MAKING = ("log.made", "log.renamed", "lake.created")
@@ -20,8 +21,8 @@ DELIVERING = (
 )
 _OFTEN = ("state.", "topic.appended", "lake.file.written", "lake.files.", "lake.commit", "log.w")
 
-CHECKPOINT_COMMITS = 8
-"""How many commits a lake of a trial gets until it is tidied."""
+OFTEN = Seldom(lake_commits=8, housekeeping_seconds=0.2)
+"""How soon a job of a trial does what it does seldom."""
 
 MANY_COMMITS = {"epoch_records_max": 30, "lake_interval_seconds": 0}
 """Settings of a run in which lakes get more commits than it takes until they are tidied."""

@@ -22,7 +22,7 @@ from headrace import App
 from headrace.apps.activity import app as activity
 from headrace.storage.topics.log import LocalTopic
 from tests.torture.kills import everything
-from tests.torture.kills.child import SEGMENT_BYTES, Call
+from tests.torture.kills.child import SEGMENT_BYTES, Call, Seldom
 from tests.torture.kills.everything import write_lines
 
 _SECONDS_MAX = 120.0
@@ -120,7 +120,7 @@ class Place:
     after_kill: Callable[[], None] = lambda: None
     before: Callable[[], None] | None = None
     segment_bytes: int = SEGMENT_BYTES
-    checkpoint_commits: int | None = None
+    seldom: Seldom = Seldom()
     patience_seconds: float = _SECONDS_MAX
     history: list[str] = field(default_factory=list)
     options: tuple[str, ...] = ()
@@ -152,7 +152,7 @@ class Place:
             stops,
             {self.subject.place: self.subject.app.plan},
             segment_bytes=self.segment_bytes,
-            checkpoint_commits=self.checkpoint_commits,
+            seldom=self.seldom,
             before=self.before,
         )
         return Run(call.start(), said)

@@ -42,7 +42,7 @@ def trial(seed: int, directory: Path) -> Mapping[str, int]:
             directory / "disturbed/data",
             chance,
             settings=settings,
-            checkpoint_commits=leading.CHECKPOINT_COMMITS,
+            seldom=leading.OFTEN,
             options=("--create-topics",),
             writing=APPENDING,
             beginning=(),

@@ -6,14 +6,13 @@ import posix
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
-from importlib import import_module
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from headrace.storage.topics.log import LocalTopic
 from tests.torture.kills import syncs
+from tests.torture.kills.child import Seldom
 from tests.torture.kills.place import Place, Run, Subject
 from tests.torture.soak.feeding import HASTE, START
 from tests.torture.soak.leveling import Level, Points, level
@@ -29,20 +28,6 @@ PATIENCE_SECONDS = 900.0
 KILLS_MIN = 2
 PASSED_ON = "enriched_activity"
 _RECOMPUTED = timedelta(hours=2)
-
-
-@dataclass(frozen=True)
-class Seldom:
-    """When a process does what it does now and then: more often, as a soak is short.
-
-    Clean-up of a lake comes after so many commits and leaves what is younger than the grace
-    period; the state's log goes into its file when it has so many bytes.
-    """
-
-    lake_commits: int
-    lake_grace_seconds: int
-    housekeeping_seconds: float
-    state_log_bytes: int
 
 
 @dataclass(frozen=True)
@@ -94,9 +79,9 @@ class Sizes:
             data,
             chance,
             settings=settings,
-            before=partial(_prepare, self.seldom),
+            before=_prepare,
             segment_bytes=self.segment_bytes,
-            checkpoint_commits=self.seldom.lake_commits,
+            seldom=self.seldom,
             patience_seconds=PATIENCE_SECONDS,
         )
 
@@ -218,17 +203,9 @@ class Lives:
         self._recompute = None
 
 
-def _prepare(seldom: Seldom) -> None:
-    """In a process of the job: syncs reach the disk, and what is done seldom is done more often."""
+def _prepare() -> None:
+    """In a process of the job: syncs reach the disk."""
     syncs.guard(_sync)
-    lake = import_module("headrace.storage.lake.lake").DeltaLake
-    lake.__init__.__kwdefaults__["grace_seconds"] = seldom.lake_grace_seconds
-    vars(import_module("headrace.engines.embedded.runner")).update(
-        _HOUSEKEEPING_SECONDS=seldom.housekeeping_seconds
-    )
-    vars(import_module("headrace.storage.state.store")).update(
-        _LOG_BYTES_MAX=seldom.state_log_bytes
-    )
 
 
 def _sync(name: str, arguments: tuple[Any, ...]) -> None:

@@ -20,12 +20,12 @@ from random import Random
 
 from headrace.storage.topics.log import LocalTopic
 from tests.torture.course import Part
-from tests.torture.kills.child import CONTEXT
+from tests.torture.kills.child import CONTEXT, Seldom
 from tests.torture.kills.place import Place, told
 from tests.torture.soak.drawing import Panel, Picture
 from tests.torture.soak.feeding import Feed
 from tests.torture.soak.leveling import Level, Points
-from tests.torture.soak.running import KILLS_MIN, SUBJECT, Lives, Seldom, Sizes
+from tests.torture.soak.running import KILLS_MIN, SUBJECT, Lives, Sizes
 from tests.torture.soak.watching import OF_PROCESS, Sample, Watch
 
 LEFT = Path(__file__).resolve().parents[3] / "build" / "soak.json"
