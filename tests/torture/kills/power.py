@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -44,17 +44,18 @@ class Witness:
         """Called in the process of a run, which tells its syncs from then on."""
         syncs.guard(self._saw)
 
-    def cut(self, chance: Random, *, least: bool = False) -> int:
+    def cut(self, chance: Random, *, least: bool = False, torn: bool = False) -> int:
         """The power fails: files become what a disk may have kept; returns how many changed.
 
-        `least` says that it has kept nothing but what it had to.
+        `least` says that it has kept nothing but what it had to, `torn` that it has kept all names,
+        and half of what was written last.
         """
         changed = 0
+        outcomes = ["synced"] if least else ["as it is"] if torn else ["synced", "as it is", "some"]
         for directory in list(_directories(self.data)):
-            outcome = "synced" if least else chance.choice(["synced", "as it is", "some"])
-            changed += self._names_back(directory, outcome, chance)
+            changed += self._names_back(directory, chance.choice(outcomes), chance)
         for path in [path for path in self.data.rglob("*") if _is_ours(path)]:
-            changed += self._content_back(path, chance, least)
+            changed += self._content_back(path, chance, least, torn)
         return changed
 
     def _saw(self, name: str, arguments: tuple[Any, ...]) -> None:
@@ -72,6 +73,9 @@ class Witness:
         """The names in a directory; each file's own content stays reachable, whoever unlinks it."""
         names = {}
         for path in directory.iterdir():
+            # The number of one that is gone may be another file's by now.
+            if _is_others(path):
+                continue
             number = path.stat().st_ino
             names[path.name] = number
             held = self.aside / f"{number}.file"
@@ -110,15 +114,21 @@ class Witness:
             if outcome == "synced" or (number not in kept and chance.random() < 0.5):
                 _remove(path)
                 changed += 1
+                # What it took the place of is there still.
+                changed += self._name_back(path, durable)
         if outcome == "synced":
-            for name, number in durable.items():
-                held = self.aside / f"{number}.file"
-                if held.exists() and not (directory / name).exists():
-                    os.link(held, directory / name)
-                    changed += 1
+            changed += sum(self._name_back(directory / name, durable) for name in durable)
         return changed
 
-    def _content_back(self, path: Path, chance: Random, least: bool) -> int:
+    def _name_back(self, path: Path, durable: Mapping[str, int]) -> int:
+        """Gives a file the name that it had; whether there is one without it."""
+        held = self.aside / f"{durable.get(path.name)}.file"
+        if path.exists() or not held.exists():
+            return 0
+        os.link(held, path)
+        return 1
+
+    def _content_back(self, path: Path, chance: Random, least: bool, torn: bool) -> int:
         """Each block that was not synced has its old or its new content."""
         noted = self.aside / f"{path.stat().st_ino}.synced"
         durable = noted.read_bytes() if noted.exists() else b""
@@ -129,6 +139,8 @@ class Witness:
         likely = chance.choice([0.0, 0.5, 1.0])
         if least:
             length, likely = len(durable), 0.0
+        elif torn:
+            length, likely = (len(durable) + len(present)) // 2, 1.0
         old, new = durable.ljust(length, b"\0"), present.ljust(length, b"\0")
         blocks = []
         for start in range(0, length, _BLOCK):
