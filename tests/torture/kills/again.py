@@ -48,6 +48,7 @@ class Again:
 
         A last time there is none that accepts more: then nothing is accepted.
         """
+        self.place.go_on()
         self._agree()
         for place in (self.place, self.undisturbed):
             place.subject = accepting_more(place.subject)

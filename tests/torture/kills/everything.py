@@ -1,6 +1,7 @@
 """One definition with every kind of view and every kind of output.
 
-The same twice more, as after a fix: each accepts what the one before refused.
+The same twice more, as after a fix: each accepts what the one before refused. And once as it was
+before it got a field, of which no record says anything: the rows are the same.
 """
 
 from __future__ import annotations
@@ -15,15 +16,19 @@ import headrace as hr
 from tests.views.cases import START, Thing
 
 
-class Narrow(Thing):
+class Before(Thing):
     kind: Literal["s", "e", "x", "se"]
 
 
-class Wider(Thing):
+class Narrow(Before):
+    note: str | None
+
+
+class Wider(Narrow):
     kind: Literal["s", "e", "x", "se", "y"]
 
 
-class Widest(Thing):
+class Widest(Narrow):
     kind: Literal["s", "e", "x", "se", "y", "z"]
 
 
@@ -87,6 +92,7 @@ def _defined(event: type[hr.Event]) -> hr.App:
     return app
 
 
+earlier = _defined(Before)
 app = _defined(Narrow)
 wider = _defined(Wider)
 widest = _defined(Widest)

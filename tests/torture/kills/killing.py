@@ -15,16 +15,14 @@ from tests.torture.kills import leading
 from tests.torture.kills.left import check_same, left, sessions
 from tests.torture.kills.ordeal import BEGIN, MORE, RUN, Ordeal
 from tests.torture.kills.place import ACTIVITY, EVERYTHING, SUBJECTS, Place, Subject, told
-from tests.torture.kills.points import embedded
 
-_KILLS = 20
 _COMMITTED = "state.committed:6"
 
 
 def trial(seed: int, directory: Path) -> Mapping[str, int]:
     """One trial with at least so many kills."""
     chance = Random(seed)
-    return _ended(_ordeal(chance.choice(SUBJECTS), directory, chance), _disturb)
+    return ended(_ordeal(chance.choice(SUBJECTS), directory, chance), disturb)
 
 
 def short_trial(seed: int, directory: Path) -> Mapping[str, int]:
@@ -37,7 +35,7 @@ def short_trial(seed: int, directory: Path) -> Mapping[str, int]:
     # Records that are made again have their numbers; those of a file it knows by where it was.
     log.fill(MORE, "log.published")
     one = _ordeal(EVERYTHING, directory, Random(seed))
-    done = _ended(one, _disturb_briefly)
+    done = ended(one, _disturb_briefly)
     one.place.run("state", "rebuild", "APP", *one.views()[::3])
     one.place.run("verify", "APP")
     return done
@@ -51,11 +49,12 @@ def _ordeal(subject: Subject, directory: Path, chance: Random) -> Ordeal:
     return Ordeal(place, undisturbed)
 
 
-def _ended(one: Ordeal, disturb: Callable[[Ordeal], None]) -> Mapping[str, int]:
+def ended(one: Ordeal, disturb: Callable[[Ordeal], None]) -> Mapping[str, int]:
+    """What was done to a job that is disturbed; it must end as one that nobody disturbs."""
     place = one.place
     try:
         disturb(one)
-        place.finish()
+        one.finish()
         one.follow()
         _compare(one)
     except Exception as error:
@@ -64,11 +63,12 @@ def _ended(one: Ordeal, disturb: Callable[[Ordeal], None]) -> Mapping[str, int]:
     return told(place.done)
 
 
-def _disturb(one: Ordeal) -> None:
+def disturb(one: Ordeal) -> None:
+    """Does this and that, until it was killed as often as it says."""
     one.begin()
     acts = one.acts()
-    for _ in range(3 * _KILLS):
-        if one.place.done["kills"] >= _KILLS:
+    for _ in range(3 * one.kills):
+        if one.place.done["kills"] >= one.kills:
             break
         one.chance.choice(acts)()
 
@@ -127,6 +127,6 @@ KILLS = Part(
         "kills of recomputes": 3,
         "kills of rebuilds": 3,
         "kills of replays": 3,
-        **{f"at {name}": 1 for name in embedded()},
+        **{f"at {name}": 1 for name in leading.reached(cuts=False)},
     },
 )

@@ -1,7 +1,8 @@
 """What leads a run to a named point: without it most runs end before.
 
 Points fall into families: some are passed by every run, others only while outputs are made, while
-records are written, when a lake is tidied, or where retention removes something.
+records are written, when a lake is tidied, where retention removes something, where a definition or
+a format went on, or where something is mended that an earlier kill left.
 """
 
 from __future__ import annotations
@@ -9,29 +10,64 @@ from __future__ import annotations
 from tests.torture.kills.child import Seldom
 from tests.torture.kills.points import embedded
 
-MAKING = ("log.made", "log.renamed", "lake.created")
-WRITING = ("log.written", "log.synced", "log.published", "log.segment.begun")
+BEGINNING = ("log.made", "log.renamed")
+MAKING = ("state.created", *BEGINNING, "lake.created")
+WRITING = (
+    *("log.written", "log.synced", "log.published"),
+    *("log.segment.written", "log.segment.begun"),
+)
 TIDYING = ("lake.compaction.written", "lake.checkpoint.written")
-REMOVING = ("lake.file.removed", "lake.log.removed")
+REMOVING = (
+    *("lake.file.removed", "lake.log.removed"),
+    *("lake.digests.written", "lake.digests.replaced"),
+)
 RETAINING = ("log.retained", "log.segment.removed")
 DELIVERING = (
     *("state.before_commit", "state.committed", "topic.fenced", "topic.appended"),
     *("lake.fenced", "lake.file.written", "lake.files.synced", "lake.committed"),
     "lake.commit.synced",
 )
-_OFTEN = ("state.", "topic.appended", "lake.file.written", "lake.files.", "lake.commit", "log.w")
+CONFIGURED, CHECKPOINTED = "lake.configured", "state.checkpointed"
+COLUMNS_ADDED, MIGRATED = "lake.columns.added", "state.migrated"
+AFTER_A_CUT = {
+    "log.recovery.cut": "log.written",
+    "log.recovery.removed": "log.segment.written",
+    "lake.hint.removed": "lake.committed",
+    "lake.torn.removed": "lake.committed",
+    "lake.mended": "lake.committed",
+}
+"""What mends the torn end of a file, with where power must be cut: what is killed leaves none."""
+MENDING = {
+    "log.recovery.synced": "log.written",
+    "log.recovery.published": "log.synced",
+    **AFTER_A_CUT,
+}
+"""What mends, with where to be killed before."""
+_OFTEN = (
+    *("state.before_commit", "state.committed", "topic.appended", "log.w"),
+    *("lake.file.written", "lake.file.renamed", "lake.files.", "lake.commit"),
+)
 
 OFTEN = Seldom(lake_commits=8, housekeeping_seconds=0.2)
 """How soon a job of a trial does what it does seldom."""
+GRACES_SECONDS = (3600, 3000)
+"""How long a lake keeps what it has replaced: one is the other's change."""
+LONGER_SECONDS = 2 * 3600 + 60
+STATE_LOG_BYTES = 1 << 16
 
 MANY_COMMITS = {"epoch_records_max": 30, "lake_interval_seconds": 0}
 """Settings of a run in which lakes get more commits than it takes until they are tidied."""
 
 
-def common(*, retains: bool) -> list[str]:
+def reached(*, cuts: bool) -> tuple[str, ...]:
+    """The points that trials reach without any server, where kills are power `cuts` and not."""
+    return tuple(point for point in embedded() if cuts or point not in AFTER_A_CUT)
+
+
+def common(*, retains: bool, cuts: bool = False) -> list[str]:
     """The points that a job reaches that has its outputs; those of retention where it may be."""
     left_out = MAKING if retains else MAKING + RETAINING
-    return [point for point in embedded() if point not in left_out]
+    return [point for point in reached(cuts=cuts) if point not in left_out]
 
 
 def passes(point: str) -> tuple[int, ...]:

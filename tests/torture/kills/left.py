@@ -108,7 +108,8 @@ def _held(query: Handler, output: Output, source: View | Stream, other_log: bool
     if output.role == "lake":
         own = ["_epoch", *(_OF_THE_LOG if other_log else ())]
         columns = f"columns(lambda c: not list_contains({own}, c))"
-        return _sorted(_rows(query, f"select {columns} from lake.{output.name}"))
+        sql = f"select {columns} from lake.{output.name}"
+        return _sorted(_rows(query, sql, any_order=True))
     return _sorted(_rows(query, f"from {output.name}"))
 
 
@@ -138,6 +139,8 @@ def _by_key(records: list[tuple[Any, ...]]) -> dict[Any, list[Any]]:
     for key, value in records:
         event = json.loads(value)
         event.pop("processing_time", None)
+        # No record has one: it is told of since the field is there.
+        assert event.pop("note", None) is None
         found[key].append(event)
     # Those without a key go to any partition, so they have no order.
     return {key: events if key else sorted(events, key=repr) for key, events in found.items()}
@@ -149,9 +152,12 @@ def _compacted(records: list[tuple[Any, ...]]) -> dict[Any, Any]:
     return {key: json.loads(value) for key, value in last.items() if value is not None}
 
 
-def _rows(query: Handler, sql: str) -> list[tuple[Any, ...]]:
+def _rows(query: Handler, sql: str, *, any_order: bool = False) -> list[tuple[Any, ...]]:
+    """`any_order`: columns that came later stand behind the others, and may not where none did."""
     rows = query({"sql": sql}, lambda content: None).table
     assert rows is not None
+    if any_order:
+        rows = rows.select(sorted(rows.column_names))
     return list(zip(*(column.to_pylist() for column in rows.columns), strict=True))
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from tests.torture.kills import leading
 from tests.torture.kills.again import Again
+from tests.torture.kills.earlier import put_back
 from tests.torture.kills.place import REFUSED, Place, age, begun, restored, stopped
 
 RUN = ("run", "APP", "--until", "caught-up")
@@ -21,6 +23,8 @@ class Ordeal:
     `recomputes`, `retains`, `restores` say what may be done to it.
     """
 
+    kills = 20
+    cuts = False
     restorable: tuple[str, ...] = ("lake", "topic")
     zombies_end: tuple[int, ...] = (0, REFUSED)
     stopped_at: tuple[str, ...] = ("state.before_commit", "topic.appended", "lake.files.synced")
@@ -31,23 +35,34 @@ class Ordeal:
         self.restores = self.chance.random() < 0.4
         self.retains = not self.restores and self.chance.random() < 0.5
         self.again = Again(place, undisturbed, self.follow)
-        self._points = leading.common(retains=self.retains)
+        self._points = leading.common(retains=self.retains, cuts=self.cuts)
         self.chance.shuffle(self._points)
         if self.retains:
             self._points.sort(key=lambda point: point not in leading.RETAINING)
+        self._missed: set[str] = set()
 
     def begin(self) -> None:
         """The first records, and the first runs, killed while they make the job's outputs."""
+        self.place.earlier = self.place.subject.earlier is not None
+        self._points.remove(leading.COLUMNS_ADDED)
+        if self.place.earlier:
+            # Soon: a replay goes on from it as well.
+            self._points.insert(self.chance.randint(0, 6), leading.COLUMNS_ADDED)
         self.feed(BEGIN)
         making = [*leading.MAKING]
         self.chance.shuffle(making)
+        # Whoever makes an output has a state.
+        making.sort(key=lambda point: not point.startswith("state."))
         for point in making:
             self.place.kill_at(f"{point}:1", *RUN, **self.settings())
 
     def acts(self) -> list[Callable[[], None]]:
         """What may happen next; what comes more often stands there more often."""
         acts = [*[self.at_a_point] * 12, *[self.at_any_time] * 3, self.while_it_recovers]
-        acts += [self.two_at_once, self.a_zombie, self.time_passes]
+        acts += [self.two_at_once, self.time_passes]
+        if not self.retains:
+            # One of the two may have to begin anew, from what the log holds.
+            acts.append(self.a_zombie)
         if self.recomputes:
             acts += [self.again.recompute, self.again.rebuild]
         if not self.restores and self.chance.random() < 0.5:
@@ -61,8 +76,13 @@ class Ordeal:
         """More records; those before are kept for the undisturbed run where retention may go on."""
         self._filled(count)
 
-    def _filled(self, count: int, at: str = "") -> None:
-        self.place.fill(count, at)
+    def finish(self) -> None:
+        """Runs until all is delivered; nothing is killed from here on."""
+        self.place.go_on()
+        self.place.finish()
+
+    def _filled(self, count: int, *at: str) -> None:
+        self.place.fill(count, *at)
         if self.retains:
             self.follow()
 
@@ -85,22 +105,55 @@ class Ordeal:
         return made
 
     def at_a_point(self) -> None:
-        self._points.append(point := self._points.pop(0))
-        at, settings = f"{point}:{self.chance.choice(leading.passes(point))}", self.settings()
-        if point in leading.WRITING and self.chance.random() < 0.5:
-            self._filled(MORE, at)
-            return
-        if point in leading.REMOVING:
-            # A file that no commit names, and a checkpoint; both older than the grace period.
-            self.feed()
-            self.place.kill_at("lake.files.synced:2", *RUN, **settings | leading.MANY_COMMITS)
-            self.place.kill_at("lake.checkpoint.written", *RUN, **settings | leading.MANY_COMMITS)
-            self.time_passes()
-        if point in leading.TIDYING + leading.REMOVING:
-            settings |= leading.MANY_COMMITS
-            self.feed()
+        point = self._points.pop(0)
+        self._kill_at(point)
+        # What leads to some hangs on chance: those come once more soon.
+        soon = not self.place.done[f"at {point}"] and point not in self._missed
+        self._missed.add(point)
+        self._points.insert(1 if soon else len(self._points), point)
+
+    def _kill_at(self, point: str) -> None:
+        at = f"{point}:{self.chance.choice(leading.passes(point))}"
+        if point.startswith("log.") and self.chance.random() < 0.5:
+            if point in leading.WRITING:
+                self._filled(MORE, at)
+                return
+            if point in leading.MENDING:
+                self._filled(MORE, leading.MENDING[point], at)
+                return
+        settings = self.settings() | self._led_to(point)
         self.feed_if_idle()
         self.place.kill_at(at, *RUN, **settings)
+
+    def _led_to(self, point: str) -> dict[str, object]:
+        """Does what leads a run to `point`; the settings that it needs for it."""
+        place = self.place
+        if point in leading.REMOVING:
+            self.leave_old_files()
+        if point in leading.TIDYING + leading.REMOVING:
+            self.feed()
+            return {**leading.MANY_COMMITS}
+        if point in leading.MENDING:
+            self.feed_if_idle()
+            place.kill_at(leading.MENDING[point], *RUN, **self.settings())
+        elif point == leading.CONFIGURED:
+            [grace] = {*leading.GRACES_SECONDS} - {place.seldom.lake_grace_seconds or 3600}
+            place.seldom = replace(place.seldom, lake_grace_seconds=grace)
+        elif point == leading.CHECKPOINTED:
+            place.seldom = replace(place.seldom, state_log_bytes_busy=leading.STATE_LOG_BYTES)
+        elif point == leading.COLUMNS_ADDED:
+            place.go_on()
+        elif point == leading.MIGRATED:
+            put_back(place.data)
+        return {}
+
+    def leave_old_files(self) -> None:
+        """A file that no commit names, and a checkpoint; both older than the grace period."""
+        settings = self.settings() | leading.MANY_COMMITS
+        self.feed()
+        self.place.kill_at("lake.files.synced:2", *RUN, **settings)
+        self.place.kill_at("lake.checkpoint.written", *RUN, **settings)
+        self.time_passes()
 
     def at_any_time(self) -> None:
         self.feed_if_idle()
@@ -179,7 +232,7 @@ class Ordeal:
         place.finish()
 
     def time_passes(self) -> None:
-        age(self.place.data, 2 * 3600 + 60)
+        age(self.place.data, leading.LONGER_SECONDS)
 
     def views(self) -> list[str]:
         [job] = self.place.subject.app.plan.jobs

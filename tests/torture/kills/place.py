@@ -21,7 +21,7 @@ from typing import Any
 from headrace import App
 from headrace.apps.activity import app as activity
 from headrace.storage.topics.log import LocalTopic
-from tests.torture.kills import everything
+from tests.torture.kills import everything, leading
 from tests.torture.kills.child import SEGMENT_BYTES, Call, Seldom
 from tests.torture.kills.everything import write_lines
 
@@ -34,21 +34,25 @@ _START, _SECONDS_APART = datetime(2026, 1, 5), 6
 
 @dataclass(frozen=True)
 class Subject:
-    """An app under trial: how the command line names it, and where its plan is."""
+    """An app under trial: how the command line names it, and where its plan is.
+
+    `earlier` is what an earlier version of it said, of which the state is.
+    """
 
     app: App
     spec: str
     place: str
     topic: str
+    earlier: App | None = None
 
 
 ACTIVITY = Subject(activity, "activity", "headrace.apps.activity:app", "user_activity")
 EVERYTHING, *_FIXED = (
-    Subject(app, f"{everything.__name__}:{name}", f"{everything.__name__}:{name}", "things")
-    for name, app in (
-        ("app", everything.app),
-        ("wider", everything.wider),
-        ("widest", everything.widest),
+    Subject(app, f"{everything.__name__}:{name}", f"{everything.__name__}:{name}", "things", before)
+    for name, app, before in (
+        ("app", everything.app, everything.earlier),
+        ("wider", everything.wider, None),
+        ("widest", everything.widest, None),
     )
 )
 SUBJECTS = (ACTIVITY, EVERYTHING)
@@ -110,7 +114,10 @@ class Run:
 
 @dataclass
 class Place:
-    """`data` of a subject; `done` counts what was done to it."""
+    """`data` of a subject; `done` counts what was done to it.
+
+    `earlier` says that it is run as the subject's earlier version, `rebuilds` that it was.
+    """
 
     subject: Subject
     data: Path
@@ -124,8 +131,10 @@ class Place:
     patience_seconds: float = _SECONDS_MAX
     history: list[str] = field(default_factory=list)
     options: tuple[str, ...] = ()
-    writing: tuple[str, ...] = ("log.written", "log.synced", "log.published", "log.segment.begun")
-    beginning: tuple[str, ...] = ("log.made", "log.renamed")
+    writing: tuple[str, ...] = leading.WRITING
+    beginning: tuple[str, ...] = leading.BEGINNING
+    earlier: bool = False
+    rebuilds: bool = False
     idle: bool = False  # whether nothing was written since a run caught up
     _runs: int = 0
     _filled: int = 0
@@ -143,6 +152,8 @@ class Place:
         self._runs += 1
         said = self.data.with_name(f"said-{self._runs}")
         words = [self.subject.spec if word == "APP" else word for word in command]
+        if self.rebuilds and command[0] == "run":
+            words.append("--rebuild")
         self.history.append(f"{' '.join(command)} {at} {settings}")
         call = Call(
             (*words, "--data", str(data or self.data)),
@@ -150,12 +161,24 @@ class Place:
             {**self.settings, **settings},
             at,
             stops,
-            {self.subject.place: self.subject.app.plan},
+            {self.subject.place: self._app().plan},
             segment_bytes=self.segment_bytes,
             seldom=self.seldom,
             before=self.before,
         )
         return Run(call.start(), said)
+
+    def go_on(self) -> bool:
+        """Runs it from here on as what it is; whether it was run as an earlier version."""
+        was, self.earlier = self.earlier, False
+        self.rebuilds = self.rebuilds or was
+        return was
+
+    def _app(self) -> App:
+        if self.earlier:
+            assert self.subject.earlier is not None
+            return self.subject.earlier
+        return self.subject.app
 
     def run(self, *command: str, **settings: object) -> str:
         """Runs a command to its end, which must be good; what it said."""
@@ -214,7 +237,7 @@ class Place:
         self.done["stops in words, followed"] += 1
         self.run(*shlex.split(named[1]), "--yes")
 
-    def fill(self, count: int, at: str = "") -> tuple[str, ...]:
+    def fill(self, count: int, *at: str) -> tuple[str, ...]:
         """Adds `count` records to the source's topic, killed on the way now and then, and at `at`.
 
         What a killed command has not written its next try writes, and each record once. Returns
@@ -224,8 +247,8 @@ class Place:
         points = self.writing if self._filled else self.writing + self.beginning
         command = (*self._writing(count), *self.options)
         self._filled += count
-        if at:
-            self.kill_at(at, *command)
+        for point in at:
+            self.kill_at(point, *command)
         while self.chance.random() < 0.3:
             if self.chance.random() < 0.7:
                 self.kill_at(f"{self.chance.choice(points)}:1", *command)

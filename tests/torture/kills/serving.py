@@ -19,12 +19,11 @@ from tests.servers.missing import Missing, need_client
 from tests.servers.names import Database
 from tests.torture.course import Part
 from tests.torture.kills import leading
+from tests.torture.kills.killing import disturb
 from tests.torture.kills.left import check_same, left
 from tests.torture.kills.place import SUBJECTS, Place, told
 from tests.torture.kills.points import served
-from tests.torture.kills.troubles import APPENDING, Troubles
-
-_KILLS = 20
+from tests.torture.kills.troubles import APPENDING, MADE, Troubles
 
 
 def trial(seed: int, directory: Path) -> Mapping[str, int]:
@@ -45,7 +44,7 @@ def trial(seed: int, directory: Path) -> Mapping[str, int]:
             seldom=leading.OFTEN,
             options=("--create-topics",),
             writing=APPENDING,
-            beginning=(),
+            beginning=(MADE,),
         )
         undisturbed = Place(subject, directory / "undisturbed/data", chance)
         one = Troubles(place, undisturbed, broker, server)
@@ -58,13 +57,8 @@ def trial(seed: int, directory: Path) -> Mapping[str, int]:
 
 def _disturbed(one: Troubles) -> Mapping[str, int]:
     place, undisturbed = one.place, one.undisturbed
-    one.begin()
-    acts = one.acts()
-    for _ in range(3 * _KILLS):
-        if place.done["kills"] >= _KILLS:
-            break
-        one.chance.choice(acts)()
-    place.finish()
+    disturb(one)
+    one.finish()
     one.follow()
     app = place.subject.app
     wanted = left(app, undisturbed.data, other_log=True)

@@ -14,7 +14,8 @@ from tests.torture.kills.points import served
 
 _NOTING = ("kafka.records.produced", "kafka.noted", "kafka.records.committed")
 APPENDING = ("kafka.initialised", "kafka.transaction.begun", *_NOTING)
-_MAKING = ("postgres.created", "postgres.opened", "lake.created", "kafka.claimed")
+MADE = "kafka.topic.made"
+_MAKING = ("postgres.created", "postgres.opened", "lake.created", MADE, "kafka.claimed")
 _REPLACING = ("postgres.staged", "postgres.cleared", "postgres.replaced")
 _FILLING = (*_REPLACING, "postgres.replacement.marked", "fill.replaced")
 _ELSEWHERE = ("state.before_commit", "state.committed", "lake.files.synced", "lake.committed")
