@@ -80,7 +80,11 @@ def _disturb_briefly(one: Ordeal) -> None:
     for seconds in (0, 10):
         one.feed_if_idle()
         place.kill_at(_COMMITTED, *RUN, epoch_records_max=60, lake_interval_seconds=seconds)
-    one.a_zombie_at("state.before_commit:7", held=True)
+    one.feed()
+    # To each an epoch is something else; what the zombie has for lakes waits, for topics does not.
+    its = {"epoch_records_max": 60, "lake_interval_seconds": 10}
+    one.a_zombie_at("state.before_commit:7", its, {"epoch_records_max": 400}, held=True)
+    assert place.done["zombies"], "it had no epoch to be stopped in"
     place.fill(MORE, "log.written")
     one.at_any_time()
     one.while_it_recovers()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +27,7 @@ class Ordeal:
     cuts = False
     restorable: tuple[str, ...] = ("lake", "topic")
     zombies_end: tuple[int, ...] = (0, REFUSED)
+    begun_seconds = 120.0
     stopped_at: tuple[str, ...] = ("state.before_commit", "topic.appended", "lake.files.synced")
 
     def __init__(self, place: Place, undisturbed: Place) -> None:
@@ -186,13 +187,16 @@ class Ordeal:
     def a_zombie(self) -> None:
         """Stopped in the midst; a successor with its state goes on; then it awakes."""
         at = f"{self.chance.choice(self.stopped_at)}:{self.chance.randint(2, 8)}"
-        self.a_zombie_at(at, held=self.chance.random() < 0.5)
-
-    def a_zombie_at(self, at: str, *, held: bool) -> None:
-        """With `held` the successor stands still as soon as it has the job, until it was awake."""
         self.feed_if_idle()
+        held = self.chance.random() < 0.5
+        self.a_zombie_at(at, self.settings(), self.settings(), held=held)
+
+    def a_zombie_at(
+        self, at: str, its: Mapping[str, object], successors: Mapping[str, object], *, held: bool
+    ) -> None:
+        """With `held` the successor stands still as soon as it has the job, until it was awake."""
         place = self.place
-        zombie = place.start(*RUN, at=at, stops=True, **self.settings())
+        zombie = place.start(*RUN, at=at, stops=True, **its)
         if not stopped(zombie):
             assert zombie.process.exitcode == 0, zombie.text
             return
@@ -202,8 +206,8 @@ class Ordeal:
         for part in ("topics", "lakes"):
             if (place.data / part).exists():
                 (beside / part).symlink_to(place.data / part)
-        successor = place.start(*RUN, data=beside, **self.settings())
-        begun(successor)
+        successor = place.start(*RUN, data=beside, **successors)
+        begun(successor, self.begun_seconds)
         if held:
             # It has opened all its outputs, and given rows to hardly one of them.
             successor.hold()

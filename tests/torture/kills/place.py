@@ -26,7 +26,6 @@ from tests.torture.kills.child import SEGMENT_BYTES, Call, Seldom
 from tests.torture.kills.everything import write_lines
 
 _SECONDS_MAX = 120.0
-_PATIENCE_SECONDS = 10.0
 _COMMAND = re.compile(r"headrace (state \w+ APP[^\n,;]*)")
 KILLED, REFUSED = -9, 5
 _START, _SECONDS_APART = datetime(2026, 1, 5), 6
@@ -99,6 +98,11 @@ class Run:
         except FileNotFoundError:
             return False
         return stat.rpartition(")")[2].split()[0] == "T"
+
+    def waits_for_a_lock(self) -> bool:
+        """Whether somebody else, who may be stopped, holds a lock that it has asked for."""
+        asked = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+        return any(words[1] == "->" and int(words[5]) == self.process.pid for words in asked)
 
     @property
     def has_job(self) -> bool:
@@ -296,12 +300,13 @@ def stopped(run: Run) -> bool:
     return run.process.exitcode is None
 
 
-def begun(run: Run) -> None:
+def begun(run: Run, seconds: float = _SECONDS_MAX) -> None:
     """Waits until a run has taken the job, or has ended, or is held up by one that was stopped.
 
-    That one may have been stopped while it held the lock of a topic.
+    That one may have been stopped while it held the lock of a topic. No time says so: on a machine
+    with much else to do a start takes long.
     """
-    _wait(run, lambda: run.has_job, _PATIENCE_SECONDS)
+    _wait(run, lambda: run.has_job or run.waits_for_a_lock(), seconds)
 
 
 def _wait(run: Run, condition: Callable[[], bool], seconds: float) -> None:

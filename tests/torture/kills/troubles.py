@@ -28,6 +28,8 @@ class Troubles(Ordeal):
     restorable = ("lake",)
     # One that slept for long finds its connections lost, which is told as a system that is away.
     zombies_end = (0, 4, REFUSED)
+    # Nobody here sees who waits for a lock in the database.
+    begun_seconds = 10.0
     stopped_at = ("state.before_commit", "kafka.produced", "postgres.applied", "lake.files.synced")
 
     def __init__(self, place: Place, undisturbed: Place, kafka: Kafka, postgres: Postgres) -> None:
