@@ -153,6 +153,20 @@ MUTANTS = (
         part="power cuts",
     ),
     Mutant(
+        "a checkpoint of the lake's log is not synced",
+        "storage/lake/cleanup.py",
+        "        sync_file(path)\n    sync_directory(log)\n",
+        "        pass\n",
+        part="power cuts",
+    ),
+    Mutant(
+        "segments are removed before the disk has where the log begins",
+        "storage/topics/retention.py",
+        "publish_head(directory, head, durable=True)",
+        "publish_head(directory, head)",
+        part="power cuts",
+    ),
+    Mutant(
         "a damaged frame of the log is read",
         "storage/topics/segment.py",
         "if buffer.size != end - position or not frame.holds(memoryview(buffer), self._seed):",

@@ -82,8 +82,8 @@ class Ordeal:
         self.place.go_on()
         self.place.finish()
 
-    def _filled(self, count: int, *at: str) -> None:
-        self.place.fill(count, *at)
+    def _filled(self, count: int, *at: str, killed: bool = True) -> None:
+        self.place.fill(count, *at, killed=killed)
         if self.retains:
             self.follow()
 

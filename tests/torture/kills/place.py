@@ -241,8 +241,8 @@ class Place:
         self.done["stops in words, followed"] += 1
         self.run(*shlex.split(named[1]), "--yes")
 
-    def fill(self, count: int, *at: str) -> tuple[str, ...]:
-        """Adds `count` records to the source's topic, killed on the way now and then, and at `at`.
+    def fill(self, count: int, *at: str, killed: bool = True) -> tuple[str, ...]:
+        """Adds `count` records to the source's topic, killed at `at`, if `killed` now and then too.
 
         What a killed command has not written its next try writes, and each record once. Returns
         the command.
@@ -253,7 +253,7 @@ class Place:
         self._filled += count
         for point in at:
             self.kill_at(point, *command)
-        while self.chance.random() < 0.3:
+        while killed and self.chance.random() < 0.3:
             if self.chance.random() < 0.7:
                 self.kill_at(f"{self.chance.choice(points)}:1", *command)
             else:
