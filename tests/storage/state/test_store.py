@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from headrace.storage.state.store import ENGINE_VERSION, StateStore
+
+_OPENS = """
+import resource, sys
+from pathlib import Path
+from headrace.storage.state.store import StateStore
+from headrace.values.errors import HeadraceError
+directory, room = Path(sys.argv[1]), int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+try:
+    StateStore(directory, threads=1, memory_limit="200MB")
+except HeadraceError as error:
+    print(type(error).__name__, error)
+"""
 
 
 def test_a_file_that_was_being_made_opens(tmp_path: Path) -> None:
@@ -46,3 +63,17 @@ def test_a_log_is_taken_in_the_sooner_the_less_there_is_to_do(
             pass
         assert store.checkpoint_if_long(busy=True) and not log.exists()
         assert store.rows("select count(*) > 316 from t") == [(True,)]
+
+
+@pytest.mark.parametrize("room_bytes", [0, 100, 4096, 8192])
+def test_a_file_that_could_not_be_made_whole_is_none(tmp_path: Path, room_bytes: int) -> None:
+    made = subprocess.run(
+        [sys.executable, "-c", _OPENS, str(tmp_path), str(room_bytes)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert made.stdout.startswith("DiskRefused"), made.stdout
+    assert str(tmp_path) in made.stdout and os.strerror(errno.EFBIG) in made.stdout
+    with StateStore(tmp_path, threads=1, memory_limit="200MB") as store:
+        assert store.fact("duckdb") == ENGINE_VERSION

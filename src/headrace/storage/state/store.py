@@ -33,7 +33,8 @@ _LOG_BYTES_IDLE = 8 << 20
 # While catching up nobody waits for an epoch, and what the log holds is in memory with all that was
 # replaced since: a checkpoint then costs what it saves, unless the file is large beside the log.
 _LOG_BYTES_BUSY, _LOG_FILES_BUSY = 64 << 20, 2
-_DISK_ERRORS = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES)
+_NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+_DISK_ERRORS = (*_NO_ROOM, errno.EIO, errno.EROFS, errno.EACCES)
 _MEND_DISK = "Make room or mend the permission, then run again: nothing is lost."
 
 _ENGINE = (
@@ -98,7 +99,13 @@ class StateStore:
     def _connected(self, config: dict[str, Any]) -> duckdb.DuckDBPyConnection:
         """The file, open; made where there is none."""
         begins = not self.path.exists()
-        connection = duckdb.connect(str(self.path), config=config)
+        try:
+            connection = duckdb.connect(str(self.path), config=config)
+        except duckdb.Error:
+            if begins:
+                # What there is of it holds nothing, and would be taken for a damaged one.
+                self.path.unlink(missing_ok=True)
+            raise
         if begins:
             # Before its log is begun: that without the file is no crash then.
             with _closed_on_error(connection):
@@ -275,7 +282,8 @@ def cannot_open(path: Path, error: duckdb.Error) -> HeadraceError:
             f"{path} is open in another program",
             remedy="Close it there; while a job runs, ask it with: headrace query APP …",
         )
-    if "ermission denied" in text or "No space" in text or "read-only" in text.lower():
+    no_room = any(os.strerror(number) in text for number in _NO_ROOM)
+    if no_room or "ermission denied" in text or "read-only" in text.lower():
         return DiskRefused(f"{path} cannot be opened: {text.splitlines()[0]}", remedy=_MEND_DISK)
     return unreadable(path, f"cannot be read: {text.splitlines()[0]}")
 
