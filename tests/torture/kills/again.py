@@ -16,12 +16,16 @@ import duckdb
 from tests.torture.kills import leading
 from tests.torture.kills.place import Place, accepting_more
 
-_KILLS = (0, 1, 1, 2, 3)
-
 
 @dataclass
 class Again:
-    """`follow` has the undisturbed run catch up; `points` are those that a command may pass."""
+    """`follow` has the undisturbed run catch up; `points` are those that a command may pass.
+
+    A command is disturbed as often as one of `tries` says, and that is counted by these names.
+    """
+
+    tries = (0, 1, 1, 2, 3)
+    recomputes, rebuilds, replays = "kills of recomputes", "kills of rebuilds", "kills of replays"
 
     place: Place
     undisturbed: Place
@@ -32,7 +36,7 @@ class Again:
         """Late events are applied to what is closed."""
         [job] = self.place.subject.app.plan.jobs
         views = [view.name for view in job.views if view.window is not None]
-        self._done("kills of recomputes", ["recompute", "APP"], lambda: self._regions(views))
+        self._done(self.recomputes, ["recompute", "APP"], lambda: self._regions(views))
 
     def rebuild(self) -> None:
         """Some views, or all of them, are built again from all events."""
@@ -41,7 +45,7 @@ class Again:
         chosen = self.place.chance.sample(job.views, min(count, len(job.views)))
         views = [view.name for view in chosen if view.window is not None]
         command = ["state", "rebuild", "APP", *(view.name for view in chosen)]
-        self._done("kills of rebuilds", command, lambda: self._regions(views))
+        self._done(self.rebuilds, command, lambda: self._regions(views))
 
     def replay(self) -> None:
         """The definition becomes one that accepts some of the dead letters, and judges them again.
@@ -52,7 +56,7 @@ class Again:
         self._agree()
         for place in (self.place, self.undisturbed):
             place.subject = accepting_more(place.subject)
-        self._done("kills of replays", ["dead-letters", "replay", "APP"], self._replays)
+        self._done(self.replays, ["dead-letters", "replay", "APP"], self._replays)
 
     def _agree(self) -> None:
         self.place.finish()
@@ -63,11 +67,10 @@ class Again:
         place = self.place
         self._agree()
         before, killed = noted(), 0
-        for _ in range(place.chance.choice(_KILLS)):
-            killed += self._killed(*command)
+        for _ in range(place.chance.choice(self.tries)):
+            killed += self.disturb(what, *command)
             if killed and place.chance.random() < 0.3:
                 place.kill_after(place.chance.uniform(0.0, 0.5), "run", "APP")
-        place.done[what] += killed
         place.finish()
         if noted() in ((), before):
             place.run(*command)
@@ -88,9 +91,13 @@ class Again:
         with duckdb.connect(str(state), read_only=True) as connection:
             return connection.execute(sql).fetchall()
 
-    def _killed(self, *command: str) -> bool:
+    def disturb(self, what: str, *command: str) -> bool:
+        """Kills a command, which is counted as `what`; False where it ended before."""
         chance = self.place.chance
         if chance.random() < 0.3:
-            return self.place.kill_after(chance.uniform(0.1, 0.8), *command)
-        point = chance.choice(self.points)
-        return self.place.kill_at(f"{point}:{chance.choice(leading.passes(point))}", *command)
+            killed = self.place.kill_after(chance.uniform(0.1, 0.8), *command)
+        else:
+            point = chance.choice(self.points)
+            killed = self.place.kill_at(f"{point}:{chance.choice(leading.passes(point))}", *command)
+        self.place.done[what] += killed
+        return killed
