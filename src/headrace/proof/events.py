@@ -19,7 +19,7 @@ from headrace.engines.batch.watermarks import (
     without_watermarks,
 )
 from headrace.engines.embedded.arrivals import Readings
-from headrace.engines.embedded.recall import read_all
+from headrace.engines.embedded.reading import read_all
 from headrace.engines.embedded.runner import JobRunner
 from headrace.engines.embedded.sources import SourceReader
 from headrace.plan.operators import (

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.engines.embedded.letters import letters_of
-from headrace.engines.embedded.recall import read_all
+from headrace.engines.embedded.reading import read_all
 from headrace.engines.kernel.generations import PARTITIONS_MAX
 from headrace.storage.contract import Topic
 

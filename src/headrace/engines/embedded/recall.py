@@ -9,13 +9,14 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.engines.embedded.engine import Committed, JobEngine, batch_of
+from headrace.engines.embedded.reading import read_all
 from headrace.engines.embedded.replay import recall_replay
 from headrace.engines.embedded.sources import Position, SourceEpoch, SourceReader
 from headrace.engines.embedded.tables import empty_relation
 from headrace.engines.embedded.views.placing import Placing, late_rows
 from headrace.engines.kernel.watermark import NEVER_US
 from headrace.plan.operators import has_dedupe
-from headrace.storage.contract import RECORDS, Fetched, Topic
+from headrace.storage.contract import RECORDS, Fetched
 from headrace.storage.lake.merge import widened
 from headrace.values.errors import StateRefused, TopicRefused
 
@@ -157,19 +158,3 @@ def _as_it_was(
             "with this one: headrace state reset APP",
         )
     return part
-
-
-def read_all(topic: Topic, start: list[int], stop: list[int]) -> pa.Table:
-    """All records from `start` to `stop`, in the order of one read.
-
-    Of partitions that came after these offsets were noted there are none.
-    """
-    later = [0] * (topic.partitions - len(start))
-    parts, at, stop = [], [*start, *later], [*stop, *later]
-    while any(a < s for a, s in zip(at, stop, strict=True)):
-        part = topic.fetch(at, stop, records_max=1 << 30)
-        if part.next_offsets == at:
-            break
-        at = part.next_offsets
-        parts.append(part.records)
-    return pa.concat_tables(parts) if parts else RECORDS.empty_table()
