@@ -94,6 +94,13 @@ def note_delivered(store: StateStore, output: str, topic: str, mark: Mark, ident
             )
 
 
+def forget_delivered(store: StateStore, output: str) -> None:
+    """Forgets what earlier generations gave to an `output` that was taken away since."""
+    if store.rows("select 1 from meta.delivered where output = ? limit 1", [output]):
+        with store.transaction() as connection:
+            connection.execute("delete from meta.delivered where output = ?", [output])
+
+
 def delivered(store: StateStore, output: str, topic: str) -> tuple[Range, ...]:
     """The records of `topic` that `output` has from earlier generations of the state."""
     rows = store.rows(

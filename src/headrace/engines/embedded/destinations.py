@@ -16,7 +16,13 @@ from headrace.engines.embedded.claims import (
     refuse_unknown_duplicates,
 )
 from headrace.engines.embedded.counting import count_past
-from headrace.engines.embedded.coverage import Range, delivered, note_delivered, refused_before
+from headrace.engines.embedded.coverage import (
+    Range,
+    delivered,
+    forget_delivered,
+    note_delivered,
+    refused_before,
+)
 from headrace.engines.embedded.definitions import note_streams
 from headrace.engines.embedded.delivery import Delivery, Pace
 from headrace.engines.embedded.engine import JobEngine
@@ -191,7 +197,9 @@ def _rows(
     unnoted["landed"] = unnoted["sent"] - unnoted["refused"]
     known = {c: engine.store.counters.value(("destination", name, c)) or 0 for c in unnoted}
     if noted is None or noted < first_epoch(engine):
-        known |= counted(engine.store, name, mark, ledger.generation)
+        # What stood there before it was taken away counts no more.
+        gone = dict.fromkeys(known, 0)
+        known |= gone if mark is None else counted(engine.store, name, mark, ledger.generation)
     return {counter: known[counter] + more for counter, more in unnoted.items()}
 
 
@@ -199,6 +207,7 @@ def _delivered(engine: JobEngine, output: Output, mark: Mark | None, made: Strea
     """The last epoch of this generation that the destination has."""
     ledger, noted = engine.ledger, engine.ledger.mark(output.name)
     if mark is None:
+        forget_delivered(engine.store, output.name)
         return first_epoch(engine) - 1 if noted is None else noted
     topic = engine.job.input_of(output).topic
     if mark.generation < ledger.generation:

@@ -96,13 +96,13 @@ def withdrawals(
     return Withdrawals(connection, rows, mark)
 
 
-def counted(store: StateStore, output: str, mark: Mark | None, generation: int) -> dict[str, int]:
+def counted(store: StateStore, output: str, mark: Mark, generation: int) -> dict[str, int]:
     """All rows sent and landed up to `mark`, but for those of this generation's own epochs.
 
     Where no mark of an epoch of this `generation` is noted in the state yet.
     """
     fact = store.fact(_fact(output))
-    if fact is None or mark is None:
+    if fact is None:
         return {c: store.counters.value(("destination", output, c)) or 0 for c in _COUNTERS}
     noted = json.loads(fact)
     gone = int(noted["rows"])
