@@ -2,6 +2,7 @@
 
 DATA/topics/<topic>/     the log
 DATA/lakes/<name>/       Delta tables
+DATA/former-lakes/       those that a reset has moved aside
 DATA/jobs/<job>/         state, lock, spill
 """
 
@@ -23,6 +24,10 @@ class DataDirectory:
 
     def lake(self, name: str) -> Path:
         return self.root / "lakes" / name
+
+    def former_lake(self, name: str, number: int) -> Path:
+        """Where a lake is moved to, the `number`th time."""
+        return self.root / "former-lakes" / f"{name}.{number}"
 
     def job(self, job_id: str) -> Path:
         return self.root / "jobs" / job_id

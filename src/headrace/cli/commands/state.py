@@ -27,6 +27,7 @@ from headrace.cli.tables import plural, text_table
 from headrace.engines.embedded.seeking import start_of
 from headrace.ops.jobs import states
 from headrace.ops.jobs.ask import ask
+from headrace.ops.jobs.lakes import moved_aside
 from headrace.ops.jobs.seeking import seeking
 from headrace.ops.owner import acquire
 from headrace.storage.layout import DataDirectory as Layout
@@ -165,7 +166,9 @@ def seek(
 @group.command(
     "reset",
     epilog=examples(
-        "headrace state reset activity --yes", "headrace state reset activity --from latest"
+        "headrace state reset activity --yes",
+        "headrace state reset activity --from latest",
+        "headrace state reset activity --from earliest --new-lakes",
     ),
 )
 def reset(
@@ -176,6 +179,12 @@ def reset(
             "--from", metavar="PLACE", help=f"{_FROM_HELP}  [default: earliest]", show_default=False
         ),
     ] = None,
+    new_lakes: Annotated[
+        bool,
+        typer.Option(
+            "--new-lakes", help="Begin with new lakes; those that are there are moved aside."
+        ),
+    ] = False,
     yes: Yes = False,
     job: JobName = None,
     profile: Profile = None,
@@ -194,15 +203,26 @@ def reset(
     with acquire(Layout(settings.data).job(chosen.id), "reset") as owner:
         lost = states.what_a_reset_loses(chosen.id, settings)
         begins = None if wanted is None else states.begins(chosen, settings, wanted)
+        lakes = [o.name for o in chosen.outputs if o.role == "lake" and new_lakes]
         if not yes:
-            session.note(_lost_text(lost, start))
+            session.note(_lost_text(lost, start) + _moved_text(lakes))
             agreed("Reset it?")
+        moved = moved_aside(Layout(settings.data), lakes)
         generation = states.reset(chosen.id, settings, begins)
         owner.drain()
+    told = [f"lake {name}: what it had is in {path}" for name, path in moved.items()]
+    told.append(f"job {chosen.id} begins anew, as generation {generation}: headrace run {app}")
     session.show(
-        {"job": chosen.id, "generation": generation, "lost": lost},
-        f"job {chosen.id} begins anew, as generation {generation}: headrace run {app}",
+        {"job": chosen.id, "generation": generation, "lost": lost, "moved": moved},
+        "\n".join(told),
     )
+
+
+def _moved_text(lakes: list[str]) -> str:
+    if not lakes:
+        return ""
+    named = ", ".join(lakes)
+    return f"\nMoves aside: {named}.\nThe new lakes are given what the topics still hold."
 
 
 def _lost_text(lost: dict[str, Any], start: str | None) -> str:
