@@ -30,6 +30,14 @@ def restore_or_reset() -> str:
     return "Restore the topic, or begin anew: headrace state reset APP --from earliest"
 
 
+def new_lakes() -> str:
+    """A lake that has what its topic has lost."""
+    return (
+        "Restore the topic, or begin anew with new lakes (what they have is moved aside): "
+        "headrace state reset APP --from earliest --new-lakes"
+    )
+
+
 def reset_from(start: str) -> str:
     """Going back: only a new generation of the state counts each record once."""
     return f"Begin a new generation of the state there: headrace state reset APP --from {start}"

@@ -18,11 +18,12 @@ import headrace.testing
 from headrace.engines.embedded import sources
 from headrace.engines.embedded.growing import grow
 from headrace.engines.embedded.recall import recall
+from headrace.engines.embedded.runner import JobRunner
 from headrace.storage.contract import Fetched
 from headrace.storage.systems import Systems
 from headrace.storage.topics.log import LocalTopic
 from headrace.testing.driver import Driver
-from headrace.values.errors import StateRefused
+from headrace.values.errors import StateRefused, TopicRefused
 
 START = datetime(2026, 1, 1)
 THERE = 4
@@ -221,3 +222,23 @@ def test_no_caught_up_run_waits_for_partitions_that_came_after_it_began(growing:
         position = runner.engine.readers["ticks"].position
         assert position.offsets == [4, 0, 0]
         assert t.counts("ticks")["accepted"] == 6
+
+
+def test_a_partition_that_was_read_is_gone(growing: None) -> None:
+    Growing.shown = 2
+    with headrace.testing.run(make(lake=False), start=START.replace(tzinfo=UTC)) as t:
+        send(t, 0, 1, "a")
+        assert t.counts("ticks")["accepted"] == 1
+        [runner] = t.runners.values()
+        t.close()
+        Growing.shown = 1
+        gone = 'Partition 1 of topic "ticks" was read, and is not there any more'
+        with pytest.raises(TopicRefused, match=gone):
+            t.open()
+        with (
+            pytest.raises(TopicRefused, match=gone),
+            JobRunner(runner.job, t._settings, clock=t.clock, seeking=True),
+        ):
+            pass
+        Growing.shown = 2
+        t.open()

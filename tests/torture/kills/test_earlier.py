@@ -8,7 +8,7 @@ import duckdb
 
 from headrace.storage.state.schema import FORMAT
 from headrace.storage.state.store import FILE_NAME, StateStore
-from tests.torture.kills.earlier import put_back
+from tests.torture.kills.earlier import OLDEST, put_back
 
 _TABLES = (
     "select table_schema, table_name, column_name, data_type from information_schema.columns "
@@ -27,7 +27,7 @@ def test_a_state_goes_back_a_format_and_forth(tmp_path: Path) -> None:
     assert put_back(tmp_path)
     with duckdb.connect(str(directory / FILE_NAME)) as state:
         [(found,)] = state.execute("select value from meta.facts where name = 'format'").fetchall()
-        assert found == str(FORMAT - 1)
+        assert found == str(OLDEST)
         assert state.execute(_TABLES).fetchall() != before
     with StateStore(directory, threads=1, memory_limit="200MB") as store:
         assert store.rows(_TABLES) == before

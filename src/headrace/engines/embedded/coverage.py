@@ -20,7 +20,7 @@ from headrace.storage.state.store import StateStore
 
 Offsets = NDArray[np.int64]
 
-KEPT_TABLES = ("earlier", "delivered", "earlier_regions", "earlier_letters")
+KEPT_TABLES = ("earlier", "delivered", "earlier_regions", "earlier_letters", "earlier_tails")
 """Tables of the schema `meta` that a reset leaves as they are."""
 CORRECTED = "corrected"
 """The fact with the views, as JSON, that earlier generations recomputed nobody knows how far.
@@ -48,6 +48,12 @@ def keep_what_was_read(connection: duckdb.DuckDBPyConnection, generation: int) -
         "insert into meta.earlier_letters "
         'select ?, topic, topic_generation, "partition", "offset" from meta.dead_letters '
         "where view is null and replayed is null",
+        [generation],
+    )
+    connection.execute(
+        "insert into meta.earlier_tails select ?, t.topic, s.identity, t.tail from "
+        "(select epoch, unnest(tails) as t from meta.epochs) e "
+        "asof join meta.sources s on t.topic = s.topic and e.epoch >= s.since_epoch",
         [generation],
     )
     connection.execute(

@@ -30,9 +30,10 @@ from headrace.engines.embedded.filling import Unfilled
 from headrace.engines.embedded.outgoing import StreamRows
 from headrace.engines.embedded.places import fill_fact, leave, stands_here
 from headrace.engines.embedded.recall import recall
+from headrace.engines.embedded.tails import check_given
 from headrace.engines.embedded.targets import destination_of
 from headrace.engines.embedded.withdrawing import begins_anew, counted, withdrawals
-from headrace.plan.operators import TABLE_ROLES, Output
+from headrace.plan.operators import TABLE_ROLES, Output, Stream
 from headrace.storage.contract import Destination, Mark, TableDestination
 from headrace.storage.lake.compaction import SMALL_ROWS
 from headrace.storage.systems import Systems
@@ -214,6 +215,8 @@ def _delivered(engine: JobEngine, output: Output, mark: Mark | None, made: Strea
         made.after = mark
         identity = engine.readers[topic].topic.identity
         note_delivered(engine.store, output.name, topic, mark, identity)
+    if isinstance(engine.job.input_of(output), Stream):
+        check_given(engine, output)
     made.held = delivered(engine.store, output.name, topic)
     made.refused_before = refused_before(engine.store, output.name, topic)
     return max(_after_mark(engine, output, mark, made), first_epoch(engine) - 1)

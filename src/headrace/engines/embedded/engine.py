@@ -23,6 +23,7 @@ from headrace.engines.embedded.ledger import Ledger
 from headrace.engines.embedded.places import arriving, fill_fact
 from headrace.engines.embedded.sources import Position, SourceEpoch, SourceReader, empty_events
 from headrace.engines.embedded.tables import EmbeddedTable
+from headrace.engines.embedded.tails import check_tail
 from headrace.engines.embedded.views.batch import Batch, Outcome
 from headrace.engines.embedded.views.make import ViewState, view_state
 from headrace.engines.embedded.views.placing import Placing, tally
@@ -124,6 +125,7 @@ class JobEngine:
                 reader.begin()
             if checked:
                 reader.check(self.ledger.identity(topic))
+            check_tail(self, topic)
         stale = views_to_rebuild(self.store, self.job)
         if stale and not rebuilding:
             raise refuse(self.store, self.job, stale)

@@ -24,7 +24,7 @@ RECORDS_MAX = 250_000
 _ROWS_MAX = 500
 _COLUMNS = (
     "generation, first_epoch, epoch, kind, epoch_us(epoch_time) as time_us, records, emitted, "
-    "fingerprint, sources"
+    "fingerprint, sources, tails"
 )
 _Epoch = dict[str, Any]
 
@@ -50,6 +50,7 @@ def fold(store: StateStore, upto: int, start: int = 0, records_max: int = RECORD
     for run in runs:
         if len(run) > 1:
             _replace(store, run)
+    _forget_tails(store, upto)
     return int(runs[-1][-1]["epoch"]) if runs else start
 
 
@@ -106,7 +107,7 @@ def _replace(store: StateStore, run: list[_Epoch]) -> None:
         [last["epoch"], first["epoch"], last["epoch"]],
     )
     store.connection.execute(
-        "insert into meta.epochs values (?, ?, ?, ?, make_timestamp(?), ?, ?, ?, ?)",
+        "insert into meta.epochs values (?, ?, ?, ?, make_timestamp(?), ?, ?, ?, ?, ?)",
         [
             first["generation"],
             first["first_epoch"],
@@ -117,5 +118,15 @@ def _replace(store: StateStore, run: list[_Epoch]) -> None:
             any(e["emitted"] for e in run),
             first["fingerprint"],
             sources,
+            last["tails"],
         ],
+    )
+
+
+def _forget_tails(store: StateStore, upto: int) -> None:
+    """Of epochs that every destination has, what the last one read last is enough."""
+    store.connection.execute(
+        "update meta.epochs set tails = null where tails is not null and epoch < "
+        "(select max(epoch) from meta.epochs where epoch <= ? and tails is not null)",
+        [upto],
     )

@@ -106,7 +106,18 @@ class Ledger:
             return None if first is None else Position(json.loads(first))
         offsets, greatest, after = rows[0]
         known = {p: us for p, us in enumerate(greatest) if us is not None}
-        return Position(list(offsets), known, NEVER_US if after is None else after)
+        watermark_us = NEVER_US if after is None else after
+        tail = self._tail(source.topic) if upto is None else b""
+        return Position(list(offsets), known, watermark_us, tail)
+
+    def _tail(self, topic: str) -> bytes:
+        """What was read last of the topic; nothing where an earlier version read it."""
+        rows = self.store.rows(
+            "select t.tail from (select epoch, unnest(tails) as t from meta.epochs) "
+            "where t.topic = ? order by epoch desc limit 1",
+            [topic],
+        )
+        return rows[0][0] if rows else b""
 
     def explains(self, mark: Mark) -> bool:
         """Whether an epoch of this state can have ended as `mark` says.
@@ -131,13 +142,15 @@ class Ledger:
         self, committed: Committed, emitted: bool, counts: list[tuple[str, str, str, int]]
     ) -> None:
         """The record of an epoch: enough to compute its effects again from the log."""
-        epoch, sources = committed.epoch, None
+        epoch, sources, tails = committed.epoch, None, None
         if committed.kind == "live":
             sources = [_source(topic, part) for topic, part in committed.sources.items()]
         elif committed.kind == "seek":
             sources = [standing(topic, at) for topic, at in committed.positions.items()]
+        if sources is not None:
+            tails = [{"topic": t, "tail": at.tail} for t, at in committed.positions.items()]
         self.store.connection.execute(
-            "insert into meta.epochs values (?, ?, ?, ?, make_timestamp(?), ?, ?, ?, ?)",
+            "insert into meta.epochs values (?, ?, ?, ?, make_timestamp(?), ?, ?, ?, ?, ?)",
             [
                 committed.generation,
                 epoch,
@@ -148,6 +161,7 @@ class Ledger:
                 emitted,
                 self.job.fingerprint,
                 sources,
+                tails,
             ],
         )
         for view in self._remembering.keys() & committed.late.keys():
@@ -342,7 +356,8 @@ def begin_at(
         connection.execute("insert into meta.sources values (?, ?, 0, ?)", [topic, identity, epoch])
     sources = [standing(topic, Position(offsets)) for topic, (_, offsets) in begins.items()]
     connection.execute(
-        "insert into meta.epochs values (?, ?, ?, 'seek', make_timestamp(?), 0, false, null, ?)",
+        "insert into meta.epochs values "
+        "(?, ?, ?, 'seek', make_timestamp(?), 0, false, null, ?, null)",
         [generation, epoch, epoch, time_us, sources],
     )
 

@@ -149,8 +149,8 @@ def commit_seek(engine: JobEngine, moves: list[Move], delivered: list[str], now_
     committed.positions = {t: r.position for t, r in engine.readers.items()}
     for move in moves:
         old = committed.positions[move.topic]
-        greatest = {} if move.made_again else old.greatest_us
-        committed.positions[move.topic] = Position(move.after, greatest, old.watermark_us)
+        greatest, tail = ({}, b"") if move.made_again else (old.greatest_us, old.tail)
+        committed.positions[move.topic] = Position(move.after, greatest, old.watermark_us, tail)
     with engine.store.transaction():
         for move in moves:
             if move.made_again:

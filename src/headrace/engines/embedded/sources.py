@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from headrace.engines.embedded.arrivals import arrived
+from headrace.engines.embedded.tails import tail_behind
 from headrace.engines.kernel.decode import Decoded, decode, decoding
 from headrace.engines.kernel.generations import kernel_partitions
 from headrace.engines.kernel.watermark import NEVER_US, seen_us, source_watermark_us
@@ -29,11 +30,15 @@ _FIRST_RECORDS = 20_000
 
 @dataclass
 class Position:
-    """How far a source was read: next offsets, greatest times, the source's watermark."""
+    """How far a source was read: next offsets, greatest times, the source's watermark.
+
+    `tail` tells what was read last (tails.py); known of the present position alone.
+    """
 
     offsets: list[int]
     greatest_us: dict[int, int] = field(default_factory=dict)
     watermark_us: int = NEVER_US
+    tail: bytes = field(default=b"", compare=False)
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,7 @@ class SourceReader:
                 "or is another cluster's",
                 remedy=go_on_with(self.topic.name),
             )
+        self.check_partitions()
         begin = self.topic.begin_offsets()
         end = self._ends = self.topic.end_offsets()
         for p, at in enumerate(self.position.offsets):
@@ -120,6 +126,16 @@ class SourceReader:
                     f"the topic holds {begin[p]} to {end[p]}",
                     remedy=go_on_behind(name) if at < begin[p] else restore_or_reset(),
                 )
+
+    def check_partitions(self) -> None:
+        """TopicRefused when the topic has fewer partitions than were read."""
+        there = self.topic.partitions
+        if there < len(self.position.offsets):
+            raise TopicRefused(
+                f'Partition {there} of topic "{self.topic.name}" was read, and is not there any '
+                "more: the topic was put back to an older copy",
+                remedy=restore_or_reset(),
+            )
 
     def grown(self) -> int | None:
         """How many partitions the topic has now, if more than are read; else None."""
@@ -185,7 +201,9 @@ class SourceReader:
             future = self._pool.submit(self._part, offsets, stop, records_max)
             self._ahead = (offsets, stop, future)
         with self._stages.spent("job", "place in time"):
-            return placed_in_time(connection, self, part, before, exempt, now_us)
+            placed = placed_in_time(connection, self, part, before, exempt, now_us)
+            placed.after.tail = tail_behind(before.tail, part.records, before.offsets, offsets)
+        return placed
 
     def _holds_nobody(self, partition: int, now_us: int) -> bool:
         """Whether a partition with nothing unread stays out: no event yet, or idle."""

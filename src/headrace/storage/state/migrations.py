@@ -31,5 +31,12 @@ def _from_4(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f"alter table meta.outbox drop column {column}")
 
 
-MIGRATIONS = {"3": _from_3, "4": _from_4}
+def _from_5(connection: duckdb.DuckDBPyConnection) -> None:
+    """Epochs know what they read last."""
+    connection.execute(
+        "alter table meta.epochs add column if not exists tails struct(topic varchar, tail blob)[]"
+    )
+
+
+MIGRATIONS = {"3": _from_3, "4": _from_4, "5": _from_5}
 """By the format that a file has. A step stands in the transaction that notes the next format."""

@@ -6,7 +6,7 @@ FORMAT is the number of this layout. A file of another format is migrated by a n
 
 from __future__ import annotations
 
-FORMAT = 5
+FORMAT = 6
 
 TABLES = """
 create schema if not exists meta;
@@ -18,7 +18,8 @@ create table if not exists meta.epochs (
   sources struct(
     topic varchar, before_us bigint, after_us bigint, raised boolean,
     start_offsets bigint[], end_offsets bigint[],
-    greatest_before_us bigint[], greatest_after_us bigint[], exempt boolean[])[]);
+    greatest_before_us bigint[], greatest_after_us bigint[], exempt boolean[])[],
+  tails struct(topic varchar, tail blob)[]);
 create table if not exists meta.sources (
   topic varchar, identity varchar, number integer, since_epoch bigint);
 create table if not exists meta.earlier (
@@ -29,6 +30,8 @@ create table if not exists meta.delivered (
   "partition" integer, start_offset bigint, end_offset bigint);
 create table if not exists meta.earlier_letters (
   generation bigint, topic varchar, identity varchar, "partition" integer, "offset" bigint);
+create table if not exists meta.earlier_tails (
+  generation bigint, topic varchar, identity varchar, tail blob);
 create table if not exists meta.counters (
   kind varchar, name varchar, counter varchar, value bigint, place integer);
 create table if not exists meta.dead_letters (

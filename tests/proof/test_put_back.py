@@ -1,0 +1,221 @@
+"""A topic that was put back to an older copy: found out, and the way that is named leads on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+import headrace as hr
+import headrace.testing
+from headrace.engines.embedded.runner import JobRunner
+from headrace.engines.embedded.seeking import move_of, start_of
+from headrace.ops.jobs.lakes import moved_aside
+from headrace.ops.jobs.states import reset
+from headrace.storage.layout import DataDirectory
+from headrace.storage.topics.log import LocalTopic
+from headrace.storage.ways import new_lakes, restore_or_reset
+from headrace.testing import Driver
+from headrace.values.errors import StateRefused, TopicRefused
+from tests.views.cases import START, at
+
+ANOTHER = r'Topic "things", partition 0: the record at offset \d is not the one'
+
+
+class Thing(hr.Event):
+    at: datetime
+    n: int
+
+
+def app_of(*roles: str) -> hr.App:
+    app = hr.App("put_back")
+    things = app.source(Thing, topic="things", time="at", partitions=1)
+    app.table("totals", things.agg(c="count(*)", total="sum(n)"))
+    app.table("windows", things.tumble("10 seconds").agg(c="count(*)", total="sum(n)"))
+    if "lake" in roles:
+        app.lake("everything", things)
+    if "topic" in roles:
+        app.topic("copied", things)
+    return app
+
+
+def record(n: int) -> bytes:
+    return json.dumps({"at": f"{at(n % 10).isoformat()}Z", "n": n}).encode()
+
+
+def send(t: Driver, numbers: Sequence[int]) -> None:
+    t.send("things", map(record, numbers), partition=0)
+    t.epoch()
+
+
+def numbers(t: Driver, name: str) -> list[int]:
+    """What a lake or topic has, in order."""
+    return sorted(row["value"]["n"] if "value" in row else row["n"] for row in t.rows(name))
+
+
+def put_back(t: Driver, tmp_path: Path, lost: Sequence[int], others: Sequence[int]) -> None:
+    """The topic is copied, `lost` is read, the copy put back and given `others`; all is closed."""
+    t.close()
+    topic = t._settings.data / "topics/things"
+    shutil.copytree(topic, tmp_path / "older")
+    t.open()
+    send(t, lost)
+    assert t.rows("totals")
+    t.close()
+    restored(topic, tmp_path / "older", others)
+
+
+def restored(topic: Path, older: Path, others: Sequence[int]) -> LocalTopic:
+    """The copy in the place of `topic`, with `others` behind what it has."""
+    shutil.rmtree(topic)
+    shutil.copytree(older, topic)
+    put = LocalTopic.open(topic.parent, topic.name)
+    put.append(pa.array(map(record, others), pa.binary()))
+    return put
+
+
+@pytest.mark.parametrize("others", [[7], [7, 8, 9], [7, 8, 9, 10, 11]])
+def test_others_in_the_places_of_what_was_read(others: list[int], tmp_path: Path) -> None:
+    with headrace.testing.run(app_of("lake"), start=START) as t:
+        send(t, [1, 2])
+        put_back(t, tmp_path, [3, 4, 5], others)
+        with pytest.raises(TopicRefused) as told:
+            t.open()
+        assert told.value.remedy == restore_or_reset()
+        reset("put_back", t._settings)
+        with pytest.raises(StateRefused, match="lake everything has the record of") as told_again:
+            t.open()
+        assert told_again.value.remedy == new_lakes()
+        assert list(moved_aside(DataDirectory(t._settings.data), ["everything"])) == ["everything"]
+        reset("put_back", t._settings)
+        t.open()
+        there = [1, 2, *others]
+        assert t.rows("totals") == [{"c": len(there), "total": sum(there)}]
+        assert numbers(t, "everything") == there
+        t.verify()
+        t.recompute()
+        t.verify()
+        [former] = (t._settings.data / "former-lakes").iterdir()
+        assert former.name == "everything.1" and (former / "_delta_log").is_dir()
+        send(t, [20])
+        t.restart()
+        assert len(t.rows("everything")) == len(there) + 1
+        t.verify()
+
+
+def test_the_same_in_their_places(tmp_path: Path) -> None:
+    """A producer that gives again what was lost, in its order, changes nothing."""
+    with headrace.testing.run(app_of("lake", "topic"), start=START) as t:
+        send(t, [1, 2])
+        put_back(t, tmp_path, [3, 4, 5], [3, 4, 5, 6])
+        t.open()
+        assert t.rows("totals") == [{"c": 6, "total": 21}]
+        assert numbers(t, "everything") == [1, 2, 3, 4, 5, 6]
+        assert numbers(t, "copied") == [1, 2, 3, 4, 5, 6]
+        t.verify()
+
+
+def test_a_topic_that_has_what_its_source_lost(tmp_path: Path) -> None:
+    with headrace.testing.run(app_of("topic"), start=START) as t:
+        send(t, [1, 2])
+        put_back(t, tmp_path, [3, 4, 5], [7, 8, 9])
+        with pytest.raises(TopicRefused, match=ANOTHER):
+            t.open()
+        reset("put_back", t._settings)
+        with pytest.raises(StateRefused, match="offset 2, and that is not there") as told:
+            t.open()
+        assert 'delete topic "copied": the job makes it again' in str(told.value.remedy)
+        shutil.rmtree(t._settings.data / "topics/copied")
+        t.open()
+        assert numbers(t, "copied") == [1, 2, 7, 8, 9]
+        t.verify()
+
+
+@pytest.mark.parametrize("others", [[7], [7, 8, 9]])
+def test_nobody_reads_on_behind_it(others: list[int], tmp_path: Path) -> None:
+    with headrace.testing.run(app_of(), start=START) as t:
+        send(t, [1, 2])
+        [runner] = t.runners.values()
+        put_back(t, tmp_path, [3, 4], others)
+        with (
+            pytest.raises(TopicRefused, match=ANOTHER),
+            JobRunner(runner.job, t._settings, clock=t.clock, seeking=True) as moving,
+        ):
+            move_of(moving.engine, "things", start_of("latest"))
+
+
+def test_joined_epochs_know_it_too(tmp_path: Path) -> None:
+    with headrace.testing.run(app_of("lake"), start=START) as t:
+        for number in range(1, 4):
+            send(t, [number])
+        t.rows("everything")
+        [runner] = t.runners.values()
+        runner.fold()
+        assert len(runner.store.rows("select * from meta.epochs where tails is not null")) == 1
+        put_back(t, tmp_path, [], [])
+        t.open()
+        put_back(t, tmp_path / "again", [4], [7])
+        with pytest.raises(TopicRefused, match=ANOTHER):
+            t.open()
+
+
+def test_what_retention_took_is_no_difference(tmp_path: Path) -> None:
+    with headrace.testing.run(app_of("lake"), start=START) as t:
+        send(t, [1, 2, 3])
+        assert numbers(t, "everything") == [1, 2, 3]
+        t.restart()
+        topic = LocalTopic.open(t._settings.data / "topics", "things")
+        topic.retain(age_us=0, now_us=2**60)
+        assert topic.begin_offsets() == topic.end_offsets() == [3]
+        t.restart()
+        t.close()
+        reset("put_back", t._settings)
+        t.open()
+        send(t, [4])
+        assert numbers(t, "everything") == [1, 2, 3, 4]
+
+
+def test_a_lake_has_more_of_earlier_generations_than_was_read_again(tmp_path: Path) -> None:
+    """What stands in places that this generation has not come to is looked at too."""
+    with headrace.testing.run(app_of("lake"), start=START) as t:
+        send(t, [1, 2, 3])
+        put_back(t, tmp_path, [4, 5, 6], [4, 5, 6])
+        t.open()
+        assert numbers(t, "everything") == [1, 2, 3, 4, 5, 6]
+        t.close()
+        reset("put_back", t._settings)
+        t.open()
+        t.epoch(records_max=2)
+        t.close()
+        topic = t._settings.data / "topics/things"
+        restored(topic, tmp_path / "older", [4, 5, 7, 8])
+        with pytest.raises(StateRefused, match="partition 0, offset 5, and that is not there"):
+            t.open()
+        restored(topic, tmp_path / "older", [4])
+        with pytest.raises(StateRefused, match="partition 0, offset 5, and that is not there"):
+            t.open()
+        restored(topic, tmp_path / "older", [4, 5, 6, 7])
+        t.open()
+        assert numbers(t, "everything") == [1, 2, 3, 4, 5, 6, 7]
+        t.verify()
+
+
+def test_a_state_that_knows_no_tails_goes_on(tmp_path: Path) -> None:
+    """As those of earlier versions: what is read from now on is known."""
+    with headrace.testing.run(app_of("lake"), start=START) as t:
+        send(t, [1, 2])
+        t.close()
+        with duckdb.connect(str(t._settings.data / "jobs/put_back/job.duckdb")) as state:
+            state.execute("update meta.epochs set tails = null")
+        t.open()
+        put_back(t, tmp_path, [], [])
+        t.open()
+        put_back(t, tmp_path / "again", [3, 4], [7, 8])
+        with pytest.raises(TopicRefused, match=ANOTHER):
+            t.open()
