@@ -19,10 +19,11 @@ from headrace.engines.embedded.seeking import move_of, start_of
 from headrace.ops.jobs.lakes import moved_aside
 from headrace.ops.jobs.states import reset
 from headrace.storage.layout import DataDirectory
+from headrace.storage.systems import Systems
 from headrace.storage.topics.log import LocalTopic
 from headrace.storage.ways import new_lakes, restore_or_reset
 from headrace.testing import Driver
-from headrace.values.errors import StateRefused, TopicRefused
+from headrace.values.errors import StateRefused, TopicRefused, Unreachable
 from tests.views.cases import START, at
 
 ANOTHER = r'Topic "things", partition 0: the record at offset \d is not the one'
@@ -163,6 +164,58 @@ def test_joined_epochs_know_it_too(tmp_path: Path) -> None:
         put_back(t, tmp_path / "again", [4], [7])
         with pytest.raises(TopicRefused, match=ANOTHER):
             t.open()
+
+
+class Broken:
+    """A topic in a system that goes away once, and answers again as it was put back meanwhile."""
+
+    def __init__(self, topic: LocalTopic, others: Sequence[int], older: Path) -> None:
+        self._topic, self._others, self._older = topic, others, older
+        self.goes = False
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._topic, name)
+
+    def end_offsets(self) -> list[int]:
+        if self.goes:
+            self.goes = False
+            self._topic = restored(self._topic.path, self._older, self._others)
+            raise Unreachable("the broker is away")
+        return self._topic.end_offsets()
+
+
+def test_it_is_put_back_while_its_system_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, made = Systems.topic, list[Broken]()
+
+    def broken(*given: object) -> Broken:
+        made.append(Broken(opened(*given), [7, 8, 9, 10], tmp_path / "older"))  # type: ignore[arg-type]
+        return made[-1]
+
+    monkeypatch.setattr(Systems, "topic", broken)
+    with headrace.testing.run(app_of(), start=START) as t:
+        send(t, [1, 2])
+        shutil.copytree(t._settings.data / "topics/things", tmp_path / "older")
+        send(t, [3, 4])
+        [runner] = t.runners.values()
+        made[-1].goes = True
+        with pytest.raises(TopicRefused, match=ANOTHER):
+            runner.run()
+        assert runner.engine.readers["things"].position.offsets == [4]
+
+
+def test_it_is_shorter_while_a_job_waits_for_more(tmp_path: Path) -> None:
+    with headrace.testing.run(app_of(), start=START) as t:
+        send(t, [1, 2])
+        topic = t._settings.data / "topics/things"
+        shutil.copytree(topic, tmp_path / "older")
+        send(t, [3, 4])
+        restored(topic, tmp_path / "older", [7])
+        [runner] = t.runners.values()
+        with pytest.raises(TopicRefused, match="ends at offset 3 of partition 0") as told:
+            runner.run()
+        assert told.value.remedy == restore_or_reset()
 
 
 def test_what_retention_took_is_no_difference(tmp_path: Path) -> None:

@@ -142,6 +142,11 @@ class JobEngine:
                 note_views(self.store, self.job, self.ledger.epoch)
         return stale
 
+    def check_tails(self) -> None:
+        """TopicRefused where a topic no longer has what was read last of it. Raises Unreachable."""
+        for topic in self.readers:
+            check_tail(self, topic)
+
     def create(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Makes the tables of views and destinations, unless they are there."""
         for view in self.job.views:

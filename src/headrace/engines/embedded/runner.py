@@ -247,6 +247,9 @@ class JobRunner:
             return False
         begun = time.monotonic()
         try:
+            if self._outage.seconds is not None:
+                # What answers again may have been put back to an older copy meanwhile.
+                self.engine.check_tails()
             self._grow()
             committed = self._commit(stop=ends)
         except Unreachable as error:

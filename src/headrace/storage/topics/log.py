@@ -38,6 +38,7 @@ from headrace.storage.topics.writer import (
     Writer,
     check_size,
 )
+from headrace.storage.ways import restore_or_reset
 from headrace.values.errors import DiskRefused, TopicRefused, UsageError
 
 # A look at the head costs some ten microseconds; the longer nothing comes, the fewer there are.
@@ -252,8 +253,10 @@ class LocalTopic:
         """Blocks until a partition has a record at or after its offset; False on timeout."""
         deadline, pause = time.monotonic() + timeout_seconds, _POLL_SECONDS_MIN
         while True:
-            if any(end > offset for end, offset in zip(self._head().end, offsets, strict=True)):
+            ends = self._head().end
+            if any(end > offset for end, offset in zip(ends, offsets, strict=True)):
                 return True
+            self._check_end(offsets, ends)
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
@@ -367,11 +370,13 @@ class LocalTopic:
                 f"retention has removed everything before {head.begin[at]}",
                 remedy="Restore the topic's directory from a backup, or begin at a later offset.",
             )
-        ahead = np.flatnonzero(start > np.array(head.end))
-        if len(ahead):
-            at = int(ahead[0])
-            raise TopicRefused(
-                f'Topic "{self.name}" ends at offset {head.end[at]} of partition {at}, '
-                f"but offset {start[at]} was read before: its files are older than its reader",
-                remedy="Restore the newer files, or begin again at an offset that is there.",
-            )
+        self._check_end(start, head.end)
+
+    def _check_end(self, start: Ints | Sequence[int], ends: Sequence[int]) -> None:
+        for partition, (at, end) in enumerate(zip(start, ends, strict=True)):
+            if at > end:
+                raise TopicRefused(
+                    f'Topic "{self.name}" ends at offset {end} of partition {partition}, '
+                    f"but offset {at} was read before: its files are older than its reader",
+                    remedy=restore_or_reset(),
+                )
