@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.torture.course import Part
 from tests.torture.definitions import DEFINITIONS
 from tests.torture.disks.opened import DAMAGE
-from tests.torture.disks.refusing import DISKS
+from tests.torture.disks.trials import DISKS
 from tests.torture.input import INPUT
 from tests.torture.kills.cutting import POWER
 from tests.torture.kills.killing import KILLS

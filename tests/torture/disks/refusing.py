@@ -1,143 +1,159 @@
-"""Disks that refuse: each call that opens, writes, syncs or renames may fail, once or from then on.
+"""Disks that refuse: each call that opens, writes, syncs, closes, renames and so on may fail.
 
-The run says in words what was refused and ends with exit code 5 or 4, or goes on by itself; and
-when the disk takes again what it is given, the end is that of a run that nobody disturbed.
+Once or from then on; of commands that write a log, run a job, and compute again what is there. They
+say in words what was refused and end with exit code 5 or 4, or go on by themselves; and when the
+disk takes again what it is given, the end is that of commands that nobody disturbed.
 """
 
 from __future__ import annotations
 
-import errno
-import os
-from collections import Counter
-from collections.abc import Mapping
-from functools import partial
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from random import Random
-from typing import Any
 
-from tests.torture.course import Part
-from tests.torture.disks.damaged import COUNTED, any_file, damage_and_run
-from tests.torture.disks.full import run_on_a_full_disk
-from tests.torture.disks.killed import damaged_after_a_kill
-from tests.torture.kills import syncs
-from tests.torture.kills.left import check_same, left
-from tests.torture.kills.place import SUBJECTS, Place, restored
+from headrace.storage.topics.log import LocalTopic
+from tests.storage.topics.model import read_all
+from tests.torture.disks.calls import KINDS, Refusal, counted, counting
+from tests.torture.kills.again import Again
+from tests.torture.kills.left import Left, check_same, left
+from tests.torture.kills.place import Place, restored
 
-_RUN = ("run", "APP", "--until", "caught-up")
-_CALLS = {
-    "fsync": (errno.EIO, errno.ENOSPC),
-    "fdatasync": (errno.EIO, errno.ENOSPC),
-    "pwritev": (errno.ENOSPC, errno.EIO, errno.EDQUOT),
-    "replace": (errno.EIO, errno.ENOSPC, errno.EACCES),
-    "rename": (errno.EIO, errno.EACCES),
-    "mkdir": (errno.ENOSPC, errno.EACCES),
-    "unlink": (errno.EIO, errno.EACCES),
-    "ftruncate": (errno.EIO,),
-    "close": (errno.EIO, errno.EDQUOT),
-    "open": (errno.EACCES, errno.EMFILE, errno.EIO),
-}
-_REFUSALS, _DAMAGED, _OF_KILLED = 12, 5, 5
-_SHORT_REFUSALS, _SHORT_DAMAGED, _SHORT_OF_KILLED = 4, 2, 2
+RUN = ("run", "APP", "--until", "caught-up")
+_RECORDS, _MORE = 1500, 200
+_SETTINGS = {"epoch_records_max": 300, "lake_interval_seconds": 0}
+_EXITS = (0, 4, 5)
 
 
-def short_trial(seed: int, directory: Path) -> Mapping[str, int]:
-    chance = Random(seed)
-    return _both(chance, directory, (_SHORT_REFUSALS, _SHORT_DAMAGED), _SHORT_OF_KILLED)
+@dataclass
+class Refused:
+    """A place whose disk refuses, and one whose disk does not; `calls` counts those of that one."""
 
+    place: Place
+    undisturbed: Place
+    calls: dict[str, Mapping[str, int]] = field(default_factory=dict)
 
-def trial(seed: int, directory: Path) -> Mapping[str, int]:
-    return _both(Random(seed), directory, (_REFUSALS, _DAMAGED), _OF_KILLED)
+    def fill(self, times: int) -> None:
+        """A log is written; from here on both have that one."""
+        with self._counted("refused fills"):
+            command = self.undisturbed.fill(_RECORDS, killed=False)
+        self._fill(command, times)
+        restored(self.place.data, self.undisturbed.data)
 
+    def follow(self) -> Left:
+        """What the undisturbed run leaves."""
+        with self._counted("refused runs"):
+            self.undisturbed.run(*RUN, **_SETTINGS)
+        return left(self.undisturbed.subject.app, self.undisturbed.data)
 
-def _both(chance: Random, directory: Path, ended: tuple[int, int], killed: int) -> Counter[str]:
-    done = Counter(_ended(chance, directory / "ended", *ended))
-    done.update(damaged_after_a_kill(chance, directory / "killed", killed))
-    return done
-
-
-def _ended(chance: Random, directory: Path, refusals: int, damaged: int) -> Mapping[str, int]:
-    """Calls that fail while a log is written and read, then files that are not what they were."""
-    place = Place(chance.choice(SUBJECTS), directory / "data", chance)
-    place.fill(1500)
-    untouched = Place(place.subject, place.copy(directory / "untouched"), chance)
-    undisturbed = Place(place.subject, place.copy(directory / "undisturbed"), chance)
-    undisturbed.run(*_RUN)
-    wanted = left(undisturbed.subject.app, undisturbed.data)
-    try:
-        for _ in range(refusals):
-            if _refuse(place) == 0:
+    def run(self, times: int, wanted: Left) -> None:
+        """The job is run."""
+        aside = self.place.copy(self.place.data.with_name("aside"))
+        for _ in range(times):
+            if self.refuse("refused runs", *RUN, **_SETTINGS) == 0:
                 # It has gone on by itself to the end; what follows needs something to do.
-                check_same(left(place.subject.app, place.data), wanted)
-                restored(untouched.data, place.data)
-        place.run(*_RUN)
-        check_same(left(place.subject.app, place.data), wanted)
-        run_on_a_full_disk(untouched, directory / "full", wanted)
-        place.done += untouched.done
-        for _ in range(damaged):
-            damage_and_run(place, directory / "damaged", any_file(place), wanted)
-    except Exception as error:
-        error.add_note("\n".join(place.history))
-        raise
-    return {what: place.done[what] for what in ("calls refused", "disks full", *COUNTED)}
+                self._check(wanted)
+                restored(aside, self.place.data)
+        self.place.run(*RUN)
+        self._check(wanted)
+
+    def retain(self, times: int) -> None:
+        """What a longer log holds is removed when it was read."""
+        self._fill(self.undisturbed.fill(_MORE, killed=False), 0)
+        for _ in range(times):
+            kind = self.place.chance.choice(["removals", ""])
+            self.refuse("refused retentions", *RUN, kind=kind, retention_bytes=1)
+        for place in (self.place, self.undisturbed):
+            place.run(*RUN)
+        self.check_recomputed()
+
+    def check_recomputed(self) -> None:
+        """Both have the same, also where it was computed again."""
+        places = (self.place, self.undisturbed)
+        check_same(*(left(p.subject.app, p.data, recomputed=True, other_log=True) for p in places))
+
+    def refuse(self, what: str, *command: str, kind: str = "", **settings: object) -> int | None:
+        """A command of which a call fails, of some kind or of `kind`; its exit code.
+
+        If it came to that, it is counted as `what`.
+        """
+        place = self.place
+        calls = self.calls.get(what) or {kind: one.few for kind, one in KINDS.items()}
+        kind = kind or place.chance.choice([kind for kind in KINDS if calls[kind]])
+        refusal = Refusal.by(place.chance, kind, calls[kind])
+        flag = place.data.with_name("refused")
+        flag.unlink(missing_ok=True)
+        place.before = refusal.within(place.data, flag)
+        run = place.start(*command, **settings)
+        code = run.end()
+        place.before = None
+        said = f"{refusal}: {code}\n{run.text}"
+        assert code in _EXITS and "Traceback" not in run.text, said
+        if code:
+            self._check_words(run.text, refusal.reason, flag, said)
+        if flag.stat().st_size:
+            place.done.update(["calls refused", KINDS[kind].counted, what])
+        return code
+
+    @contextmanager
+    def _counted(self, what: str) -> Iterator[None]:
+        """Counts the calls that the undisturbed one makes meanwhile."""
+        counts = self.undisturbed.data.with_name("counts")
+        self.undisturbed.before = counting(self.undisturbed.data, counts)
+        yield
+        self.undisturbed.before = None
+        self.calls[what] = counted(counts)
+        shutil.rmtree(counts)
+
+    def _check_words(self, text: str, reason: str, flag: Path, said: str) -> None:
+        refused = {Path(line) for line in flag.read_text().splitlines()}
+        assert refused, f"nothing was: {said}"
+        words = (reason.lower(), "disk", "no permission")
+        assert any(word in text.lower() for word in words), said
+        # The file, or the topic, the lake or the job that it belongs to.
+        data = self.place.data
+        above = {path for one in refused for path in one.parents if data in path.parents}
+        assert any(str(path) in text for path in refused | above), (refused, said)
+        assert "from a backup" not in text, f"nothing is damaged: {said}"
+
+    def _fill(self, command: tuple[str, ...], times: int) -> None:
+        """Has the place write what the undisturbed one was given; refused so often."""
+        topics = self.place.data / "topics"
+        for _ in range(times):
+            topics.mkdir(parents=True, exist_ok=True)
+            if self.refuse("refused fills", *command) == 0:
+                # All is written; what follows needs something to do.
+                self._check_records()
+                shutil.rmtree(topics)
+        topics.mkdir(parents=True, exist_ok=True)
+        self.place.run(*command)
+        self._check_records()
+
+    def _check_records(self) -> None:
+        found, wanted = (self._records(place.data) for place in (self.place, self.undisturbed))
+        assert found == wanted, f"{len(found)} records, of {len(wanted)}"
+
+    def _records(self, data: Path) -> list[tuple[object, ...]]:
+        topic = LocalTopic.open(data / "topics", self.place.subject.topic)
+        return sorted((record[:4] for record in read_all(topic)), key=lambda record: record[:2])
+
+    def _check(self, wanted: Left) -> None:
+        check_same(left(self.place.subject.app, self.place.data), wanted)
 
 
-def _refuse(place: Place) -> int | None:
-    """One run in which the nth call of a kind fails; its exit code."""
-    chance = place.chance
-    name = chance.choice(list(_CALLS))
-    number, nth = chance.choice(_CALLS[name]), chance.choice([1, 2, 3, 5, 9, 20])
-    lasting = chance.random() < 0.3
-    flag = place.data.with_name("refused")
-    flag.unlink(missing_ok=True)
-    place.before = partial(_fail, place.data, flag, name, number, nth, lasting)
-    run = place.start(*_RUN, epoch_records_max=150, lake_interval_seconds=chance.choice([0, 10]))
-    code = run.end()
-    place.before = None
-    said = f"{name} {os.strerror(number)} at {nth}, lasting {lasting}: {code}\n{run.text}"
-    assert code in (0, 4, 5), said
-    assert "Traceback" not in run.text, said
-    if code:
-        assert flag.exists(), said
-        words = (os.strerror(number).lower(), "disk", "no permission")
-        assert any(word in run.text.lower() for word in words), said
-        assert "from a backup" not in run.text, f"nothing is damaged: {said}"
-    place.done["calls refused"] += flag.exists()
-    return code
+class RefusedAgain(Again):
+    """Commands that compute again what was computed, on a disk that refuses."""
 
+    tries = (2, 3)
+    recomputes, rebuilds, replays = "refused recomputes", "refused rebuilds", "refused replays"
 
-def _fail(data: Path, flag: Path, name: str, number: int, nth: int, lasting: bool) -> None:
-    left_over = nth
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(refused.place, refused.undisturbed, self._follow)
+        self._refused = refused
 
-    def guard(called: str, arguments: tuple[Any, ...]) -> None:
-        nonlocal left_over
-        if called != name or not _below(data, arguments[0]):
-            return
-        left_over -= 1
-        if left_over == 0 or (lasting and left_over < 0):
-            os.close(os.open(flag, os.O_CREAT | os.O_WRONLY))
-            raise OSError(number, os.strerror(number), str(arguments[0]))
+    def disturb(self, what: str, *command: str) -> bool:
+        return self._refused.refuse(what, *command) != 0
 
-    syncs.guard(guard)
-
-
-def _below(data: Path, target: object) -> bool:
-    path = Path(f"/proc/self/fd/{target}").readlink() if isinstance(target, int) else target
-    return Path(os.fspath(path)).is_relative_to(data)  # type: ignore[call-overload]
-
-
-DISKS = Part(
-    "disks",
-    "A disk that is full, broken or forbidden is said in words, and nothing is lost; a file that "
-    "was cut, changed or lost, in log, state or lake, is refused in words that name it and the way "
-    "on, which leads to the same end, or the end is what it was.",
-    trial,
-    share=1.5,
-    short_trial=short_trial,
-    seconds_max=900.0,
-    goals={
-        "calls refused": 150,
-        "disks full": 8,
-        "files damaged": 60,
-        "states of killed jobs damaged": 40,
-    },
-)
+    def _follow(self) -> None:
+        self.undisturbed.run(*RUN)
