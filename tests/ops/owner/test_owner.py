@@ -158,6 +158,24 @@ def test_acquire_names_the_holder(job: Path) -> None:
     assert f"process {os.getpid()}, since 20" in str(refused.value)
 
 
+@pytest.mark.parametrize("left", [b"", b"of a process that was killed"])
+def test_acquire_names_who_has_just_taken_it(job: Path, left: bytes) -> None:
+    """Between taking the lock and saying so there is a moment, however short."""
+    with acquire(job, "run") as before:
+        said = (job / "lock").read_bytes()
+    lock = try_lock(job)
+    assert lock is not None
+    (job / "lock").write_bytes(said if left else b"")
+    owners: list[Owner] = []
+    beginning = threading.Timer(0.3, lambda: owners.append(Owner(lock, "query")))
+    beginning.start()
+    with pytest.raises(Held) as refused:
+        acquire(job, "reset")
+    beginning.join()
+    with owners[0] as owner:
+        assert refused.value.holder == owner.holder != before.holder
+
+
 def test_a_second_run_is_refused_and_named(start, job: Path) -> None:
     first = start("run")
     assert line(first).startswith("runs")
@@ -170,7 +188,7 @@ def test_a_second_run_is_refused_and_named(start, job: Path) -> None:
 
 
 def test_a_run_waits_for_a_query_and_takes_over(start, job: Path) -> None:
-    query = start("slow", "8")
+    query = start("slow", "25")
     assert line(query) == "step 0"
     run = start("run")
     assert line(run) == "waits for query"

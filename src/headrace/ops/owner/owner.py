@@ -79,11 +79,15 @@ class Owner:
 
 
 def acquire(job_directory: Path, purpose: str) -> Owner:
-    """Takes the job's directory; raises Held (a Busy) naming the holder while another has it."""
-    lock = try_lock(job_directory)
-    if lock is None:
-        raise Held(job_directory, announced(job_directory), _STOP_IT)
-    return _own(lock, purpose)
+    """Takes the job's directory; raises Held (a Busy) naming the holder while another has it.
+
+    Asked, it says so itself: the file may be empty yet, or left over from the one before.
+    """
+    reached = reach_or_acquire(job_directory, purpose)
+    if isinstance(reached, Owner):
+        return reached
+    with reached:
+        raise Held(job_directory, reached.holder, _STOP_IT)
 
 
 def acquire_to_run(
