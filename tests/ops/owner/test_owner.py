@@ -321,3 +321,25 @@ def test_a_lock_that_cannot_be_written_is_said_in_words(
         lock.announce(Holder(1, "run", "headrace run", 0, ""))
     lock.release()
     assert try_lock(job) is not None
+
+
+def test_a_lock_is_let_go_whatever_closing_it_says(
+    job: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close, refused = os.close, []
+
+    def refuse(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        close(descriptor)
+        if path == job / "lock":
+            refused.append(path)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "close", refuse)
+    # What ends a run is what went wrong in it, not this.
+    with pytest.raises(DiskRefused, match="full"), acquire(job, "run"):
+        assert try_lock(job) is None
+        raise DiskRefused("full")
+    held = try_lock(job)
+    assert held is not None and len(refused) == 2
+    held.release()

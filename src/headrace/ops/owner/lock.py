@@ -72,7 +72,7 @@ class Lock:
             return
         with suppress(OSError):
             os.ftruncate(self._descriptor, 0)
-        os.close(self._descriptor)
+        _close(self._descriptor)
         self._descriptor = None
 
 
@@ -90,9 +90,15 @@ def try_lock(job_directory: Path) -> Lock | None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        os.close(descriptor)
+        _close(descriptor)
         return None
     return Lock(job_directory, descriptor)
+
+
+def _close(descriptor: int) -> None:
+    """Lets go of the lock, which no error of the disk keeps."""
+    with suppress(OSError):
+        os.close(descriptor)
 
 
 def _refused(path: Path, error: OSError) -> DiskRefused:
