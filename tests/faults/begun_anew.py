@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 import headrace as hr
-from headrace.engines.embedded import withdrawing
+from headrace.engines.embedded.deliveries import withdrawing
 from headrace.ops.jobs.ask import ask_query, ask_verify
 from headrace.ops.jobs.running import run_app
 from headrace.ops.jobs.states import reset

@@ -56,7 +56,7 @@ MUTANTS = (
     ),
     Mutant(
         "a silent partition holds nobody back",
-        "engines/embedded/sources.py",
+        "engines/embedded/epochs/sources.py",
         "if before.offsets[p] >= ends[p] and self._holds_nobody(p, now_us)",
         "if before.offsets[p] >= ends[p]",
     ),
@@ -99,33 +99,33 @@ MUTANTS = (
     ),
     Mutant(
         "an older row replaces a newer one under a smaller key",
-        "engines/embedded/tables.py",
+        "engines/embedded/epochs/tables.py",
         'newer = f"and {_not_older(self.order)} "',
         'newer = ""',
         part="disks",
     ),
     Mutant(
         "dead letters are counted, not kept",
-        "engines/embedded/ledger.py",
+        "engines/embedded/epochs/ledger.py",
         "if len(part.dead):\n            self.insert_letters(refused(part, epoch))",
         "if len(part.dead) > 1 << 30:\n            self.insert_letters(refused(part, epoch))",
     ),
     Mutant(
         "dead letters are kept, not counted",
-        "engines/embedded/engine.py",
+        "engines/embedded/epochs/engine.py",
         '("source", topic, "dead_lettered", len(part.dead)),',
         "",
     ),
     Mutant(
         "rows for other systems are not kept until they have them",
-        "engines/embedded/ledger.py",
+        "engines/embedded/epochs/ledger.py",
         "for output, table in committed.changes.items():",
         "for output, table in ():",
         part="kills",
     ),
     Mutant(
         "a mark is noted before the delivery",
-        "engines/embedded/delivery.py",
+        "engines/embedded/deliveries/delivery.py",
         "return self.delivered_epoch, self.marked_epoch, dict(self.rows)",
         "last = self._queue[-1].epoch if self._queue else self.delivered_epoch\n"
         "            return last, self.marked_epoch, dict(self.rows)",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 import headrace as hr
-from headrace.engines.embedded.seeking import start_of
+from headrace.engines.embedded.epochs.seeking import start_of
 from headrace.ops.jobs.ask import ask, ask_query, ask_verify
 from headrace.ops.jobs.running import run_app
 from headrace.ops.jobs.states import begins, reset

@@ -14,9 +14,9 @@ import pytest
 
 import headrace as hr
 import headrace.testing
-from headrace.engines.embedded.folding import fold
+from headrace.engines.embedded.epochs.folding import fold
+from headrace.engines.embedded.epochs.seeking import move_of, start_of
 from headrace.engines.embedded.runner import JobRunner
-from headrace.engines.embedded.seeking import move_of, start_of
 from headrace.ops.jobs.lakes import moved_aside
 from headrace.ops.jobs.states import reset
 from headrace.storage.layout import DataDirectory

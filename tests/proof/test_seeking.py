@@ -19,7 +19,7 @@ import pyarrow as pa
 import pytest
 
 import headrace as hr
-from headrace.engines.embedded.seeking import start_of
+from headrace.engines.embedded.epochs.seeking import start_of
 from headrace.ops.jobs import states
 from headrace.ops.jobs.ask import ask
 from headrace.ops.jobs.rebuilding import rebuild_job

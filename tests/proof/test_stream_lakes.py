@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 import headrace.testing
-from headrace.engines.embedded import outgoing
+from headrace.engines.embedded.deliveries import outgoing
 from headrace.proof.report import Checked
 from headrace.proof.verify import verify
 from headrace.testing import Driver

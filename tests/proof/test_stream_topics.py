@@ -10,8 +10,8 @@ import pytest
 
 import headrace as hr
 import headrace.testing
+from headrace.engines.embedded.deliveries.shown import kept
 from headrace.engines.embedded.runner import JobRunner
-from headrace.engines.embedded.shown import kept
 from headrace.plan.operators import Output
 from headrace.proof import topics
 from headrace.proof.fixed import Fixed

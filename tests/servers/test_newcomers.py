@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from headrace.apps.activity import app
-from headrace.engines.embedded.targets import target_of
+from headrace.engines.embedded.deliveries.targets import target_of
 from headrace.storage.contract import Target
 from headrace.storage.kafka.system import KafkaSystem
 from tests.servers.kafka import Kafka

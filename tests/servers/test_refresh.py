@@ -17,7 +17,7 @@ import pyarrow as pa
 import pytest
 
 from headrace.cli.loading import load_app
-from headrace.engines.embedded.targets import target_of
+from headrace.engines.embedded.deliveries.targets import target_of
 from headrace.storage.topics.log import LocalTopic
 from headrace.values.points import VARIABLE
 from tests.servers.names import Database

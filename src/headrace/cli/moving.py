@@ -7,7 +7,7 @@ import sys
 import typer
 
 from headrace.cli.tables import plural
-from headrace.engines.embedded.seeking import Move
+from headrace.engines.embedded.epochs.seeking import Move
 from headrace.values.errors import UsageError
 
 

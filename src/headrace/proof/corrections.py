@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import duckdb
 import pyarrow as pa
 
-from headrace.engines.embedded.engine import Committed
+from headrace.engines.embedded.epochs.engine import Committed
 from headrace.engines.embedded.runner import JobRunner
 from headrace.plan.operators import Output
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 
 from headrace.engines.batch.relations import AsOf
-from headrace.engines.embedded.coverage import CORRECTED
+from headrace.engines.embedded.deliveries.coverage import CORRECTED
 from headrace.plan.operators import Dedupe, Output, SessionGap, SessionMarks, Stream, View
 from headrace.proof.fixed import Fixed, regions
 from headrace.storage.state.store import one_row

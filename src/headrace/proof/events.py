@@ -18,10 +18,10 @@ from headrace.engines.batch.watermarks import (
     with_latecomers,
     without_watermarks,
 )
-from headrace.engines.embedded.arrivals import Readings
-from headrace.engines.embedded.reading import read_all
+from headrace.engines.embedded.epochs.arrivals import Readings
+from headrace.engines.embedded.epochs.reading import read_all
+from headrace.engines.embedded.epochs.sources import SourceReader
 from headrace.engines.embedded.runner import JobRunner
-from headrace.engines.embedded.sources import SourceReader
 from headrace.plan.operators import (
     Job,
     SessionGap,

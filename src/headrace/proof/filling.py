@@ -9,7 +9,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from headrace.engines.batch.kept import keep
-from headrace.engines.embedded.filling import Unfilled, fill
+from headrace.engines.embedded.deliveries.filling import Unfilled, fill
 from headrace.engines.embedded.runner import JobRunner
 from headrace.plan.operators import View
 from headrace.proof.events import Events, events_of

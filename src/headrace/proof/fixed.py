@@ -11,8 +11,8 @@ import duckdb
 import pyarrow as pa
 
 from headrace.engines.batch.relations import AsOf, Region
+from headrace.engines.embedded.deliveries.targets import target_of
 from headrace.engines.embedded.runner import JobRunner
-from headrace.engines.embedded.targets import target_of
 from headrace.plan.operators import Source
 from headrace.storage.contract import Snapshot
 from headrace.storage.lake.reading import relation_sql

@@ -14,12 +14,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from headrace.engines.embedded.definitions import note_views
-from headrace.engines.embedded.landing import account, apply, land
-from headrace.engines.embedded.places import fill_fact
+from headrace.engines.embedded.deliveries.targets import lake_schema
+from headrace.engines.embedded.epochs.definitions import note_views
+from headrace.engines.embedded.epochs.landing import account, apply, land
+from headrace.engines.embedded.epochs.places import fill_fact
+from headrace.engines.embedded.epochs.sources import empty_events
 from headrace.engines.embedded.runner import JobRunner
-from headrace.engines.embedded.sources import empty_events
-from headrace.engines.embedded.targets import lake_schema
 from headrace.engines.embedded.views.batch import Batch, drop_state
 from headrace.engines.kernel.generations import PARTITIONS_MAX
 from headrace.engines.kernel.watermark import NEVER_US, seen_us
@@ -202,7 +202,7 @@ def _batch(
         starts, after = _watermarks(fix, source, last)
         partitions = events.column("_partition").to_numpy()
         if replayed:
-            # As engines/embedded/replay.py has it: they see what was read before, and move nothing.
+            # As in engines/embedded/epochs/replay.py: they see what was read before, move nothing.
             closed = seen = _seen_after(partitions, course.greatest_us, source.lateness_us)
         else:
             times = events.column("_time").cast(pa.int64()).to_numpy()

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.engines.embedded.letters import letters_of
-from headrace.engines.embedded.reading import read_all
+from headrace.engines.embedded.epochs.letters import letters_of
+from headrace.engines.embedded.epochs.reading import read_all
 from headrace.engines.kernel.generations import PARTITIONS_MAX
 from headrace.storage.contract import Topic
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from headrace.engines.embedded.deliveries.shown import records
+from headrace.engines.embedded.deliveries.targets import load_rows, target_of
+from headrace.engines.embedded.epochs.tables import empty_relation
 from headrace.engines.embedded.runner import JobRunner
-from headrace.engines.embedded.shown import records
-from headrace.engines.embedded.tables import empty_relation
-from headrace.engines.embedded.targets import load_rows, target_of
 from headrace.plan.operators import Output, View
 from headrace.proof.fixed import Fixed
 from headrace.proof.json_rows import columns_of, transformed

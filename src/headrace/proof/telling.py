@@ -13,10 +13,10 @@ import pyarrow as pa
 from headrace.engines.batch.compare import compare_sql
 from headrace.engines.batch.kept import keep
 from headrace.engines.batch.tolerance import tolerance
-from headrace.engines.embedded.places import fill_fact
+from headrace.engines.embedded.deliveries.shown import kept
+from headrace.engines.embedded.epochs.places import fill_fact
+from headrace.engines.embedded.epochs.tables import empty_relation
 from headrace.engines.embedded.runner import JobRunner
-from headrace.engines.embedded.shown import kept
-from headrace.engines.embedded.tables import empty_relation
 from headrace.plan.operators import TABLE_ROLES, Output, View
 from headrace.proof.corrections import Correction, commit
 from headrace.proof.earlier import left_behind

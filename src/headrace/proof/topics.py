@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from headrace.engines.batch.expected import expected_stream
 from headrace.engines.batch.watermarks import PARTITION
+from headrace.engines.embedded.deliveries.shown import kept as kept_of
 from headrace.engines.embedded.runner import JobRunner
-from headrace.engines.embedded.shown import kept as kept_of
 from headrace.plan.operators import Output, Stream
 from headrace.proof.bags import APART, apart, digest, missing_rows, ours, shown, stable, there
 from headrace.proof.earlier import NOTE, given_before, left_behind

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+from headrace.engines.embedded.epochs.replay import replay_epochs
 from headrace.engines.embedded.query import query
-from headrace.engines.embedded.replay import replay_epochs
 from headrace.engines.embedded.runner import JobRunner
 from headrace.engines.kernel.watermark import NEVER_US
 from headrace.ops.ingest.keys import KeyReader

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 import headrace as hr
 import headrace.testing
-from headrace.engines.embedded import sources
-from headrace.engines.embedded.recall import recall
+from headrace.engines.embedded.epochs import sources
+from headrace.engines.embedded.epochs.recall import recall
 from headrace.storage.contract import RECORDS, Fetched
 from headrace.storage.topics.log import LocalTopic
 from headrace.testing.driver import Driver

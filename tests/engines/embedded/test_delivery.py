@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import pyarrow as pa
 
-from headrace.engines.embedded.delivery import Delivery, Pace
-from headrace.engines.embedded.engine import Committed
+from headrace.engines.embedded.deliveries.delivery import Delivery, Pace
+from headrace.engines.embedded.epochs.engine import Committed
 from headrace.storage.contract import Mark, Refusal
 from tests.engines.embedded.test_outage import Epoch, until
 

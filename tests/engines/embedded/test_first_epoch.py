@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from headrace.engines.embedded import sources
+from headrace.engines.embedded.epochs import sources
 from headrace.storage.topics.log import LocalTopic
 from tests.views.cases import things
 

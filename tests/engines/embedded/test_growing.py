@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 import headrace as hr
 import headrace.testing
-from headrace.engines.embedded import sources
-from headrace.engines.embedded.growing import grow
-from headrace.engines.embedded.recall import recall
+from headrace.engines.embedded.epochs import sources
+from headrace.engines.embedded.epochs.growing import grow
+from headrace.engines.embedded.epochs.recall import recall
 from headrace.engines.embedded.runner import JobRunner
 from headrace.storage.contract import Fetched
 from headrace.storage.systems import Systems

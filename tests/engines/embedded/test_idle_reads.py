@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import headrace.testing
-from headrace.engines.embedded import sources
+from headrace.engines.embedded.epochs import sources
 from tests.views.cases import thing, things
 
 

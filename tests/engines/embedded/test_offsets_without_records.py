@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 import headrace as hr
-from headrace.engines.embedded.engine import JobEngine
+from headrace.engines.embedded.epochs.engine import JobEngine
 from headrace.storage.contract import RECORDS, Fetched
 from headrace.storage.state.store import StateStore
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 import pyarrow as pa
 import pytest
 
-from headrace.engines.embedded.delivery import Delivery, Pace
-from headrace.engines.embedded.engine import Committed
-from headrace.engines.embedded.outage import PATIENCE_SECONDS, Outage
-from headrace.engines.embedded.sources import Position
+from headrace.engines.embedded.deliveries.delivery import Delivery, Pace
+from headrace.engines.embedded.deliveries.outage import PATIENCE_SECONDS, Outage
+from headrace.engines.embedded.epochs.engine import Committed
+from headrace.engines.embedded.epochs.sources import Position
 from headrace.storage.contract import Mark, Refusal
 from headrace.values.errors import Unreachable
 from headrace.values.telemetry import DestinationBack, DestinationDown, Event
@@ -86,7 +86,7 @@ def until(holds: Callable[[], bool]) -> None:
 def test_a_delivery_that_is_never_answered_is_told_and_left(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("headrace.engines.embedded.delivery._SILENCE_SECONDS", 0.05)
+    monkeypatch.setattr("headrace.engines.embedded.deliveries.delivery._SILENCE_SECONDS", 0.05)
     destination, told = Held(), list[Event]()
     made = delivery(destination, told)
     made.put(epoch(1))

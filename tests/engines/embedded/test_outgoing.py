@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 
 import headrace.testing
-from headrace.engines.embedded.outgoing import StreamRows
-from headrace.engines.embedded.tables import EmbeddedTable
+from headrace.engines.embedded.deliveries.outgoing import StreamRows
+from headrace.engines.embedded.epochs.tables import EmbeddedTable
 from headrace.plan.operators import Job, View
 from tests.views.cases import thing, things
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import headrace.testing
-from headrace.engines.embedded.seeking import start_of
+from headrace.engines.embedded.epochs.seeking import start_of
 from headrace.ops.jobs.rebuilding import rebuild_job
 from headrace.ops.jobs.seeking import seeking
 from headrace.plan.operators import Source

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import duckdb
 import pytest
 
-from headrace.engines.embedded.tables import EmbeddedTable
+from headrace.engines.embedded.epochs.tables import EmbeddedTable
 from headrace.plan.operators import Column, Output
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.engines.embedded.tails import other_record, tail_behind
+from headrace.engines.embedded.epochs.tails import other_record, tail_behind
 from headrace.storage.contract import RECORDS, Fetched
 
 PARTITIONS = 3

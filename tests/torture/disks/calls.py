@@ -88,7 +88,9 @@ def _refuse(refusal: Refusal, data: Path, flag: Path) -> None:
     left_over = refusal.nth
     told = os.open(flag, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     # Nobody mends the disk meanwhile.
-    import_module("headrace.engines.embedded.outage").PATIENCE_SECONDS = _PATIENCE_SECONDS
+    import_module(
+        "headrace.engines.embedded.deliveries.outage"
+    ).PATIENCE_SECONDS = _PATIENCE_SECONDS
 
     def guard(called: str, arguments: tuple[Any, ...]) -> None:
         nonlocal left_over

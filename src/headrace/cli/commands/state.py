@@ -24,7 +24,7 @@ from headrace.cli.rebuilding import rebuilt, rebuilt_text
 from headrace.cli.rows import write_rows
 from headrace.cli.session import session
 from headrace.cli.tables import plural, text_table
-from headrace.engines.embedded.seeking import start_of
+from headrace.engines.embedded.epochs.seeking import start_of
 from headrace.ops.jobs import states
 from headrace.ops.jobs.ask import ask
 from headrace.ops.jobs.lakes import moved_aside

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NoReturn
 
-from headrace.engines.embedded.engine import JobEngine
+from headrace.engines.embedded.epochs.engine import JobEngine
 from headrace.engines.embedded.runner import JobRunner
 from headrace.plan.operators import TABLE_ROLES, Job, Source
 from headrace.storage.contract import Topic

@@ -10,9 +10,9 @@ from itertools import count
 import duckdb
 import pyarrow as pa
 
-from headrace.engines.embedded.arrivals import Readings
+from headrace.engines.embedded.deliveries.targets import load_rows, target_of
+from headrace.engines.embedded.epochs.arrivals import Readings
 from headrace.engines.embedded.runner import JobRunner
-from headrace.engines.embedded.targets import load_rows, target_of
 from headrace.plan.operators import TABLE_ROLES, Job, Output
 from headrace.storage.lake.digests import check_files
 from headrace.storage.lake.reading import live_files, relation_sql

@@ -15,15 +15,15 @@ from typing import Literal, TypeVar
 import duckdb
 
 from headrace.engines.embedded.calls import Calls
-from headrace.engines.embedded.delivery import Delivery, lost_something, stop_all
-from headrace.engines.embedded.destinations import open_deliveries
-from headrace.engines.embedded.engine import Committed, JobEngine
-from headrace.engines.embedded.filling import Unfilled
-from headrace.engines.embedded.folding import fold
-from headrace.engines.embedded.growing import grow
-from headrace.engines.embedded.noting import note, register_readers
-from headrace.engines.embedded.outage import Outage
-from headrace.engines.embedded.reporting import events_of_epoch
+from headrace.engines.embedded.deliveries.delivery import Delivery, lost_something, stop_all
+from headrace.engines.embedded.deliveries.destinations import open_deliveries
+from headrace.engines.embedded.deliveries.filling import Unfilled
+from headrace.engines.embedded.deliveries.noting import note, register_readers
+from headrace.engines.embedded.deliveries.outage import Outage
+from headrace.engines.embedded.epochs.engine import Committed, JobEngine
+from headrace.engines.embedded.epochs.folding import fold
+from headrace.engines.embedded.epochs.growing import grow
+from headrace.engines.embedded.epochs.reporting import events_of_epoch
 from headrace.plan.operators import TABLE_ROLES, Job, View
 from headrace.storage.lake.reading import version
 from headrace.storage.layout import DataDirectory

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from headrace.engines.embedded.targets import target_of
+from headrace.engines.embedded.deliveries.targets import target_of
 from headrace.ops.doctor.embedded import job_state, local_topics
 from headrace.ops.doctor.machine import machine
 from headrace.plan.operators import TABLE_ROLES, Plan

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from headrace.engines.embedded.replay import replay_epochs
+from headrace.engines.embedded.epochs.replay import replay_epochs
 from headrace.engines.embedded.runner import JobRunner
 from headrace.proof.refusals import resend
 from headrace.values.schema import literal

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from headrace.engines.embedded.epochs.seeking import Move, Start, commit_seek, move_of
 from headrace.engines.embedded.runner import JobRunner
-from headrace.engines.embedded.seeking import Move, Start, commit_seek, move_of
 from headrace.ops.owner import acquire
 from headrace.plan.operators import Job
 from headrace.proof.telling import fill_outputs

@@ -8,17 +8,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from headrace.engines.embedded.claims import STARTS_PER_GENERATION
-from headrace.engines.embedded.coverage import (
+from headrace.engines.embedded.deliveries.claims import STARTS_PER_GENERATION
+from headrace.engines.embedded.deliveries.coverage import (
     CORRECTED,
     KEPT_TABLES,
     corrected_views,
     keep_what_was_read,
 )
-from headrace.engines.embedded.definitions import STREAM_FACT
-from headrace.engines.embedded.ledger import begin_at
+from headrace.engines.embedded.epochs.definitions import STREAM_FACT
+from headrace.engines.embedded.epochs.ledger import begin_at
+from headrace.engines.embedded.epochs.seeking import Start, first_offsets
 from headrace.engines.embedded.runner import JobRunner
-from headrace.engines.embedded.seeking import Start, first_offsets
 from headrace.plan.operators import Job
 from headrace.storage.layout import DataDirectory
 from headrace.storage.state.damage import damage_in_words, put_aside

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from headrace.engines.embedded.ledger import Ledger
+from headrace.engines.embedded.epochs.ledger import Ledger
 from headrace.storage.state.store import StateStore
 from headrace.values.schema import quote
 

@@ -17,13 +17,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from headrace.engines.embedded.definitions import note_views, refuse, views_to_rebuild
-from headrace.engines.embedded.landing import account, apply, land, told
-from headrace.engines.embedded.ledger import Ledger
-from headrace.engines.embedded.places import arriving, fill_fact
-from headrace.engines.embedded.sources import Position, SourceEpoch, SourceReader, empty_events
-from headrace.engines.embedded.tables import EmbeddedTable
-from headrace.engines.embedded.tails import check_tail
+from headrace.engines.embedded.epochs.definitions import note_views, refuse, views_to_rebuild
+from headrace.engines.embedded.epochs.landing import account, apply, land, told
+from headrace.engines.embedded.epochs.ledger import Ledger
+from headrace.engines.embedded.epochs.places import arriving, fill_fact
+from headrace.engines.embedded.epochs.sources import (
+    Position,
+    SourceEpoch,
+    SourceReader,
+    empty_events,
+)
+from headrace.engines.embedded.epochs.tables import EmbeddedTable
+from headrace.engines.embedded.epochs.tails import check_tail
 from headrace.engines.embedded.views.batch import Batch, Outcome
 from headrace.engines.embedded.views.make import ViewState, view_state
 from headrace.engines.embedded.views.placing import Placing, tally

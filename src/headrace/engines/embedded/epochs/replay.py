@@ -11,8 +11,8 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from headrace.engines.embedded.engine import Committed, JobEngine
-from headrace.engines.embedded.sources import Position, SourceEpoch, events_relation
+from headrace.engines.embedded.epochs.engine import Committed, JobEngine
+from headrace.engines.embedded.epochs.sources import Position, SourceEpoch, events_relation
 from headrace.engines.kernel.generations import kernel_partitions
 from headrace.engines.kernel.watermark import NEVER_US
 from headrace.plan.operators import Source

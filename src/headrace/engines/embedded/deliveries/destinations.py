@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from headrace.engines.embedded.claims import (
+from headrace.engines.embedded.deliveries.claims import (
     Lack,
     first_epoch,
     lack_of,
@@ -15,24 +15,24 @@ from headrace.engines.embedded.claims import (
     refuse_unexplained,
     refuse_unknown_duplicates,
 )
-from headrace.engines.embedded.counting import count_past
-from headrace.engines.embedded.coverage import (
+from headrace.engines.embedded.deliveries.coverage import (
     Range,
     delivered,
     forget_delivered,
     note_delivered,
     refused_before,
 )
-from headrace.engines.embedded.definitions import note_streams
-from headrace.engines.embedded.delivery import Delivery, Pace
-from headrace.engines.embedded.engine import JobEngine
-from headrace.engines.embedded.filling import Unfilled
-from headrace.engines.embedded.outgoing import StreamRows
-from headrace.engines.embedded.places import fill_fact, leave, stands_here
-from headrace.engines.embedded.recall import recall
-from headrace.engines.embedded.tails import check_given
-from headrace.engines.embedded.targets import destination_of
-from headrace.engines.embedded.withdrawing import begins_anew, counted, withdrawals
+from headrace.engines.embedded.deliveries.delivery import Delivery, Pace
+from headrace.engines.embedded.deliveries.filling import Unfilled
+from headrace.engines.embedded.deliveries.outgoing import StreamRows
+from headrace.engines.embedded.deliveries.targets import destination_of
+from headrace.engines.embedded.deliveries.withdrawing import begins_anew, counted, withdrawals
+from headrace.engines.embedded.epochs.counting import count_past
+from headrace.engines.embedded.epochs.definitions import note_streams
+from headrace.engines.embedded.epochs.engine import JobEngine
+from headrace.engines.embedded.epochs.places import fill_fact, leave, stands_here
+from headrace.engines.embedded.epochs.recall import recall
+from headrace.engines.embedded.epochs.tails import check_given
 from headrace.plan.operators import TABLE_ROLES, Output, Stream
 from headrace.storage.contract import Destination, Mark, TableDestination
 from headrace.storage.lake.compaction import SMALL_ROWS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from headrace.engines.embedded.engine import Committed, reasons_of
+from headrace.engines.embedded.epochs.engine import Committed, reasons_of
 from headrace.values.telemetry import EpochCommitted, Event, RecordsDeadLettered
 
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from headrace.engines.embedded.claims import Lack
-from headrace.engines.embedded.delivery import Delivery
-from headrace.engines.embedded.engine import JobEngine
-from headrace.engines.embedded.noting import note_refused
-from headrace.engines.embedded.places import fill_fact, leave
-from headrace.engines.embedded.tables import EmbeddedTable
+from headrace.engines.embedded.deliveries.claims import Lack
+from headrace.engines.embedded.deliveries.delivery import Delivery
+from headrace.engines.embedded.deliveries.noting import note_refused
+from headrace.engines.embedded.epochs.engine import JobEngine
+from headrace.engines.embedded.epochs.places import fill_fact, leave
+from headrace.engines.embedded.epochs.tables import EmbeddedTable
 from headrace.plan.operators import Output, View
 from headrace.storage.contract import Mark, TableDestination
 from headrace.values.points import reach

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from headrace.engines.embedded.sources import SourceEpoch
+from headrace.engines.embedded.epochs.sources import SourceEpoch
 from headrace.storage.chunks import one_array
 from headrace.values.oversize import KEPT_BYTES, MARK_BEGIN, oversize_of
 

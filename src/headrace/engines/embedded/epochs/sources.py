@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from headrace.engines.embedded.arrivals import arrived
-from headrace.engines.embedded.tails import tail_behind
+from headrace.engines.embedded.epochs.arrivals import arrived
+from headrace.engines.embedded.epochs.tails import tail_behind
 from headrace.engines.kernel.decode import Decoded, decode, decoding
 from headrace.engines.kernel.generations import kernel_partitions
 from headrace.engines.kernel.watermark import NEVER_US, seen_us, source_watermark_us

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from headrace.engines.embedded.engine import Committed, JobEngine, batch_of
-from headrace.engines.embedded.reading import read_all
-from headrace.engines.embedded.replay import recall_replay
-from headrace.engines.embedded.sources import Position, SourceEpoch, SourceReader
-from headrace.engines.embedded.tables import empty_relation
+from headrace.engines.embedded.epochs.engine import Committed, JobEngine, batch_of
+from headrace.engines.embedded.epochs.reading import read_all
+from headrace.engines.embedded.epochs.replay import recall_replay
+from headrace.engines.embedded.epochs.sources import Position, SourceEpoch, SourceReader
+from headrace.engines.embedded.epochs.tables import empty_relation
 from headrace.engines.embedded.views.placing import Placing, late_rows
 from headrace.engines.kernel.watermark import NEVER_US
 from headrace.plan.operators import has_dedupe

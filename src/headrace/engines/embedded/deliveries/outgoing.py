@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from headrace.engines.embedded.coverage import Offsets, Range
-from headrace.engines.embedded.engine import Committed
-from headrace.engines.embedded.sources import SourceEpoch, events_relation
-from headrace.engines.embedded.tables import empty_relation
+from headrace.engines.embedded.deliveries.coverage import Offsets, Range
+from headrace.engines.embedded.epochs.engine import Committed
+from headrace.engines.embedded.epochs.sources import SourceEpoch, events_relation
+from headrace.engines.embedded.epochs.tables import empty_relation
 from headrace.engines.embedded.views.placing import Placing
 from headrace.engines.kernel.generations import topic_partitions
 from headrace.engines.kernel.place import SOURCE

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import duckdb
 
-from headrace.engines.embedded.delivery import Delivery
-from headrace.engines.embedded.engine import JobEngine
-from headrace.engines.embedded.ledger import Ledger
-from headrace.engines.embedded.recall import ranges
+from headrace.engines.embedded.deliveries.delivery import Delivery
+from headrace.engines.embedded.epochs.engine import JobEngine
+from headrace.engines.embedded.epochs.ledger import Ledger
+from headrace.engines.embedded.epochs.recall import ranges
 from headrace.storage.contract import EPOCHS_MAX
 from headrace.storage.state.store import StateStore
 from headrace.values.errors import HeadraceError, TopicRefused

@@ -12,15 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from headrace.engines.embedded.letters import failed, refused
-from headrace.engines.embedded.sources import Position, SourceEpoch
+from headrace.engines.embedded.epochs.letters import failed, refused
+from headrace.engines.embedded.epochs.sources import Position, SourceEpoch
 from headrace.engines.kernel.watermark import NEVER_US
 from headrace.plan.operators import Job, Source, has_dedupe
 from headrace.storage.contract import Mark
 from headrace.storage.state.store import StateStore
 
 if TYPE_CHECKING:
-    from headrace.engines.embedded.engine import Committed
+    from headrace.engines.embedded.epochs.engine import Committed
 
 
 class Ledger:

@@ -7,7 +7,7 @@ there is something unread in it, and what comes in it is late where its slice of
 
 from __future__ import annotations
 
-from headrace.engines.embedded.engine import JobEngine
+from headrace.engines.embedded.epochs.engine import JobEngine
 from headrace.plan.operators import has_dedupe
 from headrace.values.errors import StateRefused
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import duckdb
 import pyarrow as pa
 
-from headrace.engines.embedded.tables import EmbeddedTable
+from headrace.engines.embedded.epochs.tables import EmbeddedTable
 from headrace.engines.embedded.views.batch import Batch, Outcome, failed_results
 from headrace.engines.embedded.views.make import ViewState
 from headrace.plan.operators import Explode, Output, Stream, View

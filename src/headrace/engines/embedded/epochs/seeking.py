@@ -15,8 +15,8 @@ from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
 
-from headrace.engines.embedded.engine import Committed, JobEngine
-from headrace.engines.embedded.sources import Position
+from headrace.engines.embedded.epochs.engine import Committed, JobEngine
+from headrace.engines.embedded.epochs.sources import Position
 from headrace.engines.kernel.generations import GENERATIONS_MAX, PARTITIONS_MAX
 from headrace.storage.contract import Topic
 from headrace.storage.ways import reset_from, restore_or_reset

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from headrace.engines.embedded.definitions import refuse_changed_stream
-from headrace.engines.embedded.engine import JobEngine
-from headrace.engines.embedded.places import fill_fact, stands_here
+from headrace.engines.embedded.epochs.definitions import refuse_changed_stream
+from headrace.engines.embedded.epochs.engine import JobEngine
+from headrace.engines.embedded.epochs.places import fill_fact, stands_here
 from headrace.plan.operators import TABLE_ROLES, Output, View, has_dedupe
 from headrace.storage.contract import Claim, Mark
 from headrace.values.errors import StateRefused

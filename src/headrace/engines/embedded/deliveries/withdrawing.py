@@ -19,10 +19,10 @@ from dataclasses import dataclass, replace
 import duckdb
 import pyarrow as pa
 
-from headrace.engines.embedded.engine import JobEngine
-from headrace.engines.embedded.outgoing import RECORD
-from headrace.engines.embedded.shown import kept, records
-from headrace.engines.embedded.targets import target_of
+from headrace.engines.embedded.deliveries.outgoing import RECORD
+from headrace.engines.embedded.deliveries.shown import kept, records
+from headrace.engines.embedded.deliveries.targets import target_of
+from headrace.engines.embedded.epochs.engine import JobEngine
 from headrace.plan.operators import Job, Output, View
 from headrace.storage.contract import Mark
 from headrace.storage.state.store import StateStore

@@ -10,7 +10,7 @@ from typing import cast
 
 import pyarrow as pa
 
-from headrace.engines.embedded.targets import target_of
+from headrace.engines.embedded.deliveries.targets import target_of
 from headrace.plan.operators import Job, Output
 from headrace.storage.contract import Kept, Snapshot, TopicSnapshot
 from headrace.storage.systems import Systems

@@ -5,9 +5,9 @@ What of it their lakes and topics get is made from the log in the same way (reca
 
 from __future__ import annotations
 
-from headrace.engines.embedded.engine import JobEngine
-from headrace.engines.embedded.landing import Count
-from headrace.engines.embedded.recall import recall
+from headrace.engines.embedded.epochs.engine import JobEngine
+from headrace.engines.embedded.epochs.landing import Count
+from headrace.engines.embedded.epochs.recall import recall
 from headrace.plan.operators import Stream, has_dedupe
 
 

@@ -17,8 +17,8 @@ from functools import partial
 
 import pyarrow as pa
 
-from headrace.engines.embedded.engine import Committed
-from headrace.engines.embedded.outage import Outage
+from headrace.engines.embedded.deliveries.outage import Outage
+from headrace.engines.embedded.epochs.engine import Committed
 from headrace.storage.contract import Destination, Mark, Refusal
 from headrace.values.errors import DestinationBehind, HeadraceError
 from headrace.values.errors import DestinationDown as NotTaken

@@ -19,13 +19,13 @@ import pyarrow as pa
 import xxhash
 from numpy.typing import NDArray
 
-from headrace.engines.embedded.reading import read_all
+from headrace.engines.embedded.epochs.reading import read_all
 from headrace.storage.contract import Topic
 from headrace.storage.ways import new_lakes, restore_or_reset
 from headrace.values.errors import StateRefused, TopicRefused
 
 if TYPE_CHECKING:
-    from headrace.engines.embedded.engine import JobEngine
+    from headrace.engines.embedded.epochs.engine import JobEngine
     from headrace.plan.operators import Output
 
 # Of so many records in a row one is likely to be another, however alike they are.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import duckdb
 import pyarrow as pa
 
-from headrace.engines.embedded.engine import JobEngine
-from headrace.engines.embedded.tables import empty_relation
+from headrace.engines.embedded.epochs.engine import JobEngine
+from headrace.engines.embedded.epochs.tables import empty_relation
 from headrace.plan.operators import TABLE_ROLES, Explode, Job, Output, Project, Stream, View
 from headrace.storage.contract import Destination, Snapshot, Target
 from headrace.storage.lake.lake import DeltaLake
