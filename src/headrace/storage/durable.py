@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -22,6 +23,12 @@ def make_directory(path: Path) -> None:
     path.mkdir(parents=True, exist_ok=True)
     for made in missing:
         sync_directory(made.parent)
+
+
+def let_go(descriptor: int) -> None:
+    """Closes a file that is synced, or need not be: what closing says of it is no matter."""
+    with suppress(OSError):
+        os.close(descriptor)
 
 
 def _sync(path: Path, flags: int) -> None:

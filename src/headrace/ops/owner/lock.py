@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from headrace.storage.durable import make_directory
+from headrace.storage.durable import let_go, make_directory
 from headrace.values.clock import instant_text
 from headrace.values.errors import Busy, DiskRefused
 
@@ -72,7 +72,7 @@ class Lock:
             return
         with suppress(OSError):
             os.ftruncate(self._descriptor, 0)
-        _close(self._descriptor)
+        let_go(self._descriptor)
         self._descriptor = None
 
 
@@ -90,15 +90,9 @@ def try_lock(job_directory: Path) -> Lock | None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        _close(descriptor)
+        let_go(descriptor)
         return None
     return Lock(job_directory, descriptor)
-
-
-def _close(descriptor: int) -> None:
-    """Lets go of the lock, which no error of the disk keeps."""
-    with suppress(OSError):
-        os.close(descriptor)
 
 
 def _refused(path: Path, error: OSError) -> DiskRefused:

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from headrace.storage.durable import sync_directory
+from headrace.storage.durable import let_go, sync_directory
 from headrace.storage.topics import frame
-from headrace.storage.topics.disk import let_go, sync_data, write_at
+from headrace.storage.topics.disk import sync_data, write_at
 from headrace.storage.topics.segment import segment_path
 from headrace.values.points import reach
 

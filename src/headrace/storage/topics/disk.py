@@ -6,7 +6,7 @@ import errno
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -80,12 +80,6 @@ def write_at(descriptor: int, pieces: Sequence[Any], position: int) -> None:
             written -= len(rest.pop(0))
         if rest:
             rest[0] = rest[0][written:]
-
-
-def let_go(descriptor: int) -> None:
-    """Closes a file that is synced, or need not be: what closing says of it is no matter."""
-    with suppress(OSError):
-        os.close(descriptor)
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import xxhash
 
-from headrace.storage.topics.disk import let_go, reading, sync_data, write_at
+from headrace.storage.durable import let_go
+from headrace.storage.topics.disk import reading, sync_data, write_at
 from headrace.values.errors import DiskRefused
 
 FILE_NAME = "head"

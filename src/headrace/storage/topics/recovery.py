@@ -13,10 +13,10 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from headrace.storage.durable import sync_directory
+from headrace.storage.durable import let_go, sync_directory
 from headrace.storage.topics import frame
 from headrace.storage.topics.directory import About
-from headrace.storage.topics.disk import let_go, sync_data
+from headrace.storage.topics.disk import sync_data
 from headrace.storage.topics.head import FILE_NAME as HEAD
 from headrace.storage.topics.head import Head, publish_head, read_head
 from headrace.storage.topics.segment import Segment, index_path, ordinals, segment_path

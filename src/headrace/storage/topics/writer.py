@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from headrace.storage.durable import let_go
 from headrace.storage.topics import frame
 from headrace.storage.topics.body import encode_rows
 from headrace.storage.topics.checkpoint import begin_segment
 from headrace.storage.topics.direct import write_large
 from headrace.storage.topics.directory import About
-from headrace.storage.topics.disk import let_go, sync_data, write_at
+from headrace.storage.topics.disk import sync_data, write_at
 from headrace.storage.topics.head import Head, publish_head
 from headrace.storage.topics.producers import ProducerTable
 from headrace.storage.topics.recovery import settle
