@@ -32,6 +32,11 @@ def kind_of(verdict: int) -> int:
     return verdict // SPAN
 
 
+def is_kind_sql(kind: int) -> str:
+    """The condition that a row's verdict is of `kind`, which may have an index."""
+    return f"_verdict >= {code(kind)} and _verdict < {code(kind + 1)}"
+
+
 # A record that becomes several rows is applied if any of them is, else late, failed, duplicate,
 # filtered: the greatest of these ranks.
 RECORD_RANK_SQL = (

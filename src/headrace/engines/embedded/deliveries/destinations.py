@@ -210,12 +210,13 @@ def _delivered(engine: JobEngine, output: Output, mark: Mark | None, made: Strea
     if mark is None:
         forget_delivered(engine.store, output.name)
         return first_epoch(engine) - 1 if noted is None else noted
-    topic = engine.job.input_of(output).topic
+    reader = engine.job.input_of(output)
+    topic = reader.topic
     if mark.generation < ledger.generation:
         made.after = mark
         identity = engine.readers[topic].topic.identity
         note_delivered(engine.store, output.name, topic, mark, identity)
-    if isinstance(engine.job.input_of(output), Stream):
+    if isinstance(reader, Stream):
         check_given(engine, output)
     made.held = delivered(engine.store, output.name, topic)
     made.refused_before = refused_before(engine.store, output.name, topic)

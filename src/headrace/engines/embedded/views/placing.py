@@ -138,18 +138,16 @@ def _records(connection: duckdb.DuckDBPyConnection, rows: str) -> dict[str, int]
 
 
 def _late(connection: duckdb.DuckDBPyConnection, rows: str) -> np.ndarray:
-    low = verdicts.code(verdicts.LATE)
-    those = f"_verdict >= {low} and _verdict < {low + verdicts.SPAN}"
-    sql = f"select distinct _row from {rows} where {those}"
+    sql = f"select distinct _row from {rows} where {verdicts.is_kind_sql(verdicts.LATE)}"
     found = connection.execute(sql).fetchnumpy()
     return np.sort(found["_row"]).astype(np.int64)
 
 
 def _failures(connection: duckdb.DuckDBPyConnection, placing: Placing, rows: str) -> pa.Table:
-    low = verdicts.code(verdicts.FAILED)
+    first = verdicts.code(verdicts.FAILED)
     found = connection.sql(
-        f"select distinct _row, _verdict - {low} as _expression from {rows} "
-        f"where _verdict >= {low} and _verdict < {low + verdicts.SPAN} order by all"
+        f"select distinct _row, _verdict - {first} as _expression from {rows} "
+        f"where {verdicts.is_kind_sql(verdicts.FAILED)} order by all"
     ).to_arrow_table()
     reasons = pa.array([f"the expression fails: {text}" for text in placing.placed.failures])
     return pa.table(
