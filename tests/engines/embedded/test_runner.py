@@ -1,15 +1,19 @@
-"""How a run ends where something fails at its beginning or at its end."""
+"""How a run ends, also where something fails at its beginning or at its end."""
 
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import Any
 
 import duckdb
 import pytest
 
 import headrace.testing
+from headrace.storage.topics.log import LocalTopic
+from headrace.storage.topics.writer import Limits
 from headrace.testing.driver import Driver
+from headrace.testing.records import append
 from headrace.values.errors import DiskRefused, Unreachable
 from tests.views.cases import START, thing, things
 
@@ -63,4 +67,18 @@ def test_everything_is_closed_where_the_last_note_fails(monkeypatch: pytest.Monk
         with pytest.raises(duckdb.ConnectionException):
             runner.store.rows("select 1")
         t.open()
+        t.verify()
+
+
+def test_a_run_that_ends_at_once_lets_retention_take_what_it_read() -> None:
+    with driver() as t:
+        runner = runner_of(t)
+        # A segment for each append.
+        topics, limits = runner.settings.data / "topics", Limits(segment_bytes=1)
+        topic = LocalTopic.open(topics, "things", limits=limits, clock=t.clock.now_us)
+        for n in range(3):
+            append(topic, None, [thing(n)], 0)
+        runner.settings = replace(runner.settings, retention_bytes=1)
+        runner.run("caught-up")
+        assert topic.begin_offsets() == [2]
         t.verify()

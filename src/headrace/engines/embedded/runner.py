@@ -24,12 +24,12 @@ from headrace.engines.embedded.epochs.engine import Committed, JobEngine
 from headrace.engines.embedded.epochs.folding import fold
 from headrace.engines.embedded.epochs.growing import grow
 from headrace.engines.embedded.epochs.reporting import events_of_epoch
+from headrace.engines.embedded.epochs.retaining import retain
 from headrace.plan.operators import TABLE_ROLES, Job, View
 from headrace.storage.lake.reading import version
 from headrace.storage.layout import DataDirectory
 from headrace.storage.state.store import StateStore
 from headrace.storage.systems import Systems
-from headrace.storage.topics.log import LocalTopic
 from headrace.values.clock import Clock, SystemClock
 from headrace.values.errors import HeadraceError, TopicRefused, Unreachable
 from headrace.values.memory import give_back
@@ -186,6 +186,9 @@ class JobRunner:
                 if not self._step(ends) and ends is not None and self._reached(ends):
                     break
             self.settle(10.0 if stop.is_set() else None)
+            if not stop.is_set():
+                # It may be over before the next time would have come.
+                self._keep_house()
         except TopicRefused:
             self._deliver_what_is_here()
             raise
@@ -378,14 +381,7 @@ class JobRunner:
         self._register_readers()
         if self.engine.lag() < self.settings.epoch_records_max // 10:
             give_back()
-        age, size = self.settings.retention_age_us, self.settings.retention_bytes
-        if age is not None or size is not None:
-            for reader in self.engine.readers.values():
-                if isinstance(reader.topic, LocalTopic):
-                    reader.topic.retain(age, size)
-        with suppress(Unreachable):
-            for name, reader in self.engine.readers.items():
-                self.engine.ledger.forget_late(name, reader.topic.begin_offsets())
+        retain(self.engine, self.settings.retention_age_us, self.settings.retention_bytes)
 
     def fold(self, epochs_min: int = 1) -> None:
         """Joins the epochs that every destination has, if there are `epochs_min` new ones."""

@@ -1,0 +1,23 @@
+"""What a job lets go of behind it: old records of the topics that it reads, and what it noted."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from headrace.engines.embedded.epochs.engine import JobEngine
+from headrace.storage.topics.log import LocalTopic
+from headrace.values.errors import Unreachable
+
+
+def retain(engine: JobEngine, age_us: int | None, bytes_max: int | None) -> None:
+    """Removes from local topics what is older or more than that, and forgets who came late there.
+
+    Nothing that a reader still needs; without a limit all records stay.
+    """
+    if age_us is not None or bytes_max is not None:
+        for reader in engine.readers.values():
+            if isinstance(reader.topic, LocalTopic):
+                reader.topic.retain(age_us, bytes_max)
+    with suppress(Unreachable):
+        for name, reader in engine.readers.items():
+            engine.ledger.forget_late(name, reader.topic.begin_offsets())
