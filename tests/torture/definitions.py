@@ -27,5 +27,5 @@ DEFINITIONS = Part(
     "sum by sum; so they do after stops, after a replay of dead letters, and recomputed.",
     trial,
     share=2.0,
-    goals={"definitions": 400, "records": 1_000, "rows": 10_000},
+    goals={"definitions": 300, "records": 1_000, "rows": 10_000},
 )

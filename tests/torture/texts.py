@@ -149,5 +149,5 @@ TEXTS = Part(
     trial,
     share=0.8,
     short=1,
-    goals={"texts checked": 6_000, "in their own process": 300},
+    goals={"texts checked": 4_000, "in their own process": 200},
 )

@@ -72,7 +72,7 @@ def _disturb(one: Refused, directory: Path, times: _Times) -> None:
 
 
 _GOALS = {
-    "calls refused": 150,
+    "calls refused": 120,
     "opens refused": 8,
     "writes refused": 8,
     "syncs refused": 8,
@@ -87,9 +87,9 @@ _GOALS = {
     "refused rebuilds": 4,
     "refused replays": 4,
     "refused retentions": 4,
-    "disks full": 8,
-    "files damaged": 60,
-    "states of killed jobs damaged": 40,
+    "disks full": 7,
+    "files damaged": 50,
+    "states of killed jobs damaged": 30,
 }
 _COUNTED = (*_GOALS, *COUNTED)
 

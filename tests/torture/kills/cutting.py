@@ -128,9 +128,9 @@ POWER = Part(
     seconds_max=600.0,
     # What a kill reaches too has its goal there.
     goals={
-        "power cuts": 200,
+        "power cuts": 150,
         "power cuts after upkeep": 2,
-        "files set back": 1_000,
+        "files set back": 800,
         **{f"at {name}": 1 for name in leading.AFTER_A_CUT},
     },
 )
