@@ -14,8 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.storage.contract import RECORDS
+from headrace.storage.topics.head import Head
 from headrace.storage.topics.log import LocalTopic
-from headrace.storage.topics.segment import index_path
+from headrace.storage.topics.segment import Segment, index_path
+from headrace.storage.topics.segments import Segments
 from headrace.values.errors import TopicRefused, UsageError
 from headrace.values.weights import read_bytes_max
 from tests.storage.topics.model import (
@@ -210,3 +212,24 @@ def test_threads_share_one_topic(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert rows == 360 and len(read_all(topic)) == 360
+
+
+def test_what_lies_between_two_partitions_is_not_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One may have rested for long, and the last records of all are read at each start."""
+    topic = LocalTopic.create(tmp_path, "t", 2, limits=SMALL_SEGMENTS)
+    topic.append(pa.array([b"first"]), partition=np.array([0]))
+    for _ in range(40):
+        topic.append(pa.array([b"x" * 300]), partition=np.array([1]))
+    assert len(segment_files(tmp_path / "t")) > 5
+    looked, at = set[int](), Segments.at
+
+    def counted(self: Segments, ordinal: int, head: Head) -> Segment:
+        looked.add(ordinal)
+        return at(self, ordinal, head)
+
+    monkeypatch.setattr(Segments, "at", counted)
+    found = LocalTopic.open(tmp_path, "t").read([0, 39], [1, 40], records_max=1 << 30)
+    assert found.column("value").to_pylist() == [b"first", b"x" * 300]
+    assert len(looked) == 2

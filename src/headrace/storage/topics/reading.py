@@ -60,17 +60,27 @@ def read_range(
         for ordinal in range(segments.holding(wanted, head), head.segment + 1):
             if (segments.begin(ordinal)[0] >= bounds[1])[bounds[0] < bounds[1]].all():
                 break
+            if not _holds_some(segments, ordinal, head, bounds):
+                # Between the last records of a partition that rests and those of the others.
+                continue
             segment = segments.at(ordinal, head)
             if not slices:
                 _release(segments, segment, wanted)
             for part in _frames(segment, wanted, bounds):
                 taken, weight, full = _cut(part, room, record_bytes, first=room == records_max)
                 room -= weight
-                if len(taken.low):
+                if taken.counts.any():
                     slices.append(taken)
                 if full:
                     return _table(slices, schema)
     return _table(slices, schema)
+
+
+def _holds_some(segments: Segments, ordinal: int, head: Head, bounds: tuple[Ints, Ints]) -> bool:
+    """Whether a segment has a record of the range."""
+    base = segments.begin(ordinal)[0]
+    end = segments.begin(ordinal + 1)[0] if ordinal < head.segment else np.array(head.end)
+    return bool((np.maximum(base, bounds[0]) < np.minimum(end, bounds[1])).any())
 
 
 def _release(segments: Segments, segment: Segment, wanted: Ints) -> None:
