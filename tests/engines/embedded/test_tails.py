@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pyarrow as pa
 from hypothesis import given, settings
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from headrace.engines.embedded.epochs.tails import other_record, tail_behind
 from headrace.storage.contract import RECORDS, Fetched
+from headrace.storage.topics.log import LocalTopic
 
 PARTITIONS = 3
 Log = list[list[bytes | None]]
@@ -86,3 +88,17 @@ def test_no_key_is_not_an_empty_key() -> None:
         row = {"partition": 0, "offset": 0, "key": key, "value": value, "arrival_time": 0}
         tails.add(tail_behind(b"", pa.Table.from_pylist([row], RECORDS), [0], [1]))
     assert len(tails) == 5
+
+
+def test_retention_comes_between_a_look_and_a_read(tmp_path: Path) -> None:
+    """That of another job: what it takes is no difference, and nothing that is missing."""
+    topic = LocalTopic.create(tmp_path, "t", 1)
+    topic.append(pa.array([b"a", b"b"]))
+    tail = tail_behind(b"", topic.fetch([0], records_max=9).records, [0], [2])
+
+    class Retained(LocalTopic):
+        def end_offsets(self) -> list[int]:
+            self.retain(age_us=0, now_us=2**60)
+            return super().end_offsets()
+
+    assert other_record(Retained.open(tmp_path, "t"), [tail]) is None

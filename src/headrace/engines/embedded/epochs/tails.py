@@ -131,7 +131,7 @@ def _lost(engine: JobEngine, output: str, topic: Topic) -> Place | None:
 
 
 def other_record(
-    topic: Topic, tails: Iterable[bytes], ranges: Sequence[tuple[int, int, int]] | None = None
+    topic: Topic, tails: Sequence[bytes], ranges: Sequence[tuple[int, int, int]] | None = None
 ) -> Place | None:
     """The first place that `tails` tell of where `topic` has another record now.
 
@@ -148,7 +148,13 @@ def other_record(
         if begin[p] <= offset < end[p]:
             stop[p] = stop[p] if start[p] < end[p] else offset + 1
             start[p] = offset
-    records = read_all(topic, start, stop)
+    try:
+        records = read_all(topic, start, stop)
+    except TopicRefused:
+        if topic.begin_offsets() == begin:
+            raise
+        # Retention came in between.
+        return other_record(topic, tails, ranges)
     rows = np.arange(len(records))
     places = zip(
         records.column("partition").to_pylist(), records.column("offset").to_pylist(), strict=True
