@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 import headrace as hr
 import headrace.testing
+from headrace.engines.embedded.epochs import sources
 from headrace.engines.embedded.epochs.folding import fold
 from headrace.engines.embedded.epochs.seeking import move_of, start_of
 from headrace.engines.embedded.runner import JobRunner
@@ -25,6 +27,7 @@ from headrace.storage.topics.log import LocalTopic
 from headrace.storage.ways import new_lakes, restore_or_reset
 from headrace.testing import Driver
 from headrace.values.errors import StateRefused, TopicRefused, Unreachable
+from headrace.values.telemetry import SourceBack
 from tests.views.cases import START, at
 
 ANOTHER = r'Topic "things", partition 0: the record at offset \d is not the one'
@@ -210,6 +213,34 @@ def test_it_is_put_back_while_its_system_is_away(
         with pytest.raises(TopicRefused, match=ANOTHER):
             runner.run()
         assert runner.engine.readers["things"].position.offsets == [4]
+
+
+def test_what_was_read_ahead_before_is_not_taken_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read of it still stands there: the job reads on, and reads what follows now."""
+    opened, made = Systems.topic, list[Broken]()
+
+    def broken(*given: object) -> Broken:
+        made.append(Broken(opened(*given), [7, 8, 9], tmp_path / "older"))  # type: ignore[arg-type]
+        return made[-1]
+
+    monkeypatch.setattr(Systems, "topic", broken)
+    monkeypatch.setattr(sources, "_AHEAD_RECORDS", 0)
+    with headrace.testing.run(app_of("lake"), start=START) as t:
+        send(t, [1])
+        t.send("things", map(record, [2, 3]), partition=0)
+        shutil.copytree(t._settings.data / "topics/things", tmp_path / "older")
+        t.send("things", map(record, [4, 5, 6]), partition=0)
+        t.epoch(records_max=3)
+        [runner] = t.runners.values()
+        assert runner.engine.readers["things"].position.offsets == [3]
+        made[-1].goes, back = True, threading.Event()
+        runner.tell = lambda event: back.set() if isinstance(event, SourceBack) else None
+        runner.run(stop=back)
+        assert numbers(t, "everything") == [1, 2, 3, 7, 8, 9]
+        t.restart()
+        t.verify()
 
 
 def test_it_is_shorter_while_a_job_waits_for_more(tmp_path: Path) -> None:

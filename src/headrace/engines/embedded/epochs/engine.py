@@ -148,8 +148,12 @@ class JobEngine:
         return stale
 
     def check_tails(self) -> None:
-        """TopicRefused where a topic no longer has what was read last of it. Raises Unreachable."""
-        for topic in self.readers:
+        """TopicRefused where a topic no longer has what was read last of it. Raises Unreachable.
+
+        What was read ahead is read again: it tells what stood there then.
+        """
+        for topic, reader in self.readers.items():
+            reader.forget_ahead()
             check_tail(self, topic)
 
     def create(self, connection: duckdb.DuckDBPyConnection) -> None:

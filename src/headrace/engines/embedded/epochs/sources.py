@@ -144,15 +144,19 @@ class SourceReader:
 
     def grow(self) -> None:
         """Reads the new partitions from their beginning on, from the next epoch."""
-        if self._ahead is not None:
-            # It reads by offsets of the old length.
-            wait([self._ahead[2]])
-            self._ahead = None
+        # It reads by offsets of the old length.
+        self.forget_ahead()
         if self.topic.grown() is not None:
             self.topic.grow()
         more = [0] * (self.topic.partitions - len(self.position.offsets))
         self.position = replace(self.position, offsets=[*self.position.offsets, *more])
         self._read_us += more
+
+    def forget_ahead(self) -> None:
+        """Has what was read ahead be read again."""
+        if self._ahead is not None:
+            wait([self._ahead[2]])
+            self._ahead = None
 
     def lag(self) -> int:
         """Records that were there when the topic was last asked, and are not read."""
