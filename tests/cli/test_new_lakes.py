@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from headrace.cli.main import call
+from headrace.ops.jobs.lakes import moved_aside
+from headrace.storage.lake.lake import DeltaLake
+from headrace.storage.layout import DataDirectory
+from headrace.values.errors import StateRefused
 
 
 def test_lakes_are_moved_aside_and_begin_anew(
@@ -38,3 +43,18 @@ def test_lakes_are_moved_aside_and_begin_anew(
         capfd.readouterr()
     assert call([*reset, "--yes"]) == 0
     assert f"former-lakes/{min(lakes)}.3" in capfd.readouterr().out
+
+
+def test_the_lakes_of_others_stay(tmp_path: Path) -> None:
+    """One that nobody can read any more is moved; not, however, any before all were looked at."""
+    data, lakes = DataDirectory(tmp_path), ["mine", "theirs"]
+    for job, name in zip(["a", "b"], lakes, strict=True):
+        lake = DeltaLake(data.lake(name), pa.schema([("n", pa.int64())]))
+        lake.open(job, 1)
+        lake.close()
+    with pytest.raises(StateRefused, match='belongs to the job "b"'):
+        moved_aside(data, "a", lakes)
+    assert {p.name for p in (tmp_path / "lakes").iterdir()} == set(lakes)
+    [commit] = data.lake("mine").glob("_delta_log/*.json")
+    commit.write_bytes(b"{")
+    assert list(moved_aside(data, "a", ["mine"])) == ["mine"]

@@ -97,7 +97,8 @@ def test_others_in_the_places_of_what_was_read(others: list[int], tmp_path: Path
         with pytest.raises(StateRefused, match="lake everything has the record of") as told_again:
             t.open()
         assert told_again.value.remedy == new_lakes()
-        assert list(moved_aside(DataDirectory(t._settings.data), ["everything"])) == ["everything"]
+        data = DataDirectory(t._settings.data)
+        assert list(moved_aside(data, "put_back", ["everything"])) == ["everything"]
         reset("put_back", t._settings)
         t.open()
         there = [1, 2, *others]

@@ -207,7 +207,7 @@ def reset(
         if not yes:
             session.note(_lost_text(lost, start) + _moved_text(lakes))
             agreed("Reset it?")
-        moved = moved_aside(Layout(settings.data), lakes)
+        moved = moved_aside(Layout(settings.data), chosen.id, lakes)
         generation = states.reset(chosen.id, settings, begins)
         owner.drain()
     told = [f"lake {name}: what it had is in {path}" for name, path in moved.items()]

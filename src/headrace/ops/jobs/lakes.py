@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 
 from headrace.storage.durable import make_directory, sync_directory
+from headrace.storage.lake.reading import not_ours, owner_of
 from headrace.storage.layout import DataDirectory
 from headrace.values.errors import DiskRefused
 
 
-def moved_aside(data: DataDirectory, lakes: Iterable[str]) -> dict[str, Path]:
+def moved_aside(data: DataDirectory, job: str, lakes: Sequence[str]) -> dict[str, Path]:
     """Moves `lakes` to where nobody writes; where they are now, by name, of those that there are.
 
-    For whoever has their job, and resets it next. DiskRefused where the disk does not take that.
+    For whoever has the `job`, and resets it next. StateRefused where one is another job's,
+    DiskRefused where the disk does not take that.
     """
+    for path in map(data.lake, lakes):
+        owner = owner_of(path)
+        if owner is not None and owner != job:
+            raise not_ours(path, job, owner)
     moved = {}
     for name in lakes:
         path = data.lake(name)

@@ -6,6 +6,7 @@ so a list of files can be read for that long.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -61,6 +62,17 @@ def claim_in(table: DeltaTable | None, directory: Path, job: str) -> Claim | Non
     if entry.job != job:
         raise not_ours(directory, job, entry.job)
     return Claim(entry.incarnation, entry.mark)
+
+
+def owner_of(directory: Path) -> str | None:
+    """The job that writes the lake; None where there is none, or nobody can say any more."""
+    from deltalake.exceptions import DeltaError
+
+    with suppress(StateRefused, DeltaError, OSError):
+        table = load(directory)
+        found = None if table is None else last_entry(table)
+        return None if found is None else found[0].job
+    return None
 
 
 def relation_sql(
