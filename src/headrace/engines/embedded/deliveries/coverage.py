@@ -89,6 +89,12 @@ def note_delivered(store: StateStore, output: str, topic: str, mark: Mark, ident
     if not given and not _known(store, mark.generation):
         given = [Range(identity, p, 0, end) for p, end in enumerate(ends)]
     with store.transaction() as connection:
+        # It stands where it was taken away once.
+        connection.execute(
+            "update meta.delivered set output = ? where starts_with(output, ?) "
+            "and try_cast(split_part(output, ':', 2) as bigint) > ?",
+            [output, _away(output, ""), mark.generation],
+        )
         connection.execute(
             "delete from meta.delivered where output = ? and generation >= ? and topic = ?",
             [output, mark.generation, topic],
@@ -100,11 +106,22 @@ def note_delivered(store: StateStore, output: str, topic: str, mark: Mark, ident
             )
 
 
-def forget_delivered(store: StateStore, output: str) -> None:
-    """Forgets what earlier generations gave to an `output` that was taken away since."""
+def set_aside(store: StateStore, output: str, generation: int) -> None:
+    """Counts no more what earlier generations gave to an `output` that was taken away since.
+
+    Unless it is put back one day: then its mark is of one before `generation`, the present one.
+    """
     if store.rows("select 1 from meta.delivered where output = ? limit 1", [output]):
         with store.transaction() as connection:
-            connection.execute("delete from meta.delivered where output = ?", [output])
+            connection.execute(
+                "update meta.delivered set output = ? where output = ?",
+                [_away(output, generation), output],
+            )
+
+
+def _away(output: str, generation: int | str) -> str:
+    """What the output that was taken away before this generation is called; no other one is."""
+    return f"{output}:{generation}"
 
 
 def delivered(store: StateStore, output: str, topic: str) -> tuple[Range, ...]:

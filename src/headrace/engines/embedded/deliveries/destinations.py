@@ -18,9 +18,9 @@ from headrace.engines.embedded.deliveries.claims import (
 from headrace.engines.embedded.deliveries.coverage import (
     Range,
     delivered,
-    forget_delivered,
     note_delivered,
     refused_before,
+    set_aside,
 )
 from headrace.engines.embedded.deliveries.delivery import Delivery, Pace
 from headrace.engines.embedded.deliveries.filling import Unfilled
@@ -208,7 +208,7 @@ def _delivered(engine: JobEngine, output: Output, mark: Mark | None, made: Strea
     """The last epoch of this generation that the destination has."""
     ledger, noted = engine.ledger, engine.ledger.mark(output.name)
     if mark is None:
-        forget_delivered(engine.store, output.name)
+        set_aside(engine.store, output.name, ledger.generation)
         return first_epoch(engine) - 1 if noted is None else noted
     reader = engine.job.input_of(output)
     topic = reader.topic
