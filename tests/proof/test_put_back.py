@@ -143,6 +143,29 @@ def test_a_topic_that_has_what_its_source_lost(tmp_path: Path) -> None:
         t.verify()
 
 
+def test_a_topic_that_has_more_than_was_read_again(tmp_path: Path) -> None:
+    """What this generation gave to it is noted: without a reset it would be taken for lost."""
+    with headrace.testing.run(app_of("topic"), start=START) as t:
+        send(t, [1, 2])
+        put_back(t, tmp_path, [3, 4, 5], [3, 4, 5])
+        t.open()
+        assert numbers(t, "copied") == [1, 2, 3, 4, 5]
+        t.close()
+        reset("put_back", t._settings)
+        t.open()
+        t.epoch(records_max=2)
+        t.close()
+        restored(t._settings.data / "topics/things", tmp_path / "older", [7])
+        with pytest.raises(StateRefused, match="offset 4, and that is not there") as told:
+            t.open()
+        assert "headrace state reset APP" in str(told.value.remedy)
+        shutil.rmtree(t._settings.data / "topics/copied")
+        reset("put_back", t._settings)
+        t.open()
+        assert numbers(t, "copied") == [1, 2, 7]
+        t.verify()
+
+
 @pytest.mark.parametrize("others", [[7], [7, 8, 9]])
 def test_nobody_reads_on_behind_it(others: list[int], tmp_path: Path) -> None:
     with headrace.testing.run(app_of(), start=START) as t:

@@ -38,6 +38,15 @@ def new_lakes() -> str:
     )
 
 
+def new_topic(source: str, output: str, *, reset: bool) -> str:
+    """A topic that a job writes has what the one that it reads has lost."""
+    anew = " and begin anew (headrace state reset APP --from earliest)" if reset else ""
+    return (
+        f'Restore topic "{source}", or delete topic "{output}"{anew}: the job makes it again (in '
+        "Kafka with --create-topics) and gives it all records anew"
+    )
+
+
 def reset_from(start: str) -> str:
     """Going back: only a new generation of the state counts each record once."""
     return f"Begin a new generation of the state there: headrace state reset APP --from {start}"

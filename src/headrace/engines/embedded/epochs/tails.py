@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from headrace.engines.embedded.epochs.reading import read_all
 from headrace.storage.contract import Topic
-from headrace.storage.ways import new_lakes, restore_or_reset
+from headrace.storage.ways import new_lakes, new_topic, restore_or_reset
 from headrace.values.errors import StateRefused, TopicRefused
 
 if TYPE_CHECKING:
@@ -95,10 +95,9 @@ def check_given(engine: JobEngine, output: Output) -> None:
         partition, offset = lost
         remedy = new_lakes()
         if output.role != "lake":
-            remedy = (
-                f'Restore topic "{name}", or delete topic "{output.name}": the job makes it again '
-                "(in Kafka with --create-topics) and gives it all records anew"
-            )
+            # What this generation gave to it is not given again.
+            given = engine.ledger.mark(output.name) is not None
+            remedy = new_topic(name, output.name, reset=given)
         raise StateRefused(
             f'{output.role} {output.name} has the record of topic "{name}", partition {partition}, '
             f"offset {offset}, and that is not there any more: the topic was put back to an older "
