@@ -120,7 +120,7 @@ def _forget(runner: JobRunner, view: View) -> None:
     connection, engine = runner.store.connection, runner.engine
     drop_state(connection, view.name)
     for table in engine.tables[view.name]:
-        connection.execute(f"drop table if exists {table.name}")
+        table.drop(connection)
         table.create(connection)
     engine.views[view.name].create(connection, empty_events(runner.job.source(view.topic)))
     for sql in (

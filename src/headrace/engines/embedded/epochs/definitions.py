@@ -36,10 +36,13 @@ def note_views(store: StateStore, job: Job, epoch: int) -> None:
         )
 
 
-def views_to_rebuild(store: StateStore, job: Job) -> tuple[View, ...]:
-    """The views that are new or not what the state was made by; none before anything was read."""
-    if not store.rows("select 1 from meta.epochs where kind <> 'seek' limit 1"):
-        return ()
+def nothing_read(store: StateStore) -> bool:
+    """Whether no epoch has read anything: then whatever the state was made by, it holds nothing."""
+    return not store.rows("select 1 from meta.epochs where kind <> 'seek' limit 1")
+
+
+def changed_views(store: StateStore, job: Job) -> tuple[View, ...]:
+    """The views that are new or not what the state was made by."""
     known = dict(store.rows("select view, fingerprint from meta.views"))
     return tuple(v for v in job.views if known.get(v.name) != signature(job, v))
 

@@ -17,7 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from headrace.engines.embedded.epochs.definitions import note_views, refuse, views_to_rebuild
+from headrace.engines.embedded.epochs.definitions import (
+    changed_views,
+    note_views,
+    nothing_read,
+    refuse,
+)
 from headrace.engines.embedded.epochs.landing import account, apply, land, told
 from headrace.engines.embedded.epochs.ledger import Ledger
 from headrace.engines.embedded.epochs.places import arriving, fill_fact
@@ -29,7 +34,7 @@ from headrace.engines.embedded.epochs.sources import (
 )
 from headrace.engines.embedded.epochs.tables import EmbeddedTable
 from headrace.engines.embedded.epochs.tails import check_tail
-from headrace.engines.embedded.views.batch import Batch, Outcome
+from headrace.engines.embedded.views.batch import Batch, Outcome, drop_state
 from headrace.engines.embedded.views.make import ViewState, view_state
 from headrace.engines.embedded.views.placing import Placing, tally
 from headrace.engines.embedded.views.sliding import SlidingView
@@ -131,7 +136,8 @@ class JobEngine:
             if checked:
                 reader.check(self.ledger.identity(topic))
             check_tail(self, topic)
-        stale = views_to_rebuild(self.store, self.job)
+        changed, unread = changed_views(self.store, self.job), nothing_read(self.store)
+        stale = () if unread else changed
         if stale and not rebuilding:
             raise refuse(self.store, self.job, stale)
         with self.store.transaction() as connection:
@@ -142,6 +148,8 @@ class JobEngine:
                 # Should it come back, it lacks what its view does from here on.
                 self.store.set_fact(fill_fact(output), "untold")
             self.ledger.forget_unknown_readers()
+            if unread:
+                self._drop(connection, changed)
             if not stale:
                 self.create(connection)
                 note_views(self.store, self.job, self.ledger.epoch)
@@ -166,6 +174,15 @@ class JobEngine:
         for stream in self.job.streams:
             relation = empty_events(self.job.source(stream.topic))
             self.streams[stream.name].create(connection, relation)
+
+    def _drop(self, connection: duckdb.DuckDBPyConnection, views: tuple[View, ...]) -> None:
+        """Takes away what another definition made, with all that it holds, for `create`."""
+        for view in views:
+            drop_state(connection, view.name)
+            for table in self.tables[view.name]:
+                table.drop(connection)
+        for stream in self.streams:
+            drop_state(connection, stream)
 
     def arrived(self, table: EmbeddedTable) -> None:
         """A table of `arriving` has its rows: from now on it is changed here."""

@@ -35,9 +35,13 @@ class EmbeddedTable:
                 remedy="Rebuild it: headrace run APP --rebuild",
             )
 
+    def drop(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Takes the table away, whatever definition made it."""
+        connection.execute(f"drop table if exists {self.name}")
+
     def replace(self, connection: duckdb.DuckDBPyConnection, rows: pa.RecordBatchReader) -> int:
         """Makes `rows` (the view's columns, one per key) all that the table has; their number."""
-        connection.execute(f"drop table if exists {self.name}")
+        self.drop(connection)
         self.create(connection)
         connection.register("_filling", rows)
         connection.execute(
