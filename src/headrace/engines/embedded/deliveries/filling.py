@@ -65,7 +65,8 @@ def _fill_here(engine: JobEngine, output: Output, rows: Callable[[], pa.RecordBa
     assert isinstance(view, View)
     table = EmbeddedTable(output, view)
     with store.transaction() as connection:
-        landed = table.replace(connection, rows())
+        with rows() as reader:
+            landed = table.replace(connection, reader)
         store.count([("destination", name, counter, landed) for counter in ("sent", "landed")])
         engine.ledger.left(name)
         store.drop_fact(fill_fact(name))
@@ -87,7 +88,9 @@ def _fill_there(
     mark = mark_of(engine)
     assert isinstance(delivery.destination, TableDestination)
     epoch = ledger.epoch
-    landed = delivery.destination.replace(rows(), mark)
+    # Closed whatever it says: what is half read would keep whoever made it from ending.
+    with rows() as reader:
+        landed = delivery.destination.replace(reader, mark)
     reach("fill.replaced")
     delivery.look_for_refused(mark.number - 1)
     more = {"landed": landed, "refused": len(delivery.refused)}
