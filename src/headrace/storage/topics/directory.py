@@ -81,7 +81,8 @@ def read_about(directory: Path, name: str) -> About:
     if written != _FORMAT:
         raise TopicRefused(
             f"{path} has log format {written}, this version reads {_FORMAT}",
-            remedy="Use the version of Headrace that wrote it.",
+            remedy="Use the version of Headrace that wrote it. If it was this one, the file is "
+            "damaged: restore the topic's directory from a backup.",
         )
     return about
 
