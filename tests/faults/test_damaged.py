@@ -132,7 +132,7 @@ def test_a_state_whose_blocks_are_not_what_they_were(
     code, said = call([*words, "--data", str(data)]), capsys.readouterr().err
     assert code == 5, said
     assert f"error: {data / _STATE} is damaged: " in said
-    assert "headrace state reset APP" in said
+    assert "headrace state reset activity --data" in said
 
 
 def test_any_block_of_a_state(

@@ -22,7 +22,7 @@ def test_the_error_names_the_command_that_helps(tmp_path: Path, setting: str) ->
     url = SETTINGS[setting].format(port=free_port())
     place = Place(tmp_path, f'[profile.servers]\n{setting} = "{url}"\n')
     said = place.catch_up(code=4)
-    assert said.count("headrace doctor APP") == 1, said
+    assert said.count("headrace doctor activity --profile servers --data d") == 1, said
 
 
 def test_what_the_state_knows_is_answered_while_kafka_is_down(
@@ -53,4 +53,6 @@ def test_what_the_state_knows_is_answered_while_kafka_is_down(
 def test_a_job_that_never_ran_has_nothing_to_answer(tmp_path: Path) -> None:
     place = Place(tmp_path, f'[profile.servers]\ntopics = "kafka://127.0.0.1:{free_port()}"\n')
     (tmp_path / "d").mkdir()
-    assert "headrace doctor APP" in place.give("query", "activity", "select 1", code=4)
+    assert "headrace doctor activity --profile" in place.give(
+        "query", "activity", "select 1", code=4
+    )

@@ -59,6 +59,7 @@ def report_usage(error: typer.TyperException) -> int:
 
 
 def _say(kind: str, text: str, exit_code: int) -> None:
+    text = session.as_typed(text)
     if session.as_json:
         content = {"error": {"kind": kind, "text": text, "exit_code": exit_code}}
         print(json.dumps(content, ensure_ascii=False), file=sys.stderr)

@@ -22,7 +22,7 @@ def generator_of(app: App) -> GeneratorFactory:
     if app.generator is None:
         raise UsageError(
             f"{app.name} has no generator",
-            remedy=f"Set app.generator, or feed it: headrace ingest {app.name} TOPIC FILE",
+            remedy="Set app.generator, or feed it: headrace ingest APP TOPIC FILE",
         )
     return app.generator
 

@@ -20,12 +20,34 @@ def _set_debug(value: bool) -> bool:
     return value
 
 
+def set_app(value: str | None) -> str | None:
+    """Keeps APP as it was typed, for the commands that a message names."""
+    session.app = value
+    return value
+
+
+def _set_data(value: Path | None) -> Path | None:
+    session.give("--data", value)
+    return value
+
+
+def _set_profile(value: str | None) -> str | None:
+    session.give("--profile", value)
+    return value
+
+
+def _set_job(value: str | None) -> str | None:
+    session.give("--job", value)
+    return value
+
+
 AppName = Annotated[
     str,
     typer.Argument(
         metavar="APP",
         help="A built-in name (activity), a file (my_app.py) or module:attribute.",
         show_default=False,
+        callback=set_app,
     ),
 ]
 DataDirectory = Annotated[
@@ -35,6 +57,7 @@ DataDirectory = Annotated[
         metavar="DIR",
         help="Where everything embedded lives.  [env: HEADRACE_DATA, default: headrace-data]",
         show_default=False,
+        callback=_set_data,
     ),
 ]
 Profile = Annotated[
@@ -44,6 +67,7 @@ Profile = Annotated[
         metavar="NAME",
         help="Settings from [profile.NAME] of ./headrace.toml.",
         show_default=False,
+        callback=_set_profile,
     ),
 ]
 CreateTopics = Annotated[
@@ -52,7 +76,13 @@ CreateTopics = Annotated[
 ]
 JobName = Annotated[
     str | None,
-    typer.Option("--job", metavar="NAME", help="Only this job of the app.", show_default=False),
+    typer.Option(
+        "--job",
+        metavar="NAME",
+        help="Only this job of the app.",
+        show_default=False,
+        callback=_set_job,
+    ),
 ]
 ProfileStages = Annotated[
     bool,

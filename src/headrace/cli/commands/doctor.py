@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
 import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from headrace.cli.asking import settings_for
 from headrace.cli.loading import load_app
-from headrace.cli.options import DataDirectory, Debug, Json, Profile, examples
+from headrace.cli.options import DataDirectory, Debug, Json, Profile, examples, set_app
 from headrace.cli.session import session
 from headrace.cli.tables import plural
 from headrace.ops.doctor import examine
@@ -39,6 +37,7 @@ def command(
             metavar="APP",
             help="Also what this app needs; without it the machine and the systems alone.",
             show_default=False,
+            callback=set_app,
         ),
     ] = None,
     profile: Profile = None,
@@ -52,8 +51,9 @@ def command(
     """
     plan = None if app is None else load_app(app).plan
     found = examine(settings_for(profile, data), plan)
-    if app is not None:
-        found = [_runnable(f, app, profile, data) for f in found]
+    found = [
+        f if f.remedy is None else replace(f, remedy=session.as_typed(f.remedy)) for f in found
+    ]
     wrong = [f for f in found if f.level == "error"]
     document = {
         "app": None if plan is None else plan.app,
@@ -68,17 +68,6 @@ def command(
     if wrong:
         silent = any(f.unreachable for f in wrong)
         raise typer.Exit(Unreachable.exit_code if silent else StateRefused.exit_code)
-
-
-def _runnable(found: Finding, app: str, profile: str | None, data: Path | None) -> Finding:
-    """With a command of ours as it is to be typed here: this APP, these options."""
-    said, there, command = (found.remedy or "").rpartition("headrace ")
-    if not there or (said and not said.endswith(": ")):
-        return found
-    words = ["headrace", *(app if word == "APP" else word for word in command.split())]
-    words += [] if profile is None else ["--profile", profile]
-    words += [] if data is None else ["--data", str(data)]
-    return replace(found, remedy=said + shlex.join(words))
 
 
 def findings_text(found: Sequence[Finding], width: int) -> str:

@@ -159,7 +159,7 @@ def seek(
     moved = "nothing was moved" if epoch is None else f"goes on in epoch {epoch}"
     session.show(
         {"job": chosen.id, "epoch": epoch, "topics": [m.to_json() for m in found.moves]},
-        f"{said}\njob {chosen.id}: {moved}: headrace run {app}",
+        f"{said}\njob {chosen.id}: {moved}: headrace run APP",
     )
 
 
@@ -211,7 +211,7 @@ def reset(
         generation = states.reset(chosen.id, settings, begins)
         owner.drain()
     told = [f"lake {name}: what it had is in {path}" for name, path in moved.items()]
-    told.append(f"job {chosen.id} begins anew, as generation {generation}: headrace run {app}")
+    told.append(f"job {chosen.id} begins anew, as generation {generation}: headrace run APP")
     session.show(
         {"job": chosen.id, "generation": generation, "lost": lost, "moved": moved},
         "\n".join(told),
