@@ -50,6 +50,15 @@ def test_a_file_or_a_module(name: str) -> None:
     assert load_app(name).name == "mine"
 
 
+@pytest.mark.parametrize("name", ["site", "site:app", "site.py", "json"])
+def test_a_file_comes_before_what_python_calls_so(name: str) -> None:
+    stem = name.removesuffix(".py").removesuffix(":app")
+    taken = sys.modules.get(stem)
+    write(f"{stem}.py")
+    assert load_app(name).name == "mine"
+    assert sys.modules.get(stem) is taken
+
+
 def test_a_module_beside_the_file_can_be_imported() -> None:
     Path("sub").mkdir()
     write("sub/beside_it.py", DEFINITION)
@@ -67,12 +76,19 @@ def test_a_module_beside_the_file_can_be_imported() -> None:
         ("mine_c:ap", "'ap' of mine_c does not exist\nDid you mean \"app\""),
         ("mine_c:E", "'E' of mine_c is not an app\nValid names: app."),
         ("none.py", "defines no app"),
+        ("none", "none (it is none.py) defines no app"),
+        ("email", "there is no app called 'email'"),
+        ("email.mime", "email.mime (it is /"),
+        ("folder.py", "folder.py is a directory\nName the file in it"),
+        ("empty/shop.py", "no file empty/shop.py\nWrite one to begin with: headrace new NAME"),
         ("two.py", "defines several apps\nChoose one: two.py:a or two.py:b"),
     ],
 )
 def test_a_wrong_name_gets_the_near_ones(name: str, message: str) -> None:
     write("mine_c.py")
     write("none.py", "x = 1\n")
+    Path("folder.py").mkdir()
+    Path("empty").mkdir()
     write("two.py", "import headrace as hr\na, b = hr.App('a'), hr.App('b')\n")
     with pytest.raises(UsageError) as refused:
         load_app(name)

@@ -26,21 +26,30 @@ def load_app(name: str) -> App:
         return _app_of(importlib.import_module(f"headrace.apps.{target}"), "app", name)
     if target.endswith(".py") or os.sep in target:
         return _app_of(_run_file(Path(target)), attribute, name)
-    if attribute or "." in target or Path(f"{target}.py").exists():
+    beside = Path(f"{target}.py")
+    if "." not in target and beside.is_file():
+        # Not by import: what Python calls so too (site, json) would come before it.
+        return _app_of(_run_file(beside), attribute, name)
+    if attribute or "." in target:
         return _app_of(_import(target), attribute, name)
     near = [*BUILT_IN, *(p.name for p in sorted(Path.cwd().glob("*.py")))]
     raise UsageError(f"there is no app called {name!r}", remedy=did_you_mean(name, near))
 
 
 def _run_file(path: Path) -> ModuleType:
+    if path.is_dir():
+        raise UsageError(f"{path} is a directory", remedy="Name the file in it that has the app.")
     if not path.is_file():
-        near = [str(p) for p in sorted(path.parent.glob("*.py"))]
-        raise UsageError(f"there is no file {path}", remedy=did_you_mean(str(path), near))
+        near = [str(p) for p in sorted(path.parent.glob("*.py")) if p.is_file()]
+        advice = did_you_mean(str(path), near) or "Write one to begin with: headrace new NAME"
+        raise UsageError(f"there is no file {path}", remedy=advice)
     sys.path.insert(0, str(path.resolve().parent))
     spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
+    if path.stem not in sys.stdlib_module_names:
+        # Else Python's own parts would be given the app for the module that they ask for.
+        sys.modules[path.stem] = module
     try:
         spec.loader.exec_module(module)
     except HeadraceError:
@@ -112,7 +121,11 @@ def _app_of(module: ModuleType, attribute: str, name: str) -> App:
     if len(apps) == 1:
         return next(iter(apps.values()))
     if not apps:
-        raise UsageError(f"{name} defines no app", remedy='Write: app = headrace.App("name").')
+        loaded = _short(getattr(module, "__file__", None) or name)
+        where = "" if loaded == str(Path(name)) else f" (it is {loaded})"
+        raise UsageError(
+            f"{name}{where} defines no app", remedy='Write: app = headrace.App("name").'
+        )
     raise UsageError(
         f"{name} defines several apps", remedy=f"Choose one: {name}:{f' or {name}:'.join(apps)}."
     )

@@ -40,7 +40,7 @@ class HeadraceError(Exception):
     def __init__(self, what: str, *, remedy: str | None = None) -> None:
         super().__init__(what)
         self.what = what
-        self.remedy = remedy
+        self.remedy = remedy or None
 
     def __str__(self) -> str:
         return self.what if self.remedy is None else f"{self.what}\n{self.remedy}"
