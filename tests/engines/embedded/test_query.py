@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -88,3 +89,13 @@ def test_several_ask_at_once_and_nothing_stays(driver: Driver) -> None:
     assert errors == []
     kept = "select count(*) from duckdb_databases() where database_name like 'query%'"
     assert runner.store.rows(kept) == [(0,)]
+
+
+@pytest.mark.parametrize("lake", ["", ", lake.every"])
+@pytest.mark.parametrize("read", ["read_csv('{}/no.csv')", "'{}/no.parquet'", "'{}/bad.parquet'"])
+def test_a_file_that_the_text_names_is_no_file_of_a_lake(
+    driver: Driver, tmp_path: Path, lake: str, read: str
+) -> None:
+    (tmp_path / "bad.parquet").write_bytes(b"nothing of this is Parquet")
+    with pytest.raises(UsageError, match=f"the query is refused: .*{tmp_path}"):
+        query(runner_of(driver), f"select * from {read.format(tmp_path)}{lake}")

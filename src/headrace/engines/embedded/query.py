@@ -6,6 +6,7 @@ import re
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -48,9 +49,10 @@ def query(runner: JobRunner, sql: str) -> pa.Table:
             cursor.execute("begin transaction read only")
             return cursor.sql(sql).to_arrow_table()
     except duckdb.Error as error:
-        if not isinstance(error, _OF_THE_TEXT):
-            _check_lakes(runner, sql)
-        raise damage(runner.store.path, error) or _in_words(runner, error) from error
+        lakes = [] if isinstance(error, _OF_THE_TEXT) else _lakes_of(runner, sql)
+        _check_lakes(lakes)
+        refused = damage(runner.store.path, error, lakes=lakes)
+        raise refused or _in_words(runner, error) from error
     finally:
         cursor.close()
 
@@ -100,10 +102,15 @@ def _offered(runner: JobRunner, cursor: duckdb.DuckDBPyConnection, sql: str) -> 
         cursor.execute(f"detach {own}")
 
 
-def _check_lakes(runner: JobRunner, sql: str) -> None:
-    """Raises StateRefused for a file of the lakes in `sql` that is not what was written."""
-    for name in _lakes(runner.job, _named(sql)[1]):
-        check_files(live_files(runner.data.lake(name)))
+def _lakes_of(runner: JobRunner, sql: str) -> list[Path]:
+    """The directories of the lakes in `sql`."""
+    return [runner.data.lake(name) for name in _lakes(runner.job, _named(sql)[1])]
+
+
+def _check_lakes(lakes: Sequence[Path]) -> None:
+    """Raises StateRefused for a file of `lakes` that is not what was written."""
+    for lake in lakes:
+        check_files(live_files(lake))
 
 
 def _lakes(job: Job, pairs: Container[tuple[str, str]]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from headrace.values.errors import StateDamaged, StateRefused
 _CORRUPT = re.compile(r"Corrupt database file|[Cc]hecksum|could not be read: corrupt")
 _SHORT = re.compile(r'Could not read enough bytes from file "([^"]+)"')
 _PARQUET = re.compile(r"(/[^\"'\n]*?\.parquet)")
+_FILE = re.compile(r"[\"']([^\"'\n]*[/.][^\"'\n]*)[\"']")
 _OF_LAKES = re.compile(r"arquet|No files found|magic bytes|ecompress|Thrift|TProtocol|Zstd|ZSTD")
 
 
@@ -33,13 +34,18 @@ def damage_in_words(state: Path) -> Iterator[None]:
         raise refused from error
 
 
-def damage(state: Path, error: duckdb.Error) -> StateRefused | None:
-    """The damaged file that `error` tells of, in words; None where it is about something else."""
+def damage(
+    state: Path, error: duckdb.Error, *, lakes: Sequence[Path] | None = None
+) -> StateRefused | None:
+    """The damaged file that `error` tells of, in words; None where it is about something else.
+
+    `lakes` are the directories of all that were read, where a user's text may read other files too.
+    """
     first = str(error).splitlines()[0]
     if isinstance(error, duckdb.BinderException | duckdb.ParserException):
         return None
     named = _PARQUET.search(str(error))
-    if named is not None or _OF_LAKES.search(first):
+    if (named is not None or _OF_LAKES.search(first)) and _may_be_of(lakes, str(error)):
         return StateRefused(
             f"{named[1] if named else 'A file of a lake'} is damaged or missing: {first}",
             remedy="Restore the lake's directory from a backup.",
@@ -48,6 +54,16 @@ def damage(state: Path, error: duckdb.Error) -> StateRefused | None:
     if (short is not None and short[1].startswith(str(state))) or _CORRUPT.search(first):
         return unreadable(state, f"is damaged: {first}")
     return None
+
+
+def _may_be_of(lakes: Sequence[Path] | None, said: str) -> bool:
+    """Whether what the engine `said` may be about a file of `lakes`: it seldom names one."""
+    if lakes is None:
+        return True
+    files = _FILE.findall(said)
+    return any(f.startswith(f"{lake}/") for lake in lakes for f in files) or bool(
+        lakes and not files
+    )
 
 
 def unreadable(state: Path, what: str) -> StateDamaged:
