@@ -1,5 +1,5 @@
 """`python -m headrace.cli`: the command line without its script."""
 
-from headrace.cli.main import main
+from headrace.cli.entry import main
 
 main()

@@ -14,7 +14,6 @@ from headrace.ops.owner import HolderFailed
 from headrace.values.errors import DiskRefused, HeadraceError
 
 BUG_EXIT_CODE = 70
-INTERRUPTED_EXIT_CODE = 130
 _ROOM, _RIGHT = "Free some space, then run again.", "Give this user the right to use it."
 _FILES = "Raise the limit of open files (ulimit -n), then run again."
 _OF_THE_SYSTEM = {

@@ -14,6 +14,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from headrace.cli.interrupts import ending_at_once
+
 DEFAULT = "list"
 
 # Name and one line of help; the module is commands/<name>.py.
@@ -89,7 +91,8 @@ def _load(name: str) -> Any:
     # Nothing that is loaded becomes garbage: to look for some would take a tenth of the time.
     gc.disable()
     try:
-        module = importlib.import_module(f"headrace.cli.commands.{name.replace('-', '_')}")
+        with ending_at_once():
+            module = importlib.import_module(f"headrace.cli.commands.{name.replace('-', '_')}")
     finally:
         gc.enable()
     made = getattr(module, "group", None)

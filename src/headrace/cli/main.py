@@ -10,8 +10,9 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli.failures import INTERRUPTED_EXIT_CODE, report, report_usage
+from headrace.cli.failures import report, report_usage
 from headrace.cli.groups import AllCommands
+from headrace.cli.interrupts import INTERRUPTED_EXIT_CODE
 from headrace.cli.session import session
 from headrace.values.version import __version__
 
