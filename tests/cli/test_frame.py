@@ -53,6 +53,20 @@ def test_no_argument_shows_help(capsys) -> None:
     assert "Exit codes:" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("words", ["", "run", "state seek"])
+def test_help_is_a_word_too(words: str, capsys) -> None:
+    assert call([*words.split(), "--help"]) == 0
+    asked = capsys.readouterr().out
+    assert call(["help", *words.split()]) == 0
+    assert capsys.readouterr().out == asked
+
+
+@pytest.mark.parametrize("module", ["headrace", "headrace.cli"])
+def test_the_package_is_a_command_too(module: str) -> None:
+    done = subprocess.run([sys.executable, "-m", module, "--version"], capture_output=True)
+    assert (done.returncode, done.stdout.split()[0]) == (0, b"headrace"), done.stderr
+
+
 def test_a_wrong_command_line_ends_with_2(capsys) -> None:
     assert call(["setings"]) == 2
     assert "error: No such command 'setings'. Did you mean 'settings'" in capsys.readouterr().err

@@ -29,6 +29,7 @@ FLOORS: dict[str, int] = {
     "headrace": 8,
     "headrace.apps": 9,
     "headrace.cli": 10,
+    "headrace.__main__": 11,
 }
 BESIDE = {
     ("headrace.ops", "headrace.proof"),

@@ -1,0 +1,5 @@
+"""`python -m headrace`: the command line without its script."""
+
+from headrace.cli.entry import main
+
+main()
