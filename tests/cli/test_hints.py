@@ -81,3 +81,17 @@ def test_each_command_of_a_text_gets_what_it_takes(capsys: pytest.CaptureFixture
     session.begin()
     report(StateRefused("w", remedy=remedy))
     assert remedy in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["run activity --until caught-up", "simulate activity", "status activity", "state activity"],
+)
+def test_a_file_is_no_data_directory(
+    words: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "access.log.gz"
+    file.touch()
+    assert call([*words.split(), "--data", str(file)]) == 2
+    said = capfd.readouterr().err
+    assert f"error: {file} is a file, not a directory\n" in said and "--data DIR" in said

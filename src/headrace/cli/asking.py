@@ -23,8 +23,14 @@ from headrace.values.settings import Settings, load_settings
 
 
 def settings_for(profile: str | None, data: Path | None) -> Settings:
-    """The settings of a command, from its options."""
-    return load_settings(profile=profile, overrides={"data": data})
+    """The settings of a command, from its options; UsageError where the data would be in a file."""
+    settings = load_settings(profile=profile, overrides={"data": data})
+    if settings.data.is_file():
+        raise UsageError(
+            f"{settings.data} is a file, not a directory",
+            remedy="Name the data directory with --data DIR; a run makes it where it is missing.",
+        )
+    return settings
 
 
 def ask_jobs(

@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli.asking import settings_for
 from headrace.cli.loading import load_app
 from headrace.cli.options import DataDirectory, Debug, Json, Profile, examples, set_app
 from headrace.cli.session import session
@@ -18,6 +17,7 @@ from headrace.cli.tables import plural
 from headrace.ops.doctor import examine
 from headrace.storage.contract import Finding
 from headrace.values.errors import StateRefused, Unreachable
+from headrace.values.settings import load_settings
 
 EXAMPLES = examples(
     "headrace doctor",
@@ -50,7 +50,7 @@ def command(
     Changes nothing. Exit 0 when nothing is an error, 4 when a system cannot be reached, else 5.
     """
     plan = None if app is None else load_app(app).plan
-    found = examine(settings_for(profile, data), plan)
+    found = examine(load_settings(profile=profile, overrides={"data": data}), plan)
     found = [
         f if f.remedy is None else replace(f, remedy=session.as_typed(f.remedy)) for f in found
     ]
