@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 
 from headrace.app import App
 from headrace.cli.asking import source_topic
@@ -27,25 +28,35 @@ def generator_of(app: App) -> GeneratorFactory:
     return app.generator
 
 
-@contextmanager
-def feeding(app: App, settings: Settings, rate: float) -> Iterator[None]:
-    """Writes `rate` records a second, by the clock, while the context lasts; raises its error."""
+def feeding(app: App, settings: Settings, rate: float) -> AbstractContextManager[None]:
+    """Writes `rate` records a second, by the clock, while the context lasts; raises its error.
+
+    UsageError at once, before the context is entered, where that cannot be.
+    """
     factory = generator_of(app)
     simulation = Simulation(
         count=None,
         rate=rate,
         seed=SystemClock().now_us() % 1_000_000,
-        start_us=SystemClock().now_us(),
+        start_us=0,
         late_every=LATE_EVERY,
         live=True,
     )
+    return _feeding(app, settings, factory, simulation)
+
+
+@contextmanager
+def _feeding(
+    app: App, settings: Settings, factory: GeneratorFactory, simulation: Simulation
+) -> Iterator[None]:
+    from_now = replace(simulation, start_us=SystemClock().now_us())
     stop = threading.Event()
     problems: list[BaseException] = []
 
     def feed() -> None:
         try:
             with source_topic(app, factory.topic, settings) as (topic, _):
-                simulate(topic, factory, simulation, stop=stop)
+                simulate(topic, factory, from_now, stop=stop)
         except BaseException as error:
             problems.append(error)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,8 @@ class Watch:
         self._accepted: dict[tuple[str, str], int] = {}
         self._grown: dict[str, int] = {}
         self._stopped: dict[str, JobStopped] = {}
+        # Jobs tell from their own threads; what is said of one after its end would mislead.
+        self._logging = threading.Lock()
 
     def __enter__(self) -> Watch:
         if self._on_terminal:
@@ -72,9 +75,11 @@ class Watch:
         if isinstance(event, PartitionsAdded):
             self._grown[event.topic] = event.partitions
         elif isinstance(event, JobStopped):
-            self._stopped[event.job] = event
+            with self._logging:
+                self._stopped[event.job] = event
         if not self._on_terminal:
-            log_event(event)
+            with self._logging:
+                log_event(event)
         elif isinstance(event, TableFilling) and self._display is not None:
             self._display.console.print(filling_text(event), highlight=False)
 
@@ -89,7 +94,9 @@ class Watch:
         rates = self._rates(found, seconds or 1.0)
         if self._display is None:
             for job in found if seconds is not None else []:  # the first look is the beginning
-                log_event(_progress(job, rates))
+                with self._logging:
+                    if job["job"] not in self._stopped:
+                        log_event(_progress(job, rates))
             return
         from rich.console import Group
         from rich.text import Text
@@ -107,7 +114,7 @@ class Watch:
         said = []
         for job in found:
             stopped = self._stopped.get(job["job"])
-            said.append(_table(job, {}) + "\n" + _done(job, stopped))
+            said.append(_table(job) + "\n" + _done(job, stopped))
             if self._stages and stopped is not None:
                 times = [StageTime(**spent) for spent in job["stages"]]
                 said.append(stages_text(times, stopped.seconds, stopped.records))
@@ -123,12 +130,13 @@ class Watch:
         return rates
 
 
-def _table(job: dict[str, Any], rates: dict[tuple[str, str], float]) -> str:
+def _table(job: dict[str, Any], rates: dict[tuple[str, str], float] | None = None) -> str:
+    """A line per view; without `rates` nothing of how fast it is."""
     rows = []
     sources = {s["topic"]: s for s in job["sources"]}
     for view in job["views"]:
         source = sources.get(view.get("topic", ""), next(iter(sources.values())))
-        rate = rates.get((job["job"], view["name"]))
+        rate = (rates or {}).get((job["job"], view["name"]))
         rows.append(
             (
                 view["name"],
@@ -141,6 +149,9 @@ def _table(job: dict[str, Any], rates: dict[tuple[str, str], float]) -> str:
                 (source["watermark"] or "-").partition(".")[0].rstrip("Z"),
             )
         )
+    if rates is None:
+        without = [(row[0], *row[2:]) for row in rows]
+        return text_table((_HEAD[0], *_HEAD[2:]), without, right=range(1, 5))
     return text_table(_HEAD, rows, right=range(1, 6))
 
 

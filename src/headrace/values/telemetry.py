@@ -164,7 +164,7 @@ class TableFilled(Event):
 
 @dataclass(frozen=True)
 class JobStopped(Event):
-    """A job ended; `reason` is "caught up", "asked to" or the problem."""
+    """A job ended; `reason` is "caught up", "asked to stop" or the problem."""
 
     reason: str
     epoch: int

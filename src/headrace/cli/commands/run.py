@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Annotated, Any
 
 import typer
@@ -83,6 +83,7 @@ def command(
         )
     loaded = load_app(app)
     settings = settings_for(profile, data)
+    feed = nullcontext() if simulate is None else feeding(loaded, settings, simulate)
     if create_topics:
         with Systems(settings) as systems:
             make_topics(loaded, systems)
@@ -90,7 +91,7 @@ def command(
         for one in jobs_of(loaded.plan, job):
             session.note(rebuilt_text(rebuilt(one, settings)))
     watch = Watch(stages=profile_stages)
-    found, seconds = _live(loaded, settings, until, job, simulate, watch)
+    found, seconds = _live(loaded, settings, until, job, feed, watch)
     session.show({"seconds": seconds, "jobs": found}, watch.summary(found))
 
 
@@ -99,12 +100,11 @@ def _live(
     settings: Settings,
     until: Until | None,
     job: str | None,
-    rate: float | None,
+    feed: AbstractContextManager[None],
     watch: Watch,
 ) -> tuple[list[dict[str, Any]], float]:
     """Runs until it is over; gives the last status of each job, and the seconds."""
     begun = time.monotonic()
-    feed = nullcontext() if rate is None else feeding(app, settings, rate)
     with (
         stop_on_signals() as stop,
         watch,

@@ -194,7 +194,7 @@ class JobRunner:
             raise
         finally:
             self._calls.end()
-        reason = "asked to" if stop.is_set() else "caught up"
+        reason = "asked to stop" if stop.is_set() else "caught up"
         seconds = time.monotonic() - begun
         self.tell(JobStopped(self.job.id, reason, self.engine.ledger.epoch, self.records, seconds))
 
