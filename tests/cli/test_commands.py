@@ -166,7 +166,8 @@ def test_reset_asks_and_begins_a_greater_generation(tmp_path: Path, capfd) -> No
     if not sys.stdin.isatty():
         assert call(reset) == 2
         err = capfd.readouterr().err
-        assert "This forgets, of job activity:" in err and "Add --yes." in err
+        assert "This forgets, of job activity:" in err
+        assert "standard input is not a terminal, so nobody can agree\nAdd --yes." in err
     assert call([*reset, "--yes", "--json"]) == 0
     assert json.loads(capfd.readouterr().out)["generation"] == 2
     assert call(["run", "activity", "--until", "caught-up", "--data", place]) == 0

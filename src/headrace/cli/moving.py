@@ -14,7 +14,9 @@ from headrace.values.errors import UsageError
 def agreed(question: str) -> None:
     """Asks on the terminal; leaves the command where the answer is no."""
     if not sys.stdin.isatty():
-        raise UsageError("nobody is there to agree", remedy="Add --yes.")
+        raise UsageError(
+            "standard input is not a terminal, so nobody can agree", remedy="Add --yes."
+        )
     if not typer.confirm(question, err=True):
         raise typer.Exit(0)
 

@@ -91,6 +91,12 @@ def test_several_ask_at_once_and_nothing_stays(driver: Driver) -> None:
     assert runner.store.rows(kept) == [(0,)]
 
 
+@pytest.mark.parametrize("text", ["", " \n", ";", "-- nothing"])
+def test_nothing_is_no_query(driver: Driver, text: str) -> None:
+    with pytest.raises(UsageError, match="the query is empty\nWrite one statement"):
+        query(runner_of(driver), text)
+
+
 @pytest.mark.parametrize("lake", ["", ", lake.every"])
 @pytest.mark.parametrize("read", ["read_csv('{}/no.csv')", "'{}/no.parquet'", "'{}/bad.parquet'"])
 def test_a_file_that_the_text_names_is_no_file_of_a_lake(

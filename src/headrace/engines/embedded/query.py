@@ -31,6 +31,7 @@ _OF_THE_TEXT = (
     duckdb.OutOfRangeException,
     duckdb.ParserException,
 )
+_ONE = "Write one statement that begins with SELECT, FROM, WITH or DESCRIBE."
 _MISSING = re.compile(r"Table with name (\S+) does not exist")
 
 
@@ -59,12 +60,14 @@ def query(runner: JobRunner, sql: str) -> pa.Table:
 
 def _check(cursor: duckdb.DuckDBPyConnection, sql: str) -> None:
     statements = cursor.extract_statements(sql)
+    if not statements:
+        raise UsageError("the query is empty", remedy=_ONE)
     kinds = {str(s.type) for s in statements}
     allowed = {"StatementType.SELECT", "StatementType.EXPLAIN"}
     if len(statements) != 1 or not kinds <= allowed:
         raise UsageError(
             "a query is one SELECT: nothing here can be changed by SQL",
-            remedy="Write one statement that begins with SELECT, FROM, WITH or DESCRIBE.",
+            remedy=_ONE,
         )
 
 
