@@ -207,15 +207,19 @@ class Ping(hr.Event):
 
 app = hr.App("pings")
 pings = app.source(Ping, topic="pings", key="who", time="at"{more})
-app.table("counts", pings.tumble("1 minute").agg(n="count(*)"))
+app.table("counts", pings{windows}.agg(n="count(*)"))
 """
+MINUTES = '.tumble("1 minute")'
 
 
-@pytest.mark.parametrize("more", ["", ', idle_timeout="1 minute"'])
-def test_a_partition_that_holds_the_others_back_is_named(
-    doctor: Doctor, tmp_path: Path, capfd, more: str
+@pytest.mark.parametrize(
+    ("more", "windows"),
+    [("", MINUTES), (', idle_timeout="1 minute"', MINUTES), ("", '.by("who")')],
+)
+def test_a_partition_that_holds_windows_back_is_named(
+    doctor: Doctor, tmp_path: Path, capfd, more: str, windows: str
 ) -> None:
-    (tmp_path / "pings.py").write_text(APP.format(more=more))
+    (tmp_path / "pings.py").write_text(APP.format(more=more, windows=windows))
     app = str(tmp_path / "pings.py")
     # Eight keys are in all three partitions: the first is alone in its own.
     lines = [
@@ -231,7 +235,7 @@ def test_a_partition_that_holds_the_others_back_is_named(
     code, found = doctor(app)
     assert code == 0
     held = partition(lines[0])
-    if more:
+    if more or windows != MINUTES:
         assert found["topic pings"]["level"] == "ok"
         return
     assert found["topic pings"]["level"] == "warning"

@@ -68,7 +68,14 @@ def job_state(data: DataDirectory, job: Job) -> list[Finding]:
     finally:
         if lock is not None:
             lock.release()
-    behind = [f for s in job.sources for f in _behind(s, peeked.greatest_us.get(s.topic, {}))]
+    # Without windows nothing waits for the watermark.
+    waiting = {v.topic for v in job.views if v.window is not None}
+    behind = [
+        finding
+        for source in job.sources
+        if source.topic in waiting
+        for finding in _behind(source, peeked.greatest_us.get(source.topic, {}))
+    ]
     return [Finding("ok", subject, f"{size}; nobody runs it"), *behind]
 
 
