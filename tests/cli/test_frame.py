@@ -73,6 +73,21 @@ def test_a_wrong_command_line_ends_with_2(capsys) -> None:
     assert call(["settings", "--sjon"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("run activity --simulate abc", "'--simulate': 'abc' is not a number"),
+        ("simulate activity --count 1.5", "'--count': '1.5' is not a whole number"),
+        ("simulate activity --start tomorrow", "'--start': 'tomorrow' is not a time like 2026-"),
+        ("recompute activity --from yesterday", "'--from': 'yesterday' is not a time like 2026-"),
+        ("dead-letters show activity --limit 0", "'--limit': '0' is less than 1"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named(line: str, said: str, capsys) -> None:
+    assert call(line.split()) == 2
+    assert f"error: Invalid value for {said}" in capsys.readouterr().err
+
+
 def test_a_call_is_told_nothing_by_the_one_before(capsys) -> None:
     assert call(["settings", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)

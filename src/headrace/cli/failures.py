@@ -12,6 +12,7 @@ import typer
 from headrace.cli.session import session
 from headrace.ops.owner import HolderFailed
 from headrace.values.errors import DiskRefused, HeadraceError
+from headrace.values.unfit import unfit
 
 BUG_EXIT_CODE = 70
 _ROOM, _RIGHT = "Free some space, then run again.", "Give this user the right to use it."
@@ -53,6 +54,9 @@ def report_usage(error: typer.TyperException) -> int:
     """Says what Typer found wrong with the command line, and where help is."""
     context = getattr(error, "ctx", None)
     hint = f"\nTry '{context.command_path} --help'." if context is not None else ""
+    refused = getattr(error.__cause__, "errors", None)
+    if refused is not None and (words := unfit(refused()[0])) is not None:
+        error.message = f"{refused()[0]['input']!r} is {words}"
     _say("UsageError", error.format_message().replace("Value error, ", "") + hint, error.exit_code)
     return error.exit_code
 

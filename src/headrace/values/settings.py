@@ -20,6 +20,7 @@ from headrace.values.masking import masked_options, masked_url
 from headrace.values.points import VARIABLE as KILL_VARIABLE
 from headrace.values.properties import GROUPS, flat
 from headrace.values.properties import from_environment as properties_from_environment
+from headrace.values.unfit import unfit
 
 FILE_NAME = "headrace.toml"
 PREFIX = "HEADRACE_"
@@ -254,8 +255,10 @@ def _refused(problem: Mapping[str, Any], sources: Mapping[str, str]) -> UsageErr
         given = row.shown({one: given})[one]
     elif isinstance(given, (str, dict)):
         given = row.shown(given)
+    words = unfit(problem)
+    why = f": {problem['msg']}" if words is None else f", {words}"
     return UsageError(
-        f"setting {name!r} is {given!r} (from {sources[row.name]}): {problem['msg']}",
+        f"setting {name!r} is {given!r} (from {sources[row.name]}){why}",
         remedy=f"{row.name}: {row.help}",
     )
 
