@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.cli.session import session
 from headrace.cli.stages import stages_text
-from headrace.cli.tables import down_lines, plural, text_table
+from headrace.cli.tables import WHOLE, down_lines, plural, text_table
 from headrace.cli.telling import filling_text
 from headrace.ops.jobs.running import RunningApp
 from headrace.values.stages import StageTime
@@ -152,7 +152,8 @@ def _table(job: dict[str, Any], rates: dict[tuple[str, str], float] | None = Non
     if rates is None:
         without = [(row[0], *row[2:]) for row in rows]
         return text_table((_HEAD[0], *_HEAD[2:]), without, right=range(1, 5))
-    return text_table(_HEAD, rows, right=range(1, 6))
+    # What is shown anew twice a second must keep its lines; the display cuts them.
+    return text_table(_HEAD, rows, right=range(1, 6), columns=WHOLE)
 
 
 def _done(job: dict[str, Any], stopped: JobStopped | None) -> str:

@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headrace.cli.tables import text_table
+from headrace.cli.tables import WHOLE, text_table
 from headrace.values.errors import DiskRefused, UsageError
 from headrace.values.schema import quote
 
@@ -73,7 +73,8 @@ def _table(rows: pa.Table, file: BinaryIO) -> None:
     cells = _select(shown, columns).fetchall()
     numbers = [i for i, f in enumerate(rows.schema) if _is_number(f.type)]
     body = [["" if cell is None else _short(str(cell)) for cell in row] for row in cells]
-    text = text_table(rows.column_names, body, right=numbers)
+    width = None if file is sys.stdout.buffer else WHOLE
+    text = text_table(rows.column_names, body, right=numbers, columns=width)
     more = len(rows) - len(shown)
     end = f"({len(rows):,} row{'s' if len(rows) != 1 else ''})"
     if more:
