@@ -55,8 +55,10 @@ def test_a_file_comes_before_what_python_calls_so(name: str) -> None:
     stem = name.removesuffix(".py").removesuffix(":app")
     taken = sys.modules.get(stem)
     write(f"{stem}.py")
-    assert load_app(name).name == "mine"
+    app = load_app(name)
+    assert app.name == "mine"
     assert sys.modules.get(stem) is taken
+    assert [m for m in sys.modules.values() if getattr(m, "app", None) is app]
 
 
 def test_a_module_beside_the_file_can_be_imported() -> None:

@@ -44,12 +44,12 @@ def _run_file(path: Path) -> ModuleType:
         advice = did_you_mean(str(path), near) or "Write one to begin with: headrace new NAME"
         raise UsageError(f"there is no file {path}", remedy=advice)
     sys.path.insert(0, str(path.resolve().parent))
-    spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
+    # Python's own parts must not be given the app for the module that they ask for.
+    name = f"{path.stem}_app" if path.stem in sys.stdlib_module_names else path.stem
+    spec = importlib.util.spec_from_file_location(name, path.resolve())
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    if path.stem not in sys.stdlib_module_names:
-        # Else Python's own parts would be given the app for the module that they ask for.
-        sys.modules[path.stem] = module
+    sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
     except HeadraceError:
