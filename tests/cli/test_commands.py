@@ -150,6 +150,30 @@ def test_status_says_how_far_it_is(run: Run) -> None:
     assert text.startswith("job activity: not running") and "page_view_counts" in text
 
 
+def test_results_that_could_not_be_computed_are_told(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file, data = tmp_path / "big.py", ("--data", str(tmp_path / "d"))
+    file.write_text(
+        "import headrace as hr\n\napp = hr.App('big')\n\n\nclass Big(hr.Event):\n    n: int\n\n\n"
+        "bigs = app.source(Big, topic='bigs')\napp.table('sums', bigs.agg(s='sum(n)::bigint'))\n"
+        "app.table('counts', bigs.agg(c='count(*)'))\n"
+    )
+    (tmp_path / "big.jsonl").write_text(f'{{"n": {2**63 - 1}}}\n' * 2)
+    assert call(["ingest", str(file), "bigs", str(tmp_path / "big.jsonl"), *data]) == 0
+    capfd.readouterr()
+    told = "view sums: 1 result that could not be computed, given as null"
+    for command in (["run", "--until", "caught-up"], ["status"]):
+        assert call([command[0], str(file), *command[1:], *data]) == 0
+        out = capfd.readouterr().out
+        assert told in out and "view counts" not in out
+    assert call(["verify", str(file), *data]) == 0
+    assert "failed 0; 1 result not computable" in capfd.readouterr().out
+    assert call(["status", str(file), *data, "--json"]) == 0
+    views = json.loads(capfd.readouterr().out)["jobs"][0]["views"]
+    assert {v["name"]: v["failed_results"] for v in views} == {"sums": 1, "counts": 0}
+
+
 def test_state_is_listed_and_inspected(run: Run) -> None:
     assert "page_view_counts" in run("state", "activity")[1]
     assert run("state", "inspect", "activity", "page_view_counts")[0] == 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.cli.session import session
 from headrace.cli.stages import stages_text
-from headrace.cli.tables import WHOLE, down_lines, plural, text_table
+from headrace.cli.tables import WHOLE, down_lines, nulls_lines, plural, text_table
 from headrace.cli.telling import filling_text
 from headrace.ops.jobs.running import RunningApp
 from headrace.values.stages import StageTime
@@ -114,7 +114,7 @@ class Watch:
         said = []
         for job in found:
             stopped = self._stopped.get(job["job"])
-            said.append(_table(job) + "\n" + _done(job, stopped))
+            said.append("\n".join([_table(job), *nulls_lines(job), _done(job, stopped)]))
             if self._stages and stopped is not None:
                 times = [StageTime(**spent) for spent in job["stages"]]
                 said.append(stages_text(times, stopped.seconds, stopped.records))

@@ -94,6 +94,16 @@ def down_lines(found: dict[str, Any]) -> list[str]:
     ]
 
 
+def nulls_lines(found: dict[str, Any]) -> list[str]:
+    """A line for each view that gave out null where it could not compute a result."""
+    given = {view["name"]: view.get("failed_results", 0) for view in found["views"]}
+    return [
+        f"view {name}: {plural(count, 'result')} that could not be computed, given as null"
+        for name, count in given.items()
+        if count
+    ]
+
+
 def _one_line(cell: str) -> str:
     return (
         cell if cell.isprintable() else "".join(c if c.isprintable() else _escape(c) for c in cell)

@@ -14,8 +14,14 @@ def check_sums(runner: JobRunner, fix: Fixed, events: dict[str, Events]) -> list
     """Every row of `conservation`, and each reader's counts against a plain batch."""
     found = []
     rows = fix.cursor.sql("select * from main.conservation").to_arrow_table().to_pylist()
+    nulls = "select name, value from meta.counters where kind = 'view' and counter = ?"
+    failed = dict(fix.cursor.execute(nulls, ["failed_results"]).fetchall())
     for row in rows:
-        found.append(Sum(row["kind"], row["name"], _text(row), bool(row["balanced"])))
+        text = _text(row)
+        if row["kind"] == "view" and failed.get(row["name"]):
+            count = failed[row["name"]]
+            text += f"; {count} result{'s' * (count != 1)} not computable, given as null"
+        found.append(Sum(row["kind"], row["name"], text, bool(row["balanced"])))
     counted = {r["name"]: r for r in rows if r["kind"] == "view"}
     for source in runner.job.sources:
         held = events[source.topic]

@@ -8,7 +8,7 @@ from headrace.cli.asking import ask_jobs, settings_for
 from headrace.cli.loading import load_app
 from headrace.cli.options import AppName, DataDirectory, Debug, JobName, Json, Profile, examples
 from headrace.cli.session import session
-from headrace.cli.tables import down_lines, text_table
+from headrace.cli.tables import down_lines, nulls_lines, text_table
 
 EXAMPLES = examples("headrace status activity", "headrace status activity --json")
 
@@ -44,6 +44,7 @@ def status_text(found: dict[str, Any]) -> str:
         counters = ("accepted", "applied", "filtered", "late", "duplicate", "failed")
         rows = [(v["name"], *(f"{v.get(c, 0):,}" for c in counters)) for v in found["views"]]
         lines.append(text_table(("view", *counters), rows, right=range(1, 7)))
+        lines += nulls_lines(found)
     rows = [
         (d["name"], d["role"], f"{d.get('landed', 0):,}", f"{d['epochs_behind']:,}")
         for d in found["destinations"]

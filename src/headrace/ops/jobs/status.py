@@ -10,7 +10,7 @@ from headrace.engines.kernel.watermark import NEVER_US
 from headrace.values.clock import instant_text
 
 _SOURCE = ("read", "accepted", "dead_lettered")
-_VIEW = ("accepted", "applied", "filtered", "late", "duplicate", "failed")
+_VIEW = ("accepted", "applied", "filtered", "late", "duplicate", "failed", "failed_results")
 _DESTINATION = ("sent", "landed", "refused")
 
 
