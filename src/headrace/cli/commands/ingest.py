@@ -74,7 +74,11 @@ def command(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Appends every line or row to a topic, once; run again, it adds only what is missing."""
+    """Appends every line or row to a topic; of a file run again, it adds only what is missing.
+
+    A pipe has no name: what comes through one that ended before is new, and is added again.
+    Name the file instead, or redirect it (< FILE), to have it once.
+    """
     settings = settings_for(profile, data)
     with source_topic(load_app(app), topic, settings, create=create_topics) as (there, spec):
         fields = _expressions(mappings or [])
