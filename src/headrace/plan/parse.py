@@ -17,6 +17,7 @@ from typing import Any
 import duckdb
 
 from headrace.values.errors import DefinitionError
+from headrace.values.schema import quotes_missing
 
 Tree = dict[str, Any]
 
@@ -254,7 +255,7 @@ def _quotes_missing(text: Text, columns: Sequence[str]) -> str | None:
     used = [c for c in columns if re.search(rf'(?<!")\b{re.escape(c)}\b(?!")', text.sql, re.I)]
     for name in used:
         if name.lower() in _words_of_sql():
-            return f'"{name}" is also a word of SQL: write the column in double quotes.'
+            return quotes_missing(name)
     return None
 
 

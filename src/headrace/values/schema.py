@@ -110,6 +110,11 @@ def quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def quotes_missing(name: str) -> str:
+    """What mends SQL in which the column `name` stands without them and is taken for a word."""
+    return f'"{name}" is also a word of SQL: write the column in double quotes.'
+
+
 def literal(value: str | int | None) -> str:
     """`value` as an SQL literal."""
     if value is None:

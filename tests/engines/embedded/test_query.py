@@ -105,3 +105,22 @@ def test_a_file_that_the_text_names_is_no_file_of_a_lake(
     (tmp_path / "bad.parquet").write_bytes(b"nothing of this is Parquet")
     with pytest.raises(UsageError, match=f"the query is refused: .*{tmp_path}"):
         query(runner_of(driver), f"select * from {read.format(tmp_path)}{lake}")
+
+
+@pytest.mark.parametrize(
+    ("sql", "wanted"),
+    [
+        ("select offset from dead_letters limit 1", True),
+        ("select 'é', Partition, OFFSET from dead_letters order by offset", True),
+        ("select max(offset) from topic.things", True),
+        ("select nothing from from dead_letters limit 1 offset 2", False),
+        ("select from dead_letters", False),
+    ],
+)
+def test_a_column_that_is_a_word_of_sql_is_named(driver: Driver, sql: str, wanted: bool) -> None:
+    with pytest.raises(UsageError, match="Parser Error") as told:
+        query(runner_of(driver), sql)
+    assert ('"offset" is also a word of SQL' in str(told.value.remedy)) == wanted
+    if wanted:
+        mended = sql.replace("offset", '"offset"').replace("OFFSET", '"offset"')
+        assert len(query(runner_of(driver), mended)) <= 1

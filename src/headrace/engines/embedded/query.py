@@ -19,7 +19,7 @@ from headrace.storage.lake.digests import check_files
 from headrace.storage.lake.reading import live_files, relation_sql
 from headrace.storage.state.damage import damage
 from headrace.values.errors import UsageError, did_you_mean
-from headrace.values.schema import literal, quote
+from headrace.values.schema import literal, quote, quotes_missing
 
 _PIECE_RECORDS = 500_000
 _NUMBERS = count(1)
@@ -32,6 +32,7 @@ _OF_THE_TEXT = (
     duckdb.ParserException,
 )
 _ONE = "Write one statement that begins with SELECT, FROM, WITH or DESCRIBE."
+_WORD = re.compile(rb"\w+")
 _MISSING = re.compile(r"Table with name (\S+) does not exist")
 
 
@@ -53,7 +54,7 @@ def query(runner: JobRunner, sql: str) -> pa.Table:
         lakes = [] if isinstance(error, _OF_THE_TEXT) else _lakes_of(runner, sql)
         _check_lakes(lakes)
         refused = damage(runner.store.path, error, lakes=lakes)
-        raise refused or _in_words(runner, error) from error
+        raise refused or _in_words(runner, sql, error) from error
     finally:
         cursor.close()
 
@@ -139,6 +140,28 @@ def _unquoted(word: str) -> str:
     return word.strip('"').replace('""', '"').lower()
 
 
+def _unquoted_name(job: Job, sql: str) -> str | None:
+    """A column that is a word of SQL too, if `sql` is right as soon as that stands in quotes."""
+    text, tokens = sql.encode(), duckdb.tokenize(sql)
+    words = [
+        (at, found[0].decode().lower())
+        for at, kind in tokens
+        if kind == duckdb.token_type.keyword and (found := _WORD.match(text, at))
+    ]
+    columns = {"offset"}
+    columns |= {f.name.lower() for s in job.sources for f in s.schema.fields}
+    columns |= {c.name.lower() for v in job.views for c in v.columns}
+    for name in sorted({word for _, word in words} & columns):
+        quoted = text
+        for at, word in reversed(words):
+            if word == name:
+                quoted = quoted[:at] + quote(name).encode() + quoted[at + len(name) :]
+        with suppress(duckdb.Error):
+            duckdb.extract_statements(quoted.decode())
+            return name
+    return None
+
+
 def _offer_tables(
     runner: JobRunner, cursor: duckdb.DuckDBPyConnection, outputs: Sequence[Output]
 ) -> None:
@@ -170,8 +193,13 @@ def _offer_topic(
         cursor.unregister("_topic_records")
 
 
-def _in_words(runner: JobRunner, error: duckdb.Error) -> UsageError:
+def _in_words(runner: JobRunner, sql: str, error: duckdb.Error) -> UsageError:
     text = str(error)
+    if isinstance(error, duckdb.ParserException) and (name := _unquoted_name(runner.job, sql)):
+        return UsageError(
+            f"the query is refused: {text}",
+            remedy=quotes_missing(name),
+        )
     found = _MISSING.search(text)
     if found is not None:
         job = runner.job
