@@ -459,6 +459,70 @@ def test_a_check_does_not_mind_what_fields_are_called() -> None:
     assert found.dead.column("_reason").to_pylist() == ["fails the check positive: x > 0"] * 2
 
 
+class Line(hr.Struct):
+    sku: str
+    qty: int
+    inner: Inner | None
+
+
+class Nested(hr.Event):
+    lines: list[Line]
+    sizes: list[list[int]] | None
+    line: Line | None
+    amount: float | None
+    least: int | None
+    most: int | None
+
+    checks = {"amount": "amount > 0 and most > 0", "only": "least > 0", "order": "least <= most"}
+
+
+@pytest.mark.parametrize(
+    ("record", "field", "reason"),
+    [
+        ({"lines": 1}, "lines", "is not a list: 1"),
+        ({}, "lines", "is missing or null"),
+        ({"lines": [3]}, "lines", "element is not an object: 3"),
+        ({"lines": [None]}, "lines", "element is missing or null"),
+        ({"lines": [{"sku": "a", "qty": 1}, {"sku": "b"}]}, "lines.qty", "is missing or null"),
+        ({"lines": [{"sku": "a", "qty": "x y"}]}, "lines.qty", 'is not a whole number: "x y"'),
+        (
+            {"lines": [{"sku": "a", "qty": 1, "inner": {"x": 1.5}}]},
+            "lines.inner.x",
+            "is not a whole number: 1.5",
+        ),
+        (
+            {"lines": [{"sku": "a", "qty": 1, "inner": 7}]},
+            "lines.inner",
+            "is not an object: 7",
+        ),
+        ({"lines": [], "sizes": [[1], 2]}, "sizes", "element is not a list: 2"),
+        ({"lines": [], "sizes": [[1, "a"]]}, "sizes", 'element element is not a whole number: "a"'),
+        ({"lines": [], "line": {"sku": "a", "qty": None}}, "line.qty", "is missing or null"),
+        ({"lines": [], "line": 1}, "line", "is not an object: 1"),
+        (
+            {"lines": [], "amount": -1, "most": 1},
+            "amount",
+            "fails the check amount: amount > 0 and most > 0",
+        ),
+        ({"lines": [], "least": 0}, "least", "fails the check only: least > 0"),
+        ({"lines": [], "least": 2, "most": 1}, None, "fails the check order: least <= most"),
+    ],
+)
+def test_a_refusal_names_the_field_by_its_path(
+    record: dict[str, Any], field: str | None, reason: str
+) -> None:
+    found = decode(CONNECTION, source_of(Nested), records_of([json.dumps(record).encode()])).dead
+    assert found.select(["_field", "_reason"]).to_pylist() == [{"_field": field, "_reason": reason}]
+
+
+def test_a_key_twice_inside_is_named_by_its_path() -> None:
+    record = b'{"lines": [{"sku": "a", "qty": 1, "inner": {"x": 1, "x": 2}}]}'
+    found = decode(CONNECTION, source_of(Nested), records_of([record])).dead
+    assert found.select(["_field", "_reason"]).to_pylist() == [
+        {"_field": "lines.inner", "_reason": "has a key twice"}
+    ]
+
+
 def test_times_in_units_end_with_the_calendar() -> None:
     first, beyond = "-58979923200", "-58979923201"
     for unit, zeros in (("s", ""), ("ms", "000"), ("us", "000000")):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from headrace.engines.kernel.decode_plain import plain_events
 from headrace.engines.kernel.decode_strict import POWERS, strict_sql
-from headrace.plan.operators import Source
+from headrace.plan.operators import Check, Source
 from headrace.plan.times import time_sql
 from headrace.values.clock import FIRST_EVENT_US, LAST_EVENT_US
 
@@ -303,8 +303,21 @@ def _unchecked(
         ).fetchall()
     finally:
         connection.unregister("_timed")
+    fields = [_checked_field(source, check) for check in source.checks]
     return [
-        (at, None, f"fails the check {source.checks[t].name}: {source.checks[t].condition.text}")
+        (
+            at,
+            fields[t],
+            f"fails the check {source.checks[t].name}: {source.checks[t].condition.text}",
+        )
         for at, t in found
         if at not in without
     ]
+
+
+def _checked_field(source: Source, check: Check) -> str | None:
+    """The field that a check is about: the one it is named after, or the only one that it reads."""
+    columns = check.condition.columns
+    if any(f.name == check.name for f in source.schema.fields):
+        return check.name
+    return columns[0] if len(columns) == 1 else None

@@ -1,7 +1,8 @@
 """Tier 2 of decoding: any record, with the value of each field or the reason it is refused.
 
 Every type gives two SQL expressions over a JSON token: its value, and the reason why the token is
-refused (null when it fits). Nested types are built from those of their parts.
+refused (null when it fits). Nested types are built from those of their parts. Inside of them a
+reason begins with the path to what is at fault, and a space: `.lines.qty is missing or null`.
 """
 
 from __future__ import annotations
@@ -80,8 +81,8 @@ def strict_sql(source: Source, records: str, *, powers: bool) -> str:
     tokens = ", ".join(f"j.{quote(f.name)}::varchar as t{i}" for i, f in enumerate(fields))
     values = ", ".join(f"try({j.value}) as v{i}" for i, j in enumerate(judged))
     reasons = ", ".join(f"{j.reason} as r{i}" for i, j in enumerate(judged))
-    field = " ".join(f"when r{i} is not null then {literal(f.name)}" for i, f in enumerate(fields))
-    first = ", ".join(f"r{i}" for i in range(len(fields)))
+    field = " ".join(f"when r{i} is not null then {_path(i, f)}" for i, f in enumerate(fields))
+    first = ", ".join(_words(i, f) for i, f in enumerate(fields))
     columns = ", ".join(f"v{i} as {quote(f.name)}" for i, f in enumerate(fields))
     own = "_partition, _offset, _arrival_time"
     return f"""
@@ -95,6 +96,22 @@ def strict_sql(source: Source, records: str, *, powers: bool) -> str:
                 select *, json_transform(case when _valid then value end, {literal(_spec(fields))})
                   as j
                 from (select *, json_valid(value) as _valid from {records})))))"""
+
+
+def _path(i: int, field: Field) -> str:
+    return (
+        f"{literal(field.name)} || split_part(r{i}, ' ', 1)"
+        if _nests(field)
+        else literal(field.name)
+    )
+
+
+def _words(i: int, field: Field) -> str:
+    return f"substr(r{i}, instr(r{i}, ' ') + 1)" if _nests(field) else f"r{i}"
+
+
+def _nests(field: Field) -> bool:
+    return isinstance(field.type, StructType | ListType)
 
 
 def _unit(source: Source, field: Field) -> str | None:
@@ -120,8 +137,14 @@ def _spec(fields: tuple[Field, ...]) -> str:
 
 def _field(field: Field, token: _Token) -> Judged:
     judged, t = _type(field.type, token), token.text
-    null = "null" if field.nullable else "'is missing or null'"
-    reason = f"case when {t} is null then {null} else {judged.reason} end"
+    null, why = "'is missing or null'", judged.reason
+    if token.depth and not _nests(field):
+        why = f"' ' || ({why})"
+    if token.depth or _nests(field):
+        null = "' is missing or null'"
+    if field.nullable:
+        null = "null"
+    reason = f"case when {t} is null then {null} else {why} end"
     return Judged(f"case when {t} is not null then {judged.value} end", reason)
 
 
@@ -263,10 +286,10 @@ def _struct(fields: tuple[Field, ...], token: _Token) -> Judged:
     packed = ", ".join(f"{quote(f.name)} := {p.value}" for f, p in zip(fields, parts, strict=True))
     value = bind(f"struct_pack({packed})")
     named = ", ".join(
-        f"{literal(f.name + ' ')} || ({p.reason})" for f, p in zip(fields, parts, strict=True)
+        f"{literal('.' + f.name)} || ({p.reason})" for f, p in zip(fields, parts, strict=True)
     )
-    reason = f"""case when json_type({t}) <> 'OBJECT' then 'is not an object: ' || left({t}, 40)
-        when list_unique(json_keys({t})) <> len(json_keys({t})) then 'has a key twice'
+    reason = f"""case when json_type({t}) <> 'OBJECT' then ' is not an object: ' || left({t}, 40)
+        when list_unique(json_keys({t})) <> len(json_keys({t})) then ' has a key twice'
         else {bind(f"coalesce({named})")} end"""
     return Judged(value, reason)
 
@@ -279,6 +302,7 @@ def _list(type_: ListType, token: _Token) -> Judged:
     part = _field(element, token.inner(f"(e{depth}::varchar)"))
     value = f"list_transform({tokens}, lambda e{depth}: {part.value})"
     each = f"list_transform({tokens}, lambda e{depth}: {part.reason})"
-    reason = f"""case when json_type({t}) <> 'ARRAY' then 'is not a list: ' || left({t}, 40)
-        else 'element ' || list_filter({each}, lambda r{depth}: r{depth} is not null)[1] end"""
+    first = f"list_filter({each}, lambda r{depth}: r{depth} is not null)[1]"
+    reason = f"""case when json_type({t}) <> 'ARRAY' then ' is not a list: ' || left({t}, 40)
+        else regexp_replace({first}, '^ ', ' element ') end"""
     return Judged(value, reason)
