@@ -15,7 +15,7 @@ from headrace.engines.embedded.deliveries.targets import target_of
 from headrace.engines.embedded.runner import JobRunner
 from headrace.plan.operators import Source
 from headrace.storage.contract import Snapshot
-from headrace.storage.lake.reading import relation_sql
+from headrace.storage.lake.reading import relation_sql, version
 from headrace.storage.layout import DataDirectory
 from headrace.storage.state.store import one_row
 from headrace.values.schema import literal
@@ -139,7 +139,7 @@ def _fix(
             )
         )
         watermarks[source.topic] = None if row is None else row[0]
-    lakes = runner.lake_versions()
+    lakes = lake_versions(runner)
     systems, job = runner.systems, runner.job
     targets = [target_of(job, o) for o in job.outputs if o.name not in undelivered]
     snapshots = opened.enter_context(systems.snapshots(targets))
@@ -161,6 +161,12 @@ def _fix(
         snapshots,
         stages=stages,
     )
+
+
+def lake_versions(runner: JobRunner) -> dict[str, int | None]:
+    """The present version of every lake of the job, by name."""
+    lakes = [o.name for o in runner.job.outputs if o.role == "lake"]
+    return {name: version(runner.data.lake(name)) for name in lakes}
 
 
 def regions(

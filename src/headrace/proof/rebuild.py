@@ -25,7 +25,7 @@ from headrace.engines.kernel.generations import PARTITIONS_MAX
 from headrace.engines.kernel.watermark import NEVER_US, seen_us
 from headrace.plan.operators import Output, Source, View
 from headrace.proof.events import events_of
-from headrace.proof.fixed import Fixed
+from headrace.proof.fixed import Fixed, lake_versions
 from headrace.proof.rebuilt_letters import bytes_back, failed_again, keep_bytes
 from headrace.storage.lake.opening import look
 from headrace.values.schema import literal
@@ -60,7 +60,7 @@ def rebuild(runner: JobRunner, views: tuple[View, ...], progress: Progress | Non
         {},
         {t: list(r.position.offsets) for t, r in runner.engine.readers.items()},
         (),
-        runner.lake_versions(),
+        lake_versions(runner),
         behind=behind,
         columns={o.name: lake_schema(runner.engine, o) for o in _lakes(runner)},
     )

@@ -15,6 +15,7 @@ from headrace.storage.topics.writer import Limits
 from headrace.testing.driver import Driver
 from headrace.testing.records import append
 from headrace.values.errors import DiskRefused, Unreachable
+from headrace.values.telemetry import Event, SourceBack, SourceDown
 from tests.views.cases import START, thing, things
 
 
@@ -41,6 +42,7 @@ def test_whoever_calls_is_served_after_a_run_that_could_not_begin(
 
         with monkeypatch.context() as broken:
             broken.setattr(runner.engine.readers["things"].topic, "end_offsets", away)
+            broken.setattr("headrace.engines.embedded.deliveries.outage.PATIENCE_SECONDS", -1.0)
             with pytest.raises(Unreachable):
                 runner.run("caught-up")
         assert not runner.running
@@ -49,6 +51,28 @@ def test_whoever_calls_is_served_after_a_run_that_could_not_begin(
         thread.start()
         thread.join(10)
         assert done == [1]
+
+
+def test_who_catches_up_asks_again_where_the_first_look_is_not_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with driver() as t:
+        runner, told = runner_of(t), list[Event]()
+        topic = runner.engine.readers["things"].topic
+        append(topic, None, [thing(n) for n in range(3)], 0)
+        ends, tries = topic.end_offsets, iter([True, True])
+
+        def away_twice() -> list[int]:
+            if next(tries, False):
+                raise Unreachable("the broker is away")
+            return list(ends())
+
+        monkeypatch.setattr(topic, "end_offsets", away_twice)
+        runner.tell = told.append
+        runner.run("caught-up")
+        assert runner.records == 3 and runner.silence is None
+        kinds = [type(e) for e in told if isinstance(e, SourceDown | SourceBack)]
+        assert kinds == [SourceDown, SourceDown, SourceBack]
 
 
 def test_everything_is_closed_where_the_last_note_fails(monkeypatch: pytest.MonkeyPatch) -> None:

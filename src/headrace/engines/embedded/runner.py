@@ -26,7 +26,6 @@ from headrace.engines.embedded.epochs.growing import grow
 from headrace.engines.embedded.epochs.reporting import events_of_epoch
 from headrace.engines.embedded.epochs.retaining import retain
 from headrace.plan.operators import TABLE_ROLES, Job, View
-from headrace.storage.lake.reading import version
 from headrace.storage.layout import DataDirectory
 from headrace.storage.state.store import StateStore
 from headrace.storage.systems import Systems
@@ -179,11 +178,11 @@ class JobRunner:
         ends = None
         try:
             self._calls.begin()
-            if until is not None:
-                ends = {t: r.topic.end_offsets() for t, r in self.engine.readers.items()}
             while not stop.is_set():
                 self._calls.serve()
-                if not self._step(ends) and ends is not None and self._reached(ends):
+                if until is not None and ends is None:
+                    ends = self._ends()
+                elif not self._step(ends) and ends is not None and self._reached(ends):
                     break
             self.settle(10.0 if stop.is_set() else None)
             if not stop.is_set():
@@ -233,11 +232,6 @@ class JobRunner:
         self.stale = ()
         self._begin()
 
-    def lake_versions(self) -> dict[str, int | None]:
-        """The present version of every lake of the job, by name."""
-        lakes = [o.name for o in self.job.outputs if o.role == "lake"]
-        return {name: version(self.data.lake(name)) for name in lakes}
-
     def call(self, work: Callable[[], T]) -> T:
         """Runs `work` between two epochs, alone; what it returns, errors are raised here."""
         return self._calls.done(work)
@@ -269,6 +263,15 @@ class JobRunner:
         elif ends is None:
             time.sleep(max(0.0, interval - committed.seconds))
         return True
+
+    def _ends(self) -> dict[str, list[int]] | None:
+        """What is to be caught up with; None where a source does not answer yet."""
+        begun = time.monotonic()
+        try:
+            return {t: r.topic.end_offsets() for t, r in self.engine.readers.items()}
+        except Unreachable as error:
+            self._away(error, time.monotonic() - begun, patient=False)
+            return None
 
     def _away(self, error: Unreachable, seconds: float, *, patient: bool) -> None:
         """The source has not answered in that time: waits a moment before it is asked again."""
