@@ -20,7 +20,8 @@ from headrace.engines.embedded.epochs.folding import fold
 from headrace.engines.embedded.epochs.seeking import move_of, start_of
 from headrace.engines.embedded.runner import JobRunner
 from headrace.ops.jobs.lakes import moved_aside
-from headrace.ops.jobs.states import reset
+from headrace.ops.jobs.seeking import seeking
+from headrace.ops.jobs.states import begins, reset
 from headrace.storage.layout import DataDirectory
 from headrace.storage.systems import Systems
 from headrace.storage.topics.log import LocalTopic
@@ -177,6 +178,63 @@ def test_nobody_reads_on_behind_it(others: list[int], tmp_path: Path) -> None:
             JobRunner(runner.job, t._settings, clock=t.clock, seeking=True) as moving,
         ):
             move_of(moving.engine, "things", start_of("latest"))
+
+
+def moved_to_the_end(t: Driver, way: str) -> None:
+    [job] = t.plan.jobs
+    if way == "seek":
+        with seeking(job, t._settings, None, start_of("latest")) as found:
+            found.commit()
+    else:
+        reset(job.id, t._settings, begins(job, t._settings, start_of("latest")))
+
+
+@pytest.mark.parametrize("way", ["seek", "reset"])
+@pytest.mark.parametrize(
+    ("skipped", "others", "another"),
+    [
+        ([2, 3, 4, 5, 6], [2, 3, 4, 5, 7, 8], True),
+        ([2, 3, 4, 5, 6], [2, 7, 4, 5, 6, 8], True),
+        ([2, 3, 4, 5, 6], [2, 3, 4, 5, 6, 8], False),
+        ([2], [7, 8], True),
+        ([2], [2, 8], False),
+    ],
+)
+def test_what_was_skipped_is_known_too(
+    way: str, skipped: list[int], others: list[int], another: bool, tmp_path: Path
+) -> None:
+    """Nothing was read of it, but what comes next stands behind it."""
+    with headrace.testing.run(app_of(), start=START) as t:
+        send(t, [1])
+        topic = t._settings.data / "topics/things"
+        t.close()
+        shutil.copytree(topic, tmp_path / "older")
+        LocalTopic.open(topic.parent, topic.name).append(
+            pa.array(map(record, skipped), pa.binary())
+        )
+        moved_to_the_end(t, way)
+        restored(topic, tmp_path / "older", others)
+        if another:
+            with pytest.raises(TopicRefused, match=ANOTHER):
+                t.open()
+        else:
+            t.open()
+            # Of windows and counts: what a seek leaves, and a reset does not.
+            read = [1, 8] if way == "seek" else [8]
+            assert t.rows("totals") == [{"c": len(read), "total": sum(read)}]
+
+
+def test_what_was_read_before_a_short_way_is_known_still(tmp_path: Path) -> None:
+    with headrace.testing.run(app_of(), start=START) as t:
+        topic = t._settings.data / "topics/things"
+        shutil.copytree(topic, tmp_path / "older")
+        send(t, [1, 2])
+        t.close()
+        LocalTopic.open(topic.parent, topic.name).append(pa.array([record(3)]))
+        moved_to_the_end(t, "seek")
+        restored(topic, tmp_path / "older", [9, 2, 3, 4])
+        with pytest.raises(TopicRefused, match="the record at offset 0 is not the one"):
+            t.open()
 
 
 def test_joined_epochs_know_it_too(tmp_path: Path) -> None:

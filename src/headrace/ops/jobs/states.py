@@ -18,6 +18,8 @@ from headrace.engines.embedded.deliveries.coverage import (
 from headrace.engines.embedded.epochs.definitions import STREAM_FACT
 from headrace.engines.embedded.epochs.ledger import begin_at
 from headrace.engines.embedded.epochs.seeking import Start, first_offsets
+from headrace.engines.embedded.epochs.sources import Position
+from headrace.engines.embedded.epochs.tails import tail_before
 from headrace.engines.embedded.runner import JobRunner
 from headrace.plan.operators import Job
 from headrace.storage.layout import DataDirectory
@@ -28,8 +30,8 @@ from headrace.values.clock import SystemClock
 from headrace.values.errors import StateDamaged, UsageError, did_you_mean
 from headrace.values.settings import Settings
 
-Begins = dict[str, tuple[str, list[int]]]
-"""By topic its identity and the offsets at which it is read first."""
+Begins = dict[str, tuple[str, Position]]
+"""By topic its identity and where it is read first."""
 
 
 def listed(runner: JobRunner) -> dict[str, Any]:
@@ -87,7 +89,9 @@ def begins(job: Job, settings: Settings, start: Start) -> Begins:
     with Systems(settings) as systems:
         for source in job.sources:
             topic = systems.topic(source.topic, source.partitions)
-            found[source.topic] = topic.identity, first_offsets(start, topic)
+            offsets = first_offsets(start, topic)
+            position = Position(offsets, tail=tail_before(topic, offsets))
+            found[source.topic] = topic.identity, position
     return found
 
 

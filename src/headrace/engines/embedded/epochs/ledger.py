@@ -349,16 +349,16 @@ def begin_at(
     generation: int,
     epoch: int,
     time_us: int,
-    begins: Mapping[str, tuple[str, list[int]]],
+    begins: Mapping[str, tuple[str, Position]],
 ) -> None:
-    """Has a new generation of the state begin at (identity, offsets) of each topic, in `epoch`."""
+    """Has a new generation of the state begin at (identity, position) of each topic, in `epoch`."""
     for topic, (identity, _) in begins.items():
         connection.execute("insert into meta.sources values (?, ?, 0, ?)", [topic, identity, epoch])
-    sources = [standing(topic, Position(offsets)) for topic, (_, offsets) in begins.items()]
+    sources = [standing(topic, at) for topic, (_, at) in begins.items()]
+    tails = [{"topic": topic, "tail": at.tail} for topic, (_, at) in begins.items()]
     connection.execute(
-        "insert into meta.epochs values "
-        "(?, ?, ?, 'seek', make_timestamp(?), 0, false, null, ?, null)",
-        [generation, epoch, epoch, time_us, sources],
+        "insert into meta.epochs values (?, ?, ?, 'seek', make_timestamp(?), 0, false, null, ?, ?)",
+        [generation, epoch, epoch, time_us, sources, tails],
     )
 
 

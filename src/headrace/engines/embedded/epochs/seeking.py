@@ -17,6 +17,7 @@ from typing import Any
 
 from headrace.engines.embedded.epochs.engine import Committed, JobEngine
 from headrace.engines.embedded.epochs.sources import Position
+from headrace.engines.embedded.epochs.tails import tail_before
 from headrace.engines.kernel.generations import GENERATIONS_MAX, PARTITIONS_MAX
 from headrace.storage.contract import Topic
 from headrace.storage.ways import reset_from, restore_or_reset
@@ -140,7 +141,8 @@ def move_of(engine: JobEngine, name: str, start: Start) -> Move:
 def commit_seek(engine: JobEngine, moves: list[Move], delivered: list[str], now_us: int) -> int:
     """Reads on where `moves` say, from the next epoch on; returns the epoch of the move.
 
-    Every destination in `delivered` must have all epochs before it.
+    Every destination in `delivered` must have all epochs before it. Raises TopicRefused and
+    Unreachable where what is skipped cannot be looked at; nothing is moved then.
     """
     ledger = engine.ledger
     committed = Committed(
@@ -149,7 +151,8 @@ def commit_seek(engine: JobEngine, moves: list[Move], delivered: list[str], now_
     committed.positions = {t: r.position for t, r in engine.readers.items()}
     for move in moves:
         old = committed.positions[move.topic]
-        greatest, tail = ({}, b"") if move.made_again else (old.greatest_us, old.tail)
+        greatest, known = ({}, b"") if move.made_again else (old.greatest_us, old.tail)
+        tail = tail_before(engine.readers[move.topic].topic, move.after, move.before, known)
         committed.positions[move.topic] = Position(move.after, greatest, old.watermark_us, tail)
     with engine.store.transaction():
         for move in moves:

@@ -4,6 +4,8 @@ A log grows at its end alone. So where the last records before an offset are wha
 before them are; and where they are not, the topic has lost what was read, and gives the offsets to
 other records. Its ends tell that only until there are as many again.
 
+Where a job reads on at another place, what stands before that is noted as if it had been read.
+
 A tail says of the last offsets of each partition which record stood there, or that none did. Each
 of its entries holds for itself: what retention or compaction took since, it says nothing of. Keys
 and values are compared, not times: records that were given again in their places are the same.
@@ -63,6 +65,29 @@ def tail_behind(
     partition = before["partition"]
     stays = (counts[partition] == 0) | (before["offset"] >= high[partition] - _OFFSETS)
     return np.concatenate([before[stays], read]).tobytes()
+
+
+def tail_before(
+    topic: Topic, stop: Sequence[int], start: Sequence[int] | None = None, known: bytes = b""
+) -> bytes:
+    """The tail of a topic that is read on at `stop`, from what stands there now.
+
+    `known` is that of `start`, where it was read until now. Raises TopicRefused and Unreachable.
+    """
+    begin = topic.begin_offsets()
+    first = [
+        min(max(b, s, at - _OFFSETS), at)
+        # Partitions that came since are read from their beginning.
+        for b, s, at in zip(begin, start or begin, stop, strict=False)
+    ]
+    try:
+        records = read_all(topic, first, list(stop))
+    except TopicRefused:
+        if topic.begin_offsets() == begin:
+            raise
+        # Retention came in between.
+        return tail_before(topic, stop, start, known)
+    return tail_behind(known, records, first, stop)
 
 
 def check_tail(engine: JobEngine, name: str) -> None:
