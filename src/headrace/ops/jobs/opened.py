@@ -10,6 +10,7 @@ from headrace.engines.embedded.answering import Answering
 from headrace.engines.embedded.query import query
 from headrace.engines.embedded.runner import JobRunner
 from headrace.ops.jobs import letters, states
+from headrace.ops.jobs.inspecting import inspected
 from headrace.ops.jobs.status import status
 from headrace.ops.owner import Handler, Progress, Reply
 from headrace.plan.operators import Job
@@ -79,9 +80,7 @@ def handlers(runner: JobRunner) -> Mapping[str, Handler]:
             ).to_json()
         ),
         "state-list": lambda request, tell: Reply(states.listed(runner)),
-        "state-inspect": lambda request, tell: Reply(
-            table=states.inspected(runner, request["view"])
-        ),
+        "state-inspect": lambda request, tell: Reply(table=inspected(runner, request["view"])),
         "letters-list": lambda request, tell: Reply(table=letters.listed(runner)),
         "letters-show": lambda request, tell: Reply(table=letters.shown(runner, request)),
         "letters-replay": lambda request, tell: Reply(letters.replayed(runner)),

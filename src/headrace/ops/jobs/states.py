@@ -1,12 +1,10 @@
-"""A job's state: what there is, what is in it, and beginning anew."""
+"""A job's state: what there is, and beginning anew."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-
-import pyarrow as pa
 
 from headrace.engines.embedded.deliveries.claims import STARTS_PER_GENERATION
 from headrace.engines.embedded.deliveries.coverage import (
@@ -27,7 +25,7 @@ from headrace.storage.state.damage import damage_in_words, put_aside
 from headrace.storage.state.store import ENGINE_VERSION, FILE_NAME, StateStore
 from headrace.storage.systems import Systems
 from headrace.values.clock import SystemClock
-from headrace.values.errors import StateDamaged, UsageError, did_you_mean
+from headrace.values.errors import StateDamaged, UsageError
 from headrace.values.settings import Settings
 
 Begins = dict[str, tuple[str, Position]]
@@ -59,19 +57,6 @@ def listed(runner: JobRunner) -> dict[str, Any]:
         }
 
     return runner.call(work)
-
-
-def inspected(runner: JobRunner, view: str) -> pa.Table:
-    """The open state of a view: its first thousand entries."""
-    views = runner.engine.views
-    if view not in views:
-        raise UsageError(f"there is no view {view!r}", remedy=did_you_mean(view, views))
-    table = views[view].tables()[0]
-    cursor = runner.store.cursor()
-    try:
-        return cursor.sql(f"select * from {table} limit 1000").to_arrow_table()
-    finally:
-        cursor.close()
 
 
 def begins(job: Job, settings: Settings, start: Start) -> Begins:
