@@ -95,3 +95,14 @@ def test_unknown_methods_stay_attribute_errors() -> None:
     assert not hasattr(stream(), "nosuch")
     with pytest.raises(AttributeError):
         _ = stream().nosuch
+
+
+def test_a_misspelt_step_is_told_with_the_near_one() -> None:
+    grouped = stream().tumble("1 minute")
+    for made, wrong, told in (
+        (stream(), "dedup", 'Did you mean "dedupe"[?] Valid names: where, '),
+        (grouped, "agregate", "no attribute 'agregate'. Valid names: .*, by, agg[.]"),
+        (grouped.agg(n="count(*)"), "tops", 'Did you mean "top"[?] Valid names: where, top[.]'),
+    ):
+        with pytest.raises(AttributeError, match=told):
+            getattr(made, wrong)

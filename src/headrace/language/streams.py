@@ -125,7 +125,7 @@ class Stream:
         return replace(self, steps=(*self.steps, step))
 
     def __getattr__(self, name: str) -> NoReturn:
-        raise missing_step(name, "Stream", _STREAM_NOT_YET)
+        raise missing_step(name, Stream, _STREAM_NOT_YET)
 
     def __repr__(self) -> str:
         return "\n".join(self._lines())
@@ -219,7 +219,7 @@ class Grouped:
         return replace(self, window=window)
 
     def __getattr__(self, name: str) -> NoReturn:
-        raise missing_step(name, "Grouped", _GROUPED_NOT_YET)
+        raise missing_step(name, Grouped, _GROUPED_NOT_YET)
 
     def __repr__(self) -> str:
         return "\n".join(self._lines())

@@ -10,7 +10,7 @@ from headrace.language.describe import group_lines, html_of, pair_words, source_
 from headrace.language.location import caller
 from headrace.language.names import Names, names
 from headrace.language.steps import Pairs, SourceSpec, StepSpec, TopSpec, WindowSpec
-from headrace.values.errors import DefinitionError
+from headrace.values.errors import DefinitionError, did_you_mean
 
 _NOT_YET = {
     "join": "joins of views are not there yet",
@@ -64,7 +64,7 @@ class View:
         return replace(self, ranking=ranking)
 
     def __getattr__(self, name: str) -> NoReturn:
-        raise missing_step(name, "View", _NOT_YET)
+        raise missing_step(name, View, _NOT_YET)
 
     def __repr__(self) -> str:
         return "\n".join(self._lines())
@@ -83,8 +83,12 @@ class View:
         return lines
 
 
-def missing_step(name: str, kind: str, words: dict[str, Any]) -> Exception:
+def missing_step(name: str, kind: type, words: dict[str, Any]) -> Exception:
     """The error for a call that `kind` does not have: in words where `words` has them."""
     if name in words:
         return DefinitionError(f"{name}(…): {words[name]}", where=caller())
-    return AttributeError(f"{kind!r} object has no attribute {name!r}")
+    missing = f"{kind.__name__!r} object has no attribute {name!r}"
+    if name.startswith("_"):
+        return AttributeError(missing)
+    calls = [n for n, found in vars(kind).items() if n[0] != "_" and callable(found)]
+    return AttributeError(f"{missing}. {did_you_mean(name, calls)}")
