@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -27,8 +28,14 @@ from headrace.cli.tables import plural
 from headrace.ops.ingest.formats import Reading
 from headrace.ops.ingest.ingest import ingest
 from headrace.ops.ingest.report import FileReport, Format, IngestRefused, IngestReport
+from headrace.plan.sources import build_source
 from headrace.storage.contract import Log
-from headrace.values.errors import UsageError
+from headrace.values.errors import DefinitionError, UsageError
+
+_ALL_DEAD = (
+    "What does not fit becomes a dead letter when the job reads it. "
+    "Compare the event class with the file; --map makes a field of other columns."
+)
 
 EXAMPLES = examples(
     "headrace ingest activity user_activity events.jsonl.gz",
@@ -82,12 +89,18 @@ def command(
     settings = settings_for(profile, data)
     with source_topic(load_app(app), topic, settings, create=create_topics) as (there, spec):
         fields = _expressions(mappings or [])
-        reading = Reading(format, fields, spec.schema, spec.value_bytes_max)
+        source = None
+        with suppress(DefinitionError):  # what else is wrong with the app need not be mended first
+            source = build_source(spec)
+        reading = Reading(format, fields, spec.schema, spec.value_bytes_max, source)
         report, refused = _taken(there, files or [Path("-")], spec.key, reading, again)
     text = _text(report)
     if profile_stages:
         text += "\n\n" + stages_text(report.stages, report.seconds, report.added)
     session.show(report.to_json(), text)
+    for file in report.files:
+        if file.none_fits:
+            session.note(f"warning: {file.input}: {file.none_fits}\n{_ALL_DEAD}")
     if refused is not None:
         raise refused
 

@@ -17,6 +17,7 @@ from headrace.ops.ingest.mapping import Mapper, Shape
 from headrace.ops.ingest.other_tables import ParquetReader, json_lines_shape
 from headrace.ops.ingest.report import Format
 from headrace.ops.ingest.streams import Torn
+from headrace.plan.operators import Source
 from headrace.values.errors import UsageError, did_you_mean
 from headrace.values.schema import Schema
 
@@ -37,12 +38,14 @@ class Reading:
 
     `format` None goes by the file's name. `expressions` are the SQL of --map by field. `schema`
     is the event class of the topic (None: any columns). Values above `value_bytes_max` are cut.
+    `source` is how a job will judge the records (None: nobody says whether they fit).
     """
 
     format: Format | None = None
     expressions: Mapping[str, str] = field(default_factory=dict)
     schema: Schema | None = None
     value_bytes_max: int = 1 << 20
+    source: Source | None = None
 
 
 @dataclass(frozen=True)

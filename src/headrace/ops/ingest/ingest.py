@@ -18,6 +18,7 @@ import pyarrow as pa
 import xxhash
 
 from headrace.ops.ingest.ahead import ahead
+from headrace.ops.ingest.fitting import FirstRecords
 from headrace.ops.ingest.formats import Input, Part, Reading, format_of
 from headrace.ops.ingest.identity import (
     Content,
@@ -171,11 +172,13 @@ class _Ingesting:
     ) -> FileReport:
         """Appends what is missing of `parts`, and notes how far the input was taken."""
         note, added, refused = task.note, 0, None
+        first = FirstRecords(self.reading.source, source.format)
         number = task.records if source.by_lines else 0
         try:
             with closing(ahead(self._keyed(parts))) as keyed:
                 for part, keys in self.stages.each(keyed, _APPEND, "wait for records"):
                     note = _noted(note, part, pipe)
+                    first.look(part.values)
                     if len(part.values):
                         with self.stages.spent(_APPEND, "append"):
                             added += self.topic.append_numbered(
@@ -210,6 +213,7 @@ class _Ingesting:
             bytes=note.content.bytes,
             known=task.known,
             refused=refused,
+            none_fits=first.none_fits(),
         )
 
     def _keyed(self, parts: Iterator[Part]) -> Iterator[tuple[Part, pa.Array | None]]:

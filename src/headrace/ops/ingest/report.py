@@ -18,7 +18,7 @@ class FileReport:
     `added` records by this run, `already_there` before it, `empty` lines left out, `bytes` of the
     raw file read. `known` is what the topic had before: nothing, a part (a killed or torn ingest),
     an earlier state of a file that has grown since, or all. `refused` says why the rest could not
-    be read.
+    be read, `none_fits` why the first of its records is no event where none of the first ones is.
     """
 
     input: str
@@ -29,6 +29,7 @@ class FileReport:
     bytes: int
     known: Literal["nothing", "part", "grown", "all"]
     refused: str | None = None
+    none_fits: str | None = None
 
 
 @dataclass(frozen=True)

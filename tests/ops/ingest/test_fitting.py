@@ -1,0 +1,115 @@
+"""An input of which nothing fits the event class is appended, and told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import headrace as hr
+import headrace.testing
+from headrace.cli.main import call
+from headrace.ops.ingest.formats import Reading
+from headrace.ops.ingest.ingest import ingest
+from headrace.storage.topics.log import LocalTopic
+
+APP = """
+import headrace as hr
+
+app = hr.App("shop")
+
+
+class Order(hr.Event):
+    order_id: str
+    amount: float
+
+
+app.table("totals", app.source(Order, topic="orders").agg(c="count(*)"))
+"""
+
+
+class Order(hr.Event):
+    order_id: str
+    amount: float
+
+    checks = {"amount": "amount > 0"}
+
+
+def app_of() -> hr.App:
+    app = hr.App("shop")
+    app.table("totals", app.source(Order, topic="orders", partitions=1).agg(c="count(*)"))
+    return app
+
+
+def none_fits(tmp_path: Path, name: str, lines: list[str], **options: object) -> str | None:
+    """What is said of a file of these lines, which must be what the job itself then says."""
+    app, file = app_of(), tmp_path / name
+    file.write_text("".join(f"{line}\n" for line in lines))
+    [source] = app.plan.jobs[0].sources
+    reading = Reading(schema=source.schema, source=source, **options)  # type: ignore[arg-type]
+    topic = LocalTopic.ensure(tmp_path / "topics", "orders", 1)
+    report = ingest(topic, [file], key=None, reading=reading)
+    again = ingest(topic, [file], key=None, reading=reading)
+    assert again.added == 0 and again.files[0].none_fits is None
+    with headrace.testing.run(app) as t:
+        records = topic.read([0], records_max=10_000).column("value").to_pylist()
+        assert len(records) == report.added
+        t.send("orders", records, partition=0)
+        t.epoch()
+        letters = t.query('select field, reason from dead_letters order by "offset"')
+    told = report.files[0].none_fits
+    if told is not None and options.get("format") != "combined":
+        assert told.endswith(f" fits Order: {letters[0]['field']} {letters[0]['reason']}")
+    assert told is None or len(letters) >= min(report.added, 100)
+    return told
+
+
+GOOD, BAD = '{"order_id": "a", "amount": 2}', '{"order_id": "a", "amount": "2"}'
+
+
+@pytest.mark.parametrize(
+    ("lines", "wanted"),
+    [
+        ([BAD] * 3, 'none of the first 3 records fits Order: amount is not a number: "2"'),
+        ([BAD] * 3 + [GOOD], None),
+        ([BAD] * 99 + [GOOD], None),
+        ([BAD] * 100 + [GOOD], "none of the first 100 records fits Order: amount is not a number"),
+        (['{"order_id": "a", "amount": -1}'] * 2, "Order: amount fails the check amount: amount"),
+        ([], None),
+    ],
+)
+def test_lines_of_which_none_fits(lines: list[str], wanted: str | None, tmp_path: Path) -> None:
+    told = none_fits(tmp_path, "orders.jsonl", lines)
+    assert told is None if wanted is None else wanted in str(told)
+
+
+def test_a_table_without_the_columns(tmp_path: Path) -> None:
+    told = none_fits(tmp_path, "orders.csv", ["id,amount", *(f"k{n},{n + 1}" for n in range(60))])
+    assert told == "none of the first 60 records fits Order: order_id is missing or null"
+
+
+def test_lines_that_are_no_log(tmp_path: Path) -> None:
+    told = none_fits(
+        tmp_path,
+        "a.log",
+        ["junk"] * 5,
+        format="combined",
+        expressions={"order_id": "ip", "amount": "bytes"},
+    )
+    assert told == "none of the first 5 records fits Order: is no line of the combined format"
+
+
+def test_the_command_warns_and_appends(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    app, file = tmp_path / "shop.py", tmp_path / "orders.csv"
+    app.write_text(APP)
+    file.write_text("id,amount\nk1,2\n")
+    ingest = ["ingest", str(app), "orders", str(file), "--data", str(tmp_path / "d"), "--json"]
+    assert call(ingest) == 0
+    out, err = capfd.readouterr()
+    found = json.loads(out)
+    assert found["added"] == 1
+    assert found["files"][0]["none_fits"] in err.splitlines()[0]
+    assert "the first record does not fit Order: order_id is missing" in err
+    assert call(ingest) == 0
+    assert capfd.readouterr().err == ""
