@@ -113,3 +113,21 @@ def test_the_command_warns_and_appends(tmp_path: Path, capfd: pytest.CaptureFixt
     assert "the first record does not fit Order: order_id is missing" in err
     assert call(ingest) == 0
     assert capfd.readouterr().err == ""
+
+
+def test_lines_that_are_none_of_the_format_are_counted(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "access.log"
+    line = '1.2.3.4 - - [05/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 5 "-" "-"'
+    log.write_text(f'{line}\njunk\n\n{line}\n{{"a": 1}}\n')
+    ingest = ["ingest", "activity", "user_activity", str(log), "--format", "combined"]
+    ingest += ["--data", str(tmp_path / "d")]
+    assert call(ingest) == 0
+    out, err = capfd.readouterr()
+    assert "4 records added" in out and "2 lines not of the combined format" in out
+    assert err == ""
+    assert call([*ingest, "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["files"][0]["unmapped"] == 0
+    assert call([*ingest, "--again", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["files"][0]["unmapped"] == 2

@@ -149,6 +149,9 @@ def _line(file: FileReport) -> str:
         parts.append(f"{file.already_there:,} were already there")
     if file.empty:
         parts.append(f"{plural(file.empty, 'empty line')} left out")
+    if file.unmapped:
+        lines = plural(file.unmapped, "line")
+        parts.append(f"{lines} not of the {file.format} format, appended unchanged")
     if file.known == "all":
         parts.append("nothing new in it; --again appends it once more")
     return f"{file.input} ({file.format}): {', '.join(parts)}"

@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import xxhash
 
 from headrace.ops.ingest.combined import combined_shape
@@ -50,11 +51,15 @@ class Reading:
 
 @dataclass(frozen=True)
 class Part:
-    """The next records of an input; for lines, the place behind them and its digest."""
+    """The next records of an input; for lines, the place behind them and its digest.
+
+    `unmapped` of them are no lines of the format, and stand as they were.
+    """
 
     values: pa.Array
     place: Place | None = None
     digest: str | None = None
+    unmapped: int = 0
 
 
 def format_of(name: str, asked: str | None) -> Format:
@@ -98,10 +103,13 @@ class Input:
                 mapper = self._mapper_of(json_lines_shape(first.values[:_SAMPLE_ROWS], self.name))
                 batches = chain((first,), batches)
         for batch in batches:
-            values = batch.values
+            values, unmapped = batch.values, 0
             if mapper is not None:
                 values = self._mapped(mapper, pa.table({"value": values}))
-            yield Part(values, batch.place, batch.digest)
+            if self.format == "combined":
+                # One that could be taken apart is JSON now.
+                unmapped = pc.sum(pc.equal(values, batch.values)).as_py() or 0
+            yield Part(values, batch.place, batch.digest, unmapped)
         self.torn = reader.torn
 
     def csv(self, blocks: Iterator[bytes]) -> Iterator[Part]:

@@ -171,7 +171,7 @@ class _Ingesting:
         self, source: Input, task: Task, parts: Iterator[Part], pipe: _Beginning | None = None
     ) -> FileReport:
         """Appends what is missing of `parts`, and notes how far the input was taken."""
-        note, added, refused = task.note, 0, None
+        note, added, unmapped, refused = task.note, 0, 0, None
         first = FirstRecords(self.reading.source, source.format)
         number = task.records if source.by_lines else 0
         try:
@@ -179,6 +179,7 @@ class _Ingesting:
                 for part, keys in self.stages.each(keyed, _APPEND, "wait for records"):
                     note = _noted(note, part, pipe)
                     first.look(part.values)
+                    unmapped += part.unmapped
                     if len(part.values):
                         with self.stages.spent(_APPEND, "append"):
                             added += self.topic.append_numbered(
@@ -214,6 +215,7 @@ class _Ingesting:
             known=task.known,
             refused=refused,
             none_fits=first.none_fits(),
+            unmapped=unmapped,
         )
 
     def _keyed(self, parts: Iterator[Part]) -> Iterator[tuple[Part, pa.Array | None]]:
