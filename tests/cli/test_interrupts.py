@@ -14,6 +14,9 @@ WHILE_LOADING = """
 import os, signal, sys
 from headrace.cli.entry import main
 
+# Whoever is started in the background of a shell ignores it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 class Interrupted:
     def find_spec(self, name, path=None, target=None):

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from headrace.storage.state.store import FILE_NAME
 
-_COMMAND = re.compile(r"headrace (state \w+ APP[^\n,;]*)")
+# The command line names the app as it was typed.
+_COMMAND = re.compile(r"headrace (state \w+ \S+[^\n,;]*)")
 _RESTORE = re.compile(
     r"[Rr]estore (the (topic|lake)'s directory|its _delta_log|it) from a backup|Restore it, or"
 )

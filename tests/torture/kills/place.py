@@ -26,7 +26,8 @@ from tests.torture.kills.child import SEGMENT_BYTES, Call, Seldom
 from tests.torture.kills.everything import write_lines
 
 _SECONDS_MAX = 120.0
-_COMMAND = re.compile(r"headrace (state \w+ APP[^\n,;]*)")
+# The command line names the app as it was typed.
+_COMMAND = re.compile(r"headrace (state \w+ \S+[^\n,;]*)")
 KILLED, REFUSED = -9, 5
 _START, _SECONDS_APART = datetime(2026, 1, 5), 6
 
