@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from headrace.cli.main import call
+from tests.cli.terminal import rest_of
 
 COUNT = 20_000
 Run = Callable[..., tuple[int, str, str]]
@@ -318,14 +319,7 @@ def test_a_terminal_shows_a_line_per_view(tmp_path: Path) -> None:
     while b"page_view_counts" not in shown and time.monotonic() < end:
         shown += os.read(terminal, 4096)
     os.kill(child, signal.SIGINT)
-    while True:
-        try:
-            part = os.read(terminal, 4096)
-        except OSError:
-            break
-        if not part:
-            break
-        shown += part
+    shown += rest_of(terminal)
     _, code = os.waitpid(child, 0)
     text = shown.decode()
     assert os.waitstatus_to_exitcode(code) == 0, text

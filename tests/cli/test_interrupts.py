@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.terminal import rest_of
+
 WHILE_LOADING = """
 import os, signal, sys
 from headrace.cli.entry import main
@@ -55,15 +57,7 @@ def test_the_second_time_gives_the_cursor_back() -> None:
     child, terminal = pty.fork()
     if child == 0:
         os.execv(sys.executable, [sys.executable, "-c", TWICE])
-    shown = b""
-    while True:
-        try:
-            part = os.read(terminal, 4096)
-        except OSError:
-            break
-        if not part:
-            break
-        shown += part
+    shown = rest_of(terminal)
     _, code = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(code) == 130, shown
     assert 0 <= shown.rfind(b"\x1b[?25l") < shown.rfind(b"\x1b[?25h"), shown

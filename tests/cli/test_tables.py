@@ -11,6 +11,7 @@ from itertools import groupby
 import pytest
 
 from headrace.cli.tables import WHOLE, text_table
+from tests.cli.terminal import rest_of
 
 NAMES = ("name", "what it is", "how many")
 ROWS = [
@@ -63,15 +64,7 @@ def test_a_terminal_gets_its_width() -> None:
     if child == 0:
         os.environ["COLUMNS"] = "90"
         os.execv(sys.executable, [sys.executable, "-c", program])
-    shown = b""
-    while True:
-        try:
-            part = os.read(terminal, 4096)
-        except OSError:
-            break
-        if not part:
-            break
-        shown += part
+    shown = rest_of(terminal)
     os.waitpid(child, 0)
     lines = shown.decode().splitlines()
     assert lines[0].startswith("setting") and 80 < max(map(len, lines)) <= 90, shown
