@@ -18,9 +18,8 @@ from headrace.engines.embedded.deliveries.targets import lake_schema
 from headrace.engines.embedded.epochs.definitions import note_views
 from headrace.engines.embedded.epochs.landing import account, apply, land
 from headrace.engines.embedded.epochs.places import fill_fact
-from headrace.engines.embedded.epochs.sources import empty_events
 from headrace.engines.embedded.runner import JobRunner
-from headrace.engines.embedded.views.batch import Batch, drop_state
+from headrace.engines.embedded.views.batch import Batch
 from headrace.engines.kernel.generations import PARTITIONS_MAX
 from headrace.engines.kernel.watermark import NEVER_US, seen_us
 from headrace.plan.operators import Output, Source, View
@@ -118,11 +117,8 @@ def _to_be_filled(runner: JobRunner, views: tuple[View, ...]) -> None:
 def _forget(runner: JobRunner, view: View) -> None:
     """Drops a view's state, tables and counts, and makes them anew, empty."""
     connection, engine = runner.store.connection, runner.engine
-    drop_state(connection, view.name)
-    for table in engine.tables[view.name]:
-        table.drop(connection)
-        table.create(connection)
-    engine.views[view.name].create(connection, empty_events(runner.job.source(view.topic)))
+    engine.drop_view(connection, view)
+    engine.create_view(connection, view)
     for sql in (
         "delete from meta.dead_letters where view = ?",
         "delete from meta.regions where view = ?",

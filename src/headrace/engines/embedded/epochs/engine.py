@@ -148,8 +148,10 @@ class JobEngine:
                 # Should it come back, it lacks what its view does from here on.
                 self.store.set_fact(fill_fact(output), "untold")
             self.ledger.forget_unknown_readers()
-            if unread:
-                self._drop(connection, changed)
+            for view in changed if unread else ():
+                self.drop_view(connection, view)
+            for stream in self.streams if unread else ():
+                drop_state(connection, stream)
             if not stale:
                 self.create(connection)
                 note_views(self.store, self.job, self.ledger.epoch)
@@ -167,22 +169,21 @@ class JobEngine:
     def create(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Makes the tables of views and destinations, unless they are there."""
         for view in self.job.views:
-            relation = empty_events(self.job.source(view.topic))
-            self.views[view.name].create(connection, relation)
-            for table in self.tables[view.name]:
-                table.create(connection)
-        for stream in self.job.streams:
-            relation = empty_events(self.job.source(stream.topic))
-            self.streams[stream.name].create(connection, relation)
+            self.create_view(connection, view)
+        for s in self.job.streams:
+            self.streams[s.name].create(connection, empty_events(self.job.source(s.topic)))
 
-    def _drop(self, connection: duckdb.DuckDBPyConnection, views: tuple[View, ...]) -> None:
-        """Takes away what another definition made, with all that it holds, for `create`."""
-        for view in views:
-            drop_state(connection, view.name)
-            for table in self.tables[view.name]:
-                table.drop(connection)
-        for stream in self.streams:
-            drop_state(connection, stream)
+    def create_view(self, connection: duckdb.DuckDBPyConnection, view: View) -> None:
+        """Makes the tables of a view and of its destinations, unless they are there."""
+        self.views[view.name].create(connection, empty_events(self.job.source(view.topic)))
+        for table in self.tables[view.name]:
+            table.create(connection)
+
+    def drop_view(self, connection: duckdb.DuckDBPyConnection, view: View) -> None:
+        """Drops what `create_view` makes, whatever definition made it."""
+        drop_state(connection, view.name)
+        for table in self.tables[view.name]:
+            table.drop(connection)
 
     def arrived(self, table: EmbeddedTable) -> None:
         """A table of `arriving` has its rows: from now on it is changed here."""
