@@ -30,7 +30,10 @@ _RFC3339 = re.compile(
 
 
 class Refused(Exception):
-    """The record is a dead letter; `field` is the first that does not fit, None for the whole."""
+    """The record is a dead letter; `field` is the path of the first that does not fit, as `a.b`.
+
+    None is the whole record; an element of a list has the path of its list.
+    """
 
     field: str | None = None
 
@@ -53,7 +56,7 @@ def judge(source: Source, value: bytes | None, arrival: datetime) -> dict[str, A
     if not isinstance(record, dict):
         raise Refused
     unit = {source.time: source.time_unit} if source.time_unit else {}
-    event = {f.name: _top(f, record, unit.get(f.name)) for f in source.schema.fields}
+    event = {f.name: _field(f, record, unit.get(f.name)) for f in source.schema.fields}
     if source.time is not None:
         time = time_at(source.time, event, source.time_unit)
         ahead = timedelta(microseconds=source.ahead_us_max)
@@ -76,13 +79,6 @@ def time_at(path: str, event: dict[str, Any], unit: str | None) -> datetime | No
 def _encoded(found: Any) -> bytes:
     """UnicodeEncodeError for half a surrogate pair: no text holds it, wherever it stands."""
     return json.dumps(found, ensure_ascii=False).encode()
-
-
-def _top(field: Field, record: dict[str, Any], unit: str | None) -> Any:
-    try:
-        return _field(field, record, unit)
-    except Refused:
-        raise Refused.at(field.name) from None
 
 
 def _parsed(value: bytes) -> Any:
@@ -122,8 +118,11 @@ def _field(field: Field, record: dict[str, Any], unit: str | None) -> Any:
     if found is None:
         if field.nullable:
             return None
-        raise Refused
-    return _value(field.type, found, unit)
+        raise Refused.at(field.name)
+    try:
+        return _value(field.type, found, unit)
+    except Refused as inner:
+        raise Refused.at(f"{field.name}.{inner.field}" if inner.field else field.name) from None
 
 
 def _value(type_: Type, found: Any, unit: str | None = None) -> Any:
