@@ -136,6 +136,7 @@ def event_of(
         return refused.field
     for check in source.checks:
         if Expressions()[check.condition.sql](values) is False:
-            return None
+            read = check.condition.columns
+            return check.name if check.name in values else read[0] if len(read) == 1 else None
     time = time_at(source.time, values, source.time_unit) if source.time else None
     return replace(where, values=values, time_us=None if time is None else microseconds(time))
