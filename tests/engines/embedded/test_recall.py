@@ -10,6 +10,7 @@ import pytest
 
 import headrace as hr
 import headrace.testing
+from headrace.engines.embedded.epochs.replay import replay_epochs
 from headrace.ops.jobs.states import reset
 from headrace.values.errors import StateRefused
 from tests.views.cases import START, thing, things
@@ -162,6 +163,38 @@ def test_a_lake_put_back_gets_what_is_replayed(when: str, tmp_path: Path) -> Non
             (9, ["firsts"]),
         ]
         t.verify()
+
+
+def test_a_replay_that_refused_some_is_delivered_as_it_was() -> None:
+    """The first dead letter stays one; a definition that refuses what was accepted is refused."""
+    apps = []
+    for event in (Small, Large):
+        app = hr.App("replayed")
+        source = app.source(event, topic="things", key="who", time="at", partitions=1)
+        app.table("nines", source.where("n = 9").tumble("1 minute").agg(c="count(*)"))
+        app.lake("once", source.dedupe(by=("who", "n")))
+        app.lake("everything", source)
+        apps.append(app)
+    strict, fixed = apps
+    with headrace.testing.run(strict, start=START) as t:
+        t.send("things", [b"no event", thing(0, n=9), thing(1, n=8)])
+        assert len(t.dead_letters()) == 3
+        t.plan = fixed.plan
+        t.restart()
+        [runner] = t.runners.values()
+        # As where it is killed before anything of this is delivered.
+        _, refused = replay_epochs(runner.engine, runner.engine.ledger.time_us)
+        assert refused == 1
+        t.close()
+        t.plan = strict.plan
+        with pytest.raises(StateRefused, match="offset 1 was accepted.*this definition refuses it"):
+            t.open()
+        t.plan = fixed.plan
+        t.open()
+        for lake in ("once", "everything"):
+            told = t.query(f"select n, _late from lake.{lake} order by n desc")
+            assert [(row["n"], row["_late"]) for row in told] == [(9, ["nines"]), (8, [])]
+        assert all(proof.holds for proof in t.verify())
 
 
 def test_what_was_refused_when_it_was_read_is_not_delivered_by_a_fixed_definition(

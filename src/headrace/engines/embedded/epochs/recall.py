@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.engines.embedded.epochs.engine import Committed, JobEngine, batch_of
+from headrace.engines.embedded.epochs.letters import check_accepted
 from headrace.engines.embedded.epochs.reading import read_all
 from headrace.engines.embedded.epochs.replay import recall_replay
 from headrace.engines.embedded.epochs.sources import Position, SourceEpoch, SourceReader
@@ -18,7 +19,7 @@ from headrace.engines.kernel.watermark import NEVER_US
 from headrace.plan.operators import has_dedupe
 from headrace.storage.contract import RECORDS, Fetched
 from headrace.storage.lake.merge import widened
-from headrace.values.errors import StateRefused, TopicRefused
+from headrace.values.errors import TopicRefused
 
 
 def recall(engine: JobEngine, epoch: int) -> Committed:
@@ -147,14 +148,6 @@ def _as_it_was(
     found = places.join(letters, ["partition", "offset"], join_type="left semi")
     refused = found.column("row").to_numpy()
     part = reader.again(connection, fetched, before, exempt, time_us, refused)
-    lost = np.setdiff1d(part.dead.column("_row").to_numpy(), refused)
-    if len(lost):
-        first = records.slice(int(lost[0]), 1).to_pylist()[0]
-        raise StateRefused(
-            f'Topic "{topic.name}", partition {first["partition"]}: the record at offset '
-            f"{first['offset']} was accepted when it was read, and is not delivered everywhere; "
-            "this definition refuses it",
-            remedy="Run the definition of then until it has caught up, or begin a new generation "
-            "with this one: headrace state reset APP",
-        )
+    dead = part.dead.column("_row").to_numpy()
+    check_accepted(topic.name, records, np.setdiff1d(dead, refused))
     return part

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.engines.embedded.epochs.engine import Committed, JobEngine
+from headrace.engines.embedded.epochs.letters import check_accepted
 from headrace.engines.embedded.epochs.sources import Position, SourceEpoch, events_relation
 from headrace.engines.kernel.generations import kernel_partitions
 from headrace.engines.kernel.watermark import NEVER_US
@@ -43,8 +44,8 @@ def replay_epochs(engine: JobEngine, now_us: int) -> tuple[list[Committed], int]
                 "replayed is null and value_digest is null "
                 f"and topic_generation = {literal(generations[topic][nth])}"
             )
-            part = _judged(engine, reader.source, which, number)
-            refused += len(part.dead)
+            part, dead = _judged(engine, reader.source, which, number)
+            refused += len(dead)
             if len(part.events):
                 sources[topic] = part
         if sources:
@@ -60,15 +61,19 @@ def recall_replay(engine: JobEngine, epoch: int) -> dict[str, SourceEpoch]:
     for topic, number in found:
         source = engine.job.source(topic)
         then = engine.ledger.position(source, epoch)
-        sources[topic] = _judged(engine, source, f"replayed = {number}", number, then)
+        part, refused = _judged(engine, source, f"replayed = {number}", number, then)
+        check_accepted(topic, refused, np.arange(len(refused)))
+        sources[topic] = part
     return sources
 
 
 def _judged(
     engine: JobEngine, source: Source, which: str, number: int, then: Position | None = None
-) -> SourceEpoch:
-    """The dead letters `which` as a part of an epoch, seen from where the source was `then`: now,
-    unless it is said."""
+) -> tuple[SourceEpoch, pa.Table]:
+    """Those dead letters `which` that are accepted as a part of an epoch, and those that are not.
+
+    They are seen from where the source was `then`: now, unless it is said.
+    """
     connection = engine.store.connection
     records = connection.sql(
         _LETTERS.format(topic=literal(source.topic), which=which)
@@ -80,7 +85,10 @@ def _judged(
     records = records.drop_columns(["topic_generation"])
     nth = identities.index(identity)
     found = reader.judged(records)
-    events, position = found.events, then or reader.position
+    # Rows count what was accepted: that is all there is when the epoch is made again.
+    accepted, refused = (records.take(rows.column("_row")) for rows in (found.events, found.dead))
+    events, position = found.events.drop_columns(["_row"]), then or reader.position
+    events = events.append_column("_row", pa.array(np.arange(len(events))))
     greatest = position.greatest_us if nth == reader.number else _greatest(engine, source, nth)
     seen = np.array(
         [
@@ -97,12 +105,12 @@ def _judged(
     connection.register(name, events)
     here = Position(list(position.offsets), dict(greatest), position.watermark_us)
     relation = events_relation(quote(name), engine.ledger.time_us)
-    return SourceEpoch(
+    part = SourceEpoch(
         source,
         identity,
-        records,
+        accepted,
         events,
-        found.dead,
+        found.dead.slice(0, 0),
         here,
         replace(here),
         (),
@@ -110,6 +118,7 @@ def _judged(
         relation,
         number=nth,
     )
+    return part, refused
 
 
 def _greatest(engine: JobEngine, source: Source, number: int) -> dict[int, int]:
