@@ -32,11 +32,12 @@ from headrace.plan.operators import (
     has_dedupe,
 )
 from headrace.plan.times import time_sql
-from headrace.proof.fixed import Fixed, epochs_relation
+from headrace.proof.fixed import Fixed, Had, epochs_relation
 from headrace.values.errors import StateRefused
 from headrace.values.schema import literal, quote, sql_type
 
 _CHUNK_RECORDS = 500_000
+_NOTHING = Had()
 
 
 @dataclass(frozen=True)
@@ -152,13 +153,13 @@ def _with_log(
     runner: JobRunner, fix: Fixed, source: Source, name: str, lake: str
 ) -> tuple[str, str, bool]:
     """The events of a lake that is behind, and from the log what it may lack."""
-    after = fix.behind[lake]
+    had = fix.behind[lake]
     rest = _named("rest", source.topic)
-    _, _, whole = _from_log(runner, fix, source, rest, after)
+    _, _, whole = _from_log(runner, fix, source, rest, had)
     both = _named("both", source.topic)
     fix.cursor.execute(
-        f"create or replace temp view {both} as select * from {name} where _epoch <= {after} "
-        f"union all by name select * from {rest} where _epoch > {after}"
+        f"create or replace temp view {both} as select * from {name} where _epoch <= {had.epoch} "
+        f"union all by name select * from {rest} where _epoch > {had.epoch}"
     )
     return both, f"lake {lake} and the log", whole
 
@@ -198,9 +199,9 @@ def read_again(source: Source, lake: str) -> str:
 
 
 def _from_log(
-    runner: JobRunner, fix: Fixed, source: Source, name: str, after: int = -1
+    runner: JobRunner, fix: Fixed, source: Source, name: str, had: Had = _NOTHING
 ) -> tuple[str, str, bool]:
-    """Decodes what epochs beyond `after` read again, piece by piece, into a temporary table."""
+    """Decodes what was read behind `had` again, piece by piece, into a temporary table."""
     reader = runner.engine.readers[source.topic]
     topic = reader.topic
     typed = ", ".join(f"{quote(f.name)} {sql_type(f.type)}" for f in source.schema.fields)
@@ -212,7 +213,7 @@ def _from_log(
     stop = fix.offsets[source.topic]
     # Partitions that came since then are not asked for.
     begin = topic.begin_offsets()[: len(stop)]
-    reads = _first_reads(fix, source, after)
+    reads = _first_reads(fix, source, had)
     first = {p: start for identity, p, start in reads if identity == topic.identity}
     at = [max(b, first.get(p, stop[p])) for p, b in enumerate(begin)]
     readings = Readings(fix.cursor, topic, runner.engine.ledger.time_us)
@@ -225,11 +226,19 @@ def _from_log(
     return name, *_reach(reads, topic.identity, begin)
 
 
-def _first_reads(fix: Fixed, source: Source, after: int) -> list[tuple[str, int, int]]:
-    """(identity, partition, offset) of what epochs beyond `after` read first."""
+def _first_reads(fix: Fixed, source: Source, had: Had) -> list[tuple[str, int, int]]:
+    """(identity, partition, offset) of what was read first behind `had`."""
+    # Of joined epochs that it has a part of what it lacks; a partition that came since has none.
     return fix.cursor.execute(
-        'select identity, "partition", min(start_offset) from meta.reads where epoch > '
-        f"{after} and topic = {literal(source.topic)} and end_offset > start_offset group by 1, 2"
+        'select identity, "partition", min(case when first_epoch <= $epoch '
+        'then greatest(start_offset, ($offsets::bigint[])["partition" + 1]) '
+        "else start_offset end) from meta.reads "
+        "where epoch > $epoch and topic = $topic and end_offset > start_offset group by 1, 2",
+        {
+            "epoch": had.epoch,
+            "offsets": list(had.offsets.get(source.topic, [])),
+            "topic": source.topic,
+        },
     ).fetchall()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
@@ -28,11 +28,23 @@ _THREAD = "proof"
 
 
 @dataclass(frozen=True)
+class Had:
+    """What a lake has for sure: all up to `epoch`, and of it up to these offsets, by topic.
+
+    Epochs are joined once every lake was given them. So `epoch` may lie inside of joined ones, and
+    offsets say what of those the lake has; without any it has none of them, or all.
+    """
+
+    epoch: int = -1
+    offsets: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Fixed:
     """Epoch `epoch` of `generation`; `cursor` sees the state as it was then, whatever goes on.
 
-    `undelivered` names destinations that did not take it, `behind` the epochs that lakes are
-    known to have where that is an earlier one; `lakes` are the versions of lakes and `topics` the
+    `undelivered` names destinations that did not take it, `behind` what lakes are known to have
+    where that is up to an earlier one; `lakes` are the versions of lakes and `topics` the
     end offsets of local topics then; `snapshots` show what other systems held. `columns` are those
     that lakes get when they are opened. `stages` are where the proof spends its time.
     """
@@ -46,7 +58,7 @@ class Fixed:
     lakes: dict[str, int | None] = field(default_factory=dict)
     topics: dict[str, list[int]] = field(default_factory=dict)
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
-    behind: dict[str, int] = field(default_factory=dict)
+    behind: dict[str, Had] = field(default_factory=dict)
     columns: dict[str, pa.Schema] = field(default_factory=dict)
     stages: Stages = field(default_factory=Stages)
     _read: dict[str, str] = field(default_factory=dict)

@@ -24,7 +24,7 @@ from headrace.engines.kernel.generations import PARTITIONS_MAX
 from headrace.engines.kernel.watermark import NEVER_US, seen_us
 from headrace.plan.operators import Output, Source, View
 from headrace.proof.events import events_of
-from headrace.proof.fixed import Fixed, lake_versions
+from headrace.proof.fixed import Fixed, Had, lake_versions
 from headrace.proof.rebuilt_letters import bytes_back, failed_again, keep_bytes
 from headrace.storage.lake.opening import look
 from headrace.values.schema import literal
@@ -83,8 +83,8 @@ def rebuild(runner: JobRunner, views: tuple[View, ...], progress: Progress | Non
     return time.monotonic() - begun
 
 
-def _lakes_behind(runner: JobRunner) -> dict[str, int]:
-    """The lakes that may lack what was committed last, with the epochs that they have for sure.
+def _lakes_behind(runner: JobRunner) -> dict[str, Had]:
+    """The lakes that may lack what was committed last, with what they have for sure.
 
     Nothing is delivered while views are built: a process that was killed may have left them so, or
     an older copy was put back.
@@ -92,13 +92,13 @@ def _lakes_behind(runner: JobRunner) -> dict[str, int]:
     ledger, behind = runner.engine.ledger, {}
     for output in _lakes(runner):
         claim = look(runner.data.lake(output.name), runner.job.id)
-        has, mark = ledger.mark(output.name), None if claim is None else claim.mark
-        if mark is None or mark.generation != ledger.generation:
-            has = None
-        elif has is not None:
-            has = min(has, mark.epoch)
-        if has != ledger.epoch:
-            behind[output.name] = -1 if has is None else has
+        noted, mark = ledger.mark(output.name), None if claim is None else claim.mark
+        if noted is None or mark is None or mark.generation != ledger.generation:
+            behind[output.name] = Had()
+        elif mark.epoch < noted:
+            behind[output.name] = Had(mark.epoch, mark.offsets)
+        elif noted < ledger.epoch:
+            behind[output.name] = Had(noted)
     return behind
 
 

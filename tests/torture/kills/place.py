@@ -240,6 +240,7 @@ class Place:
         named = _COMMAND.search(run.text)
         assert named, f"no command is named: {run.text}"
         self.done["stops in words, followed"] += 1
+        self.history.append(run.text.strip())
         self.run(*shlex.split(named[1]), "--yes")
 
     def fill(self, count: int, *at: str, killed: bool = True) -> tuple[str, ...]:
