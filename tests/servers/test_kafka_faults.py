@@ -234,6 +234,30 @@ def test_a_client_that_lost_sight_of_the_cluster_is_made_anew(broker: Kafka, top
     assert own.about(topic).partitions == PARTITIONS
 
 
+def test_what_came_before_an_outage_is_read_again(own_kafka: Kafka) -> None:
+    """The broker comes back with an older copy of its data, and others take the offsets."""
+    name = unique_name("faults")
+    own_kafka.create_topic(name, 1)
+    produce(own_kafka, name, [(None, b"%d" % n) for n in range(3)])
+    own_kafka.stop()
+    backup = own_kafka.back_up()
+    own_kafka.start()
+    system = KafkaSystem(f"kafka://{own_kafka.bootstrap_servers}", answer_seconds=2)
+    topic = system.topic(name, 1)
+    assert len(topic.fetch([0], records_max=9).records) == 3
+    produce(own_kafka, name, [(None, b"lost")])
+    assert topic.wait([3], PATIENCE_SECONDS)
+    own_kafka.stop()
+    with pytest.raises(Unreachable):
+        topic.end_offsets()
+    own_kafka.restore(backup)
+    own_kafka.start()
+    produce(own_kafka, name, [(None, b"new")])
+    fetched, _ = until_reached(lambda: topic.fetch([3], records_max=9))
+    assert fetched.records.column("value").to_pylist() == [b"new"]
+    system.close()
+
+
 def test_a_broker_that_is_started_late(tmp_path) -> None:
     with OrSkipped() as servers:
         late = servers.kafka()

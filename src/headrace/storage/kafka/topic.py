@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from headrace.storage.contract import Fetched
 from headrace.storage.kafka.appender import Appender
-from headrace.storage.kafka.cluster import About, Cluster
+from headrace.storage.kafka.cluster import About, Cluster, Which
 from headrace.storage.kafka.cursor import Cursor, OffsetGone, TopicGone
 from headrace.storage.kafka.problems import made_again, missing, out_of_range
 from headrace.storage.topics.producers import ProducerState
@@ -57,13 +57,14 @@ class KafkaTopic:
         self._ends: tuple[float, list[int]] = (-1.0, [0] * about.partitions)
         self._looked = time.monotonic()
         self._cursors: list[Cursor] = []
+        self._was_away = False
         self._reading = threading.RLock()
         self._noting: Future[Any] | None = None
         self._to_note: tuple[str, list[int]] | None = None
 
     def begin_offsets(self) -> list[int]:
         """The first offset still there, by partition."""
-        return self._cluster.offsets(self.name, self.partitions, "begin")
+        return self._offsets("begin")
 
     def end_offsets(self) -> list[int]:
         """Where what is committed ends, by partition; at most 20 ms old."""
@@ -71,7 +72,7 @@ class KafkaTopic:
         now = time.monotonic()
         if asked < 0 or now - asked > _ENDS_SECONDS_MAX:
             before = ends
-            ends = self._cluster.offsets(self.name, self.partitions, "end")
+            ends = self._offsets("end")
             went_back = len(before) == len(ends) and any(
                 e < b for e, b in zip(ends, before, strict=True)
             )
@@ -82,7 +83,7 @@ class KafkaTopic:
 
     def offset_at(self, time_us: int) -> list[int]:
         """By partition the first offset of what has this timestamp or a later one, else the end."""
-        found = self._cluster.offsets(self.name, self.partitions, -(-time_us // 1000))
+        found = self._offsets(-(-time_us // 1000))
         ends = self.end_offsets()
         return [e if f < 0 else min(f, e) for f, e in zip(found, ends, strict=True)]
 
@@ -226,6 +227,7 @@ class KafkaTopic:
             elif now - last > self._cluster.answer_seconds:
                 # The client may have lost sight of a leader for good: the next read has a new one.
                 self._drop(cursor)
+                self._was_away = True
                 raise self._cluster.silent(f'reading topic "{self.name}"')
             elif now - looked > _LOOK_SECONDS:
                 # A topic that is gone is silent too.
@@ -240,6 +242,7 @@ class KafkaTopic:
             raise self._gone(gone.partition, cursor.known[gone.partition]) from gone
         except TopicGone as gone:
             self._drop(cursor)
+            self._was_away = True
             self._look()
             raise Unreachable(
                 f'Topic "{self.name}" at {self._cluster.address.shown} has no leader just now',
@@ -247,17 +250,19 @@ class KafkaTopic:
             ) from gone
         except HeadraceError:
             self._drop(cursor)
+            self._was_away = True
             raise
 
     def _gone(self, partition: int, offset: int) -> TopicRefused:
         self._look()
         begin = self.begin_offsets()[partition]
-        end = self._cluster.offsets(self.name, self.partitions, "high")[partition]
+        end = self._offsets("high")[partition]
         return out_of_range(self.name, partition, offset, begin, end)
 
     def _look(self) -> None:
         """Raises TopicRefused unless the topic is the one that was opened; counts partitions."""
-        about = self._cluster.about(self.name)
+        with self._noticing_outages():
+            about = self._cluster.about(self.name)
         if about.identity != self.identity:
             raise made_again(self.name, self._cluster.address.shown)
         if about.partitions < self.partitions:
@@ -267,6 +272,10 @@ class KafkaTopic:
 
     def _cursor(self, start: Sequence[int]) -> Cursor:
         """One that stands at `start`: the range that is read on, or another beside it."""
+        if self._was_away:
+            # The cluster may have come back with an older copy: what was received is read again.
+            self._was_away = False
+            self._close_cursors()
         for cursor in self._cursors:
             if cursor.at == list(start):
                 return cursor
@@ -279,6 +288,18 @@ class KafkaTopic:
         cursor = min(self._cursors, key=lambda c: c.used)
         cursor.go_to(start)
         return cursor
+
+    def _offsets(self, which: Which | int) -> list[int]:
+        with self._noticing_outages():
+            return self._cluster.offsets(self.name, self.partitions, which)
+
+    @contextmanager
+    def _noticing_outages(self) -> Iterator[None]:
+        try:
+            yield
+        except Unreachable:
+            self._was_away = True
+            raise
 
     def _drop(self, cursor: Cursor) -> None:
         self._cursors.remove(cursor)
