@@ -97,7 +97,8 @@ def test_lines_that_are_no_log(tmp_path: Path) -> None:
         format="combined",
         expressions={"order_id": "ip", "amount": "bytes"},
     )
-    assert told == "none of the first 5 records fits Order: is no line of the combined format"
+    why = "is no line of the combined format, or --map fails"
+    assert told == f"none of the first 5 records fits Order: {why}"
 
 
 def test_the_command_warns_and_appends(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -127,6 +128,10 @@ def test_lines_that_are_none_of_the_format_are_counted(
     out, err = capfd.readouterr()
     assert "4 records added" in out and "2 lines not of the combined format" in out
     assert err == ""
+    fails = ["--map", "user_id=cast(ip as integer)", "--again"]
+    assert call([*ingest, *fails]) == 0
+    told = capfd.readouterr().out
+    assert "4 lines not of the combined format, or --map fails, appended unchanged" in told
     assert call([*ingest, "--json"]) == 0
     assert json.loads(capfd.readouterr().out)["files"][0]["unmapped"] == 0
     assert call([*ingest, "--again", "--json"]) == 0

@@ -25,6 +25,7 @@ from headrace.cli.progress import progress_bars
 from headrace.cli.session import session
 from headrace.cli.stages import stages_text
 from headrace.cli.tables import plural
+from headrace.ops.ingest.fitting import or_failed
 from headrace.ops.ingest.formats import Reading
 from headrace.ops.ingest.ingest import ingest
 from headrace.ops.ingest.report import FileReport, Format, IngestRefused, IngestReport
@@ -94,7 +95,7 @@ def command(
             source = build_source(spec)
         reading = Reading(format, fields, spec.schema, spec.value_bytes_max, source)
         report, refused = _taken(there, files or [Path("-")], spec.key, reading, again)
-    text = _text(report)
+    text = _text(report, mapped=bool(fields))
     if profile_stages:
         text += "\n\n" + stages_text(report.stages, report.seconds, report.added)
     session.show(report.to_json(), text)
@@ -131,8 +132,8 @@ def _expressions(mappings: list[str]) -> dict[str, str]:
     return found
 
 
-def _text(report: IngestReport) -> str:
-    lines = [_line(file) for file in report.files]
+def _text(report: IngestReport, *, mapped: bool) -> str:
+    lines = [_line(file, mapped) for file in report.files]
     rate = report.added / report.seconds if report.seconds else 0
     lines.append(
         f"{plural(report.added, 'record')} added to topic {report.topic} "
@@ -143,7 +144,7 @@ def _text(report: IngestReport) -> str:
     return "\n".join(lines)
 
 
-def _line(file: FileReport) -> str:
+def _line(file: FileReport, mapped: bool) -> str:
     parts = [f"{plural(file.added, 'record')} added"]
     if file.already_there:
         parts.append(f"{file.already_there:,} were already there")
@@ -151,7 +152,8 @@ def _line(file: FileReport) -> str:
         parts.append(f"{plural(file.empty, 'empty line')} left out")
     if file.unmapped:
         lines = plural(file.unmapped, "line")
-        parts.append(f"{lines} not of the {file.format} format, appended unchanged")
+        why = f"not of the {file.format} format{or_failed(mapped)}"
+        parts.append(f"{lines} {why}, appended unchanged")
     if file.known == "all":
         parts.append("nothing new in it; --again appends it once more")
     return f"{file.input} ({file.format}): {', '.join(parts)}"

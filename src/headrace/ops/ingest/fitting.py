@@ -16,11 +16,19 @@ from headrace.values.clock import SystemClock
 RECORDS_MAX = 100
 
 
-class FirstRecords:
-    """The first records of an input that is to be read as `source`; None: nobody says as what."""
+def or_failed(mapped: bool) -> str:
+    """What else may have kept a line as it was, where expressions make its fields."""
+    return ", or --map fails" if mapped else ""
 
-    def __init__(self, source: Source | None, format_: Format) -> None:
-        self._source, self._format = source, format_
+
+class FirstRecords:
+    """The first records of an input that is to be read as `source`; None: nobody says as what.
+
+    `mapped` says that expressions make their fields.
+    """
+
+    def __init__(self, source: Source | None, format_: Format, *, mapped: bool) -> None:
+        self._source, self._format, self._mapped = source, format_, mapped
         self._values = pa.array([], pa.binary())
 
     def look(self, values: pa.Array) -> None:
@@ -53,7 +61,7 @@ class FirstRecords:
         field, why = (found.dead.column(name)[0].as_py() for name in ("_field", "_reason"))
         if why == "is not JSON" and self._format == "combined":
             # A line that cannot be taken apart stays as it was.
-            why = "is no line of the combined format"
+            why = "is no line of the combined format" + or_failed(self._mapped)
         which = "the first record does not fit"
         if count > 1:
             which = f"none of the first {count} records fits"

@@ -53,7 +53,8 @@ class Reading:
 class Part:
     """The next records of an input; for lines, the place behind them and its digest.
 
-    `unmapped` of them are no lines of the format, and stand as they were.
+    `unmapped` of them are no lines of the format, or an expression fails on them: they stand as
+    they were.
     """
 
     values: pa.Array

@@ -172,7 +172,9 @@ class _Ingesting:
     ) -> FileReport:
         """Appends what is missing of `parts`, and notes how far the input was taken."""
         note, added, unmapped, refused = task.note, 0, 0, None
-        first = FirstRecords(self.reading.source, source.format)
+        first = FirstRecords(
+            self.reading.source, source.format, mapped=bool(self.reading.expressions)
+        )
         number = task.records if source.by_lines else 0
         try:
             with closing(ahead(self._keyed(parts))) as keyed:
