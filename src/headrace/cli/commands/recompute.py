@@ -56,7 +56,7 @@ def command(
             "--date",
             metavar="DATE",
             formats=["%Y-%m-%d"],
-            help="Windows that end on this day, UTC.",
+            help="Windows that end after 00:00 of this day and by its 24:00, UTC.",
             show_default=False,
         ),
     ] = None,
