@@ -125,7 +125,7 @@ class JobEngine:
         return [o for o in self.job.outputs if o.input == name]
 
     def open(self, *, rebuilding: bool = False, checked: bool = True) -> tuple[View, ...]:
-        """Checks topics and definition against the state, and makes what is missing.
+        """Checks topics and definition against the state; makes what is missing or changed unused.
 
         Returns the views that must be built again; raises StateRefused where there are any,
         unless the caller is `rebuilding` them. Topics are as they are unless `checked`.
@@ -136,8 +136,8 @@ class JobEngine:
             if checked:
                 reader.check(self.ledger.identity(topic))
             check_tail(self, topic)
-        changed, unread = changed_views(self.store, self.job), nothing_read(self.store)
-        stale = () if unread else changed
+        changed, fresh = changed_views(self.store, self.job), nothing_read(self.store)
+        stale = () if fresh else changed
         if stale and not rebuilding:
             raise refuse(self.store, self.job, stale)
         with self.store.transaction() as connection:
@@ -148,9 +148,9 @@ class JobEngine:
                 # Should it come back, it lacks what its view does from here on.
                 self.store.set_fact(fill_fact(output), "untold")
             self.ledger.forget_unknown_readers()
-            for view in changed if unread else ():
+            for view in changed if fresh else ():
                 self.drop_view(connection, view)
-            for stream in self.streams if unread else ():
+            for stream in self.streams if fresh else ():
                 drop_state(connection, stream)
             if not stale:
                 self.create(connection)

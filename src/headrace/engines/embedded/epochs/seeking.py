@@ -152,7 +152,9 @@ def commit_seek(engine: JobEngine, moves: list[Move], delivered: list[str], now_
     for move in moves:
         old = committed.positions[move.topic]
         greatest, known = ({}, b"") if move.made_again else (old.greatest_us, old.tail)
-        tail = tail_before(engine.readers[move.topic].topic, move.after, move.before, known)
+        tail = tail_before(
+            engine.readers[move.topic].topic, move.after, start=move.before, known=known
+        )
         committed.positions[move.topic] = Position(move.after, greatest, old.watermark_us, tail)
     with engine.store.transaction():
         for move in moves:

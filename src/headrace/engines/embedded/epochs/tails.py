@@ -13,7 +13,7 @@ and values are compared, not times: records that were given again in their place
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,6 +38,8 @@ _NONE = 0
 
 Place = tuple[int, int]
 """A partition and an offset."""
+Range = tuple[list[int], list[int]]
+"""The first offsets, and those behind the last ones."""
 
 
 def tail_behind(
@@ -68,25 +70,19 @@ def tail_behind(
 
 
 def tail_before(
-    topic: Topic, stop: Sequence[int], start: Sequence[int] | None = None, known: bytes = b""
+    topic: Topic, stop: Sequence[int], *, start: Sequence[int] | None = None, known: bytes = b""
 ) -> bytes:
     """The tail of a topic that is read on at `stop`, from what stands there now.
 
     `known` is that of `start`, where it was read until now. Raises TopicRefused and Unreachable.
     """
-    begin = topic.begin_offsets()
-    first = [
-        min(max(b, s, at - _OFFSETS), at)
+
+    def last(begin: list[int]) -> Range:
         # Partitions that came since are read from their beginning.
-        for b, s, at in zip(begin, start or begin, stop, strict=False)
-    ]
-    try:
-        records = read_all(topic, first, list(stop))
-    except TopicRefused:
-        if topic.begin_offsets() == begin:
-            raise
-        # Retention came in between.
-        return tail_before(topic, stop, start, known)
+        known_from = zip(begin, start or begin, stop, strict=False)
+        return [min(max(b, s, at - _OFFSETS), at) for b, s, at in known_from], list(stop)
+
+    records, (first, _) = _still_there(topic, last)
     return tail_behind(known, records, first, stop)
 
 
@@ -166,19 +162,17 @@ def other_record(
         known = _last_of(known, ranges)
     if not known:
         return None
-    begin, end = topic.begin_offsets(), topic.end_offsets()
-    start, stop = list(end), list(end)
-    for p, offset in sorted(known, reverse=True):
-        if begin[p] <= offset < end[p]:
-            stop[p] = stop[p] if start[p] < end[p] else offset + 1
-            start[p] = offset
-    try:
-        records = read_all(topic, start, stop)
-    except TopicRefused:
-        if topic.begin_offsets() == begin:
-            raise
-        # Retention came in between.
-        return other_record(topic, tails, ranges)
+
+    def told(begin: list[int]) -> Range:
+        end = topic.end_offsets()
+        start, stop = list(end), list(end)
+        for p, offset in sorted(known, reverse=True):
+            if begin[p] <= offset < end[p]:
+                stop[p] = stop[p] if start[p] < end[p] else offset + 1
+                start[p] = offset
+        return start, stop
+
+    records, _ = _still_there(topic, told)
     rows = np.arange(len(records))
     places = zip(
         records.column("partition").to_pylist(), records.column("offset").to_pylist(), strict=True
@@ -187,6 +181,19 @@ def other_record(
         if known.get(place, digest) != digest:
             return place
     return None
+
+
+def _still_there(topic: Topic, chosen: Callable[[list[int]], Range]) -> tuple[pa.Table, Range]:
+    """The records of a range that hangs on where the topic begins, and that range."""
+    while True:
+        begin = topic.begin_offsets()
+        start, stop = chosen(begin)
+        try:
+            return read_all(topic, start, stop), (start, stop)
+        except TopicRefused:
+            # Unless retention came in between.
+            if topic.begin_offsets() == begin:
+                raise
 
 
 def _entries(tails: Iterable[bytes]) -> dict[Place, int]:
