@@ -55,6 +55,10 @@ def test_the_lakes_of_others_stay(tmp_path: Path) -> None:
     with pytest.raises(StateRefused, match='belongs to the job "b"'):
         moved_aside(data, "a", lakes)
     assert {p.name for p in (tmp_path / "lakes").iterdir()} == set(lakes)
+    torn = data.lake("theirs") / "_delta_log" / f"{1:020}.json"
+    torn.write_bytes(b'{"commitInfo": {"headr')
+    with pytest.raises(StateRefused, match='belongs to the job "b"'):
+        moved_aside(data, "a", lakes)
     [commit] = data.lake("mine").glob("_delta_log/*.json")
     commit.write_bytes(b"{")
     assert list(moved_aside(data, "a", ["mine"])) == ["mine"]

@@ -7,11 +7,14 @@ and clean-up never removes the commit that holds the newest one.
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.storage.contract import Mark
-from headrace.values.errors import StateRefused
+from headrace.values.errors import DiskRefused, StateRefused
 
 if TYPE_CHECKING:
     from deltalake import CommitProperties, DeltaTable
@@ -57,6 +60,23 @@ def last_entry(table: DeltaTable) -> tuple[Entry, int] | None:
         for commit in table.history(limit):
             if KEY in commit:
                 return _entry(table, commit[KEY]), int(commit["version"])
+    return None
+
+
+def job_in(log: Path) -> str | None:
+    """The job that wrote the newest commit of a damaged `log` that can be read; None for none.
+
+    Raises DiskRefused when the file system refuses.
+    """
+    try:
+        for path in sorted(log.glob("*.json"), reverse=True):
+            for line in path.read_bytes().splitlines():
+                with suppress(ValueError, KeyError, TypeError):
+                    return str(json.loads(line)["commitInfo"][KEY]["job"])
+    except OSError as error:
+        raise DiskRefused(
+            f"Cannot read {log}: {error.strerror}", remedy="Mend the permission or the disk."
+        ) from error
     return None
 
 

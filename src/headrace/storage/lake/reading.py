@@ -6,7 +6,6 @@ so a list of files can be read for that long.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -16,9 +15,9 @@ import pyarrow as pa
 from headrace.storage.contract import Claim, Mark
 from headrace.storage.lake.columns import in_lake, naive_sql, type_sql
 from headrace.storage.lake.digests import check_files
-from headrace.storage.lake.entries import last_entry
+from headrace.storage.lake.entries import job_in, last_entry
 from headrace.storage.lake.files import PREFIX
-from headrace.storage.lake.log import load
+from headrace.storage.lake.log import LOG, load
 from headrace.storage.lake.merge import columns_to_add
 from headrace.values.errors import StateRefused
 from headrace.values.schema import literal, quote
@@ -65,14 +64,18 @@ def claim_in(table: DeltaTable | None, directory: Path, job: str) -> Claim | Non
 
 
 def owner_of(directory: Path) -> str | None:
-    """The job that writes the lake; None where there is none, or nobody can say any more."""
+    """The job that writes the lake; None where there is none, or nobody can say any more.
+
+    Of a damaged log what is whole still says it. DiskRefused when the file system refuses.
+    """
     from deltalake.exceptions import DeltaError
 
-    with suppress(StateRefused, DeltaError, OSError):
+    try:
         table = load(directory)
         found = None if table is None else last_entry(table)
         return None if found is None else found[0].job
-    return None
+    except (StateRefused, DeltaError):
+        return job_in(directory / LOG)
 
 
 def relation_sql(
