@@ -6,11 +6,9 @@ values that are long, or were cut before they were appended, are looked at one b
 
 from __future__ import annotations
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
-from numpy.typing import NDArray
 
 from headrace.engines.embedded.epochs.sources import SourceEpoch
 from headrace.storage.chunks import one_array
@@ -18,10 +16,10 @@ from headrace.values.errors import StateRefused
 from headrace.values.oversize import KEPT_BYTES, MARK_BEGIN, oversize_of
 
 
-def check_accepted(topic: str, records: pa.Table, refused: NDArray[np.int64]) -> None:
-    """StateRefused where there are `refused` rows of records that were accepted before."""
+def check_accepted(topic: str, refused: pa.Table) -> None:
+    """StateRefused where there are `refused` records: those that were accepted before."""
     if len(refused):
-        first = records.slice(int(refused[0]), 1).to_pylist()[0]
+        first = refused.slice(0, 1).to_pylist()[0]
         raise StateRefused(
             f'Topic "{topic}", partition {first["partition"]}: the record at offset '
             f"{first['offset']} was accepted when it was read, and is not delivered everywhere; "

@@ -149,5 +149,5 @@ def _as_it_was(
     refused = found.column("row").to_numpy()
     part = reader.again(connection, fetched, before, exempt, time_us, refused)
     dead = part.dead.column("_row").to_numpy()
-    check_accepted(topic.name, records, np.setdiff1d(dead, refused))
+    check_accepted(topic.name, records.take(pa.array(np.setdiff1d(dead, refused))))
     return part
