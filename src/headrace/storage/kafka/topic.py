@@ -104,7 +104,7 @@ class KafkaTopic:
         if stop is None:
             stop = self.end_offsets()
         stop = [max(s, e) for s, e in zip(start, stop, strict=True)]
-        with self._reading:
+        with self._reading, self._noticing_outages():
             cursor = self._cursor(start)
             self._fill(cursor, stop, records_max)
             if cursor.rows:
@@ -118,7 +118,7 @@ class KafkaTopic:
         What comes meanwhile is kept for the next fetch from `offsets`.
         """
         deadline = time.monotonic() + timeout_seconds
-        with self._reading:
+        with self._reading, self._noticing_outages():
             cursor = self._cursor(offsets)
             while not cursor.rows:
                 left = deadline - time.monotonic()
@@ -227,7 +227,6 @@ class KafkaTopic:
             elif now - last > self._cluster.answer_seconds:
                 # The client may have lost sight of a leader for good: the next read has a new one.
                 self._drop(cursor)
-                self._was_away = True
                 raise self._cluster.silent(f'reading topic "{self.name}"')
             elif now - looked > _LOOK_SECONDS:
                 # A topic that is gone is silent too.
@@ -242,7 +241,6 @@ class KafkaTopic:
             raise self._gone(gone.partition, cursor.known[gone.partition]) from gone
         except TopicGone as gone:
             self._drop(cursor)
-            self._was_away = True
             self._look()
             raise Unreachable(
                 f'Topic "{self.name}" at {self._cluster.address.shown} has no leader just now',
@@ -250,7 +248,6 @@ class KafkaTopic:
             ) from gone
         except HeadraceError:
             self._drop(cursor)
-            self._was_away = True
             raise
 
     def _gone(self, partition: int, offset: int) -> TopicRefused:
