@@ -116,6 +116,28 @@ def test_an_error_in_the_file_shows_its_place(text: str, what: str, line: int) -
     assert refused.value.expression == text.splitlines()[line - 1].strip()
 
 
+@pytest.mark.parametrize(
+    ("text", "near"),
+    [
+        ("import headrace\napp = headrace.App('a')\napp.tabel('t', None)\n", "table"),
+        ("import headrace\napp = headrace.Ap('a')\n", "App"),
+        ("import headrace\nheadrace.App('a').job('b').lakes\n", "lake"),
+    ],
+)
+def test_a_name_that_ours_do_not_have_gets_the_near_one(text: str, near: str) -> None:
+    write("mine_f.py", text)
+    with pytest.raises(DefinitionError, match="has no attribute") as refused:
+        load_app("mine_f.py")
+    assert f'Did you mean "{near}"?' in str(refused.value.remedy)
+
+
+def test_a_name_of_something_else_that_is_not_there_is_said_as_python_says_it() -> None:
+    write("mine_g.py", "import sys\nsys.platfrom\n")
+    with pytest.raises(DefinitionError, match="'platfrom'") as refused:
+        load_app("mine_g.py")
+    assert refused.value.remedy is None
+
+
 def test_a_wrong_definition_names_its_line() -> None:
     write("mine_e.py", DEFINITION.replace('"1 minute"', '"1 munute"'))
     with pytest.raises(DefinitionError, match="munute") as refused:

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from headrace.app import App
+from headrace.language.definition import JobDefinition
 from headrace.values.errors import DefinitionError, HeadraceError, UsageError, did_you_mean
 
 BUILT_IN = ("activity",)
@@ -90,9 +91,19 @@ def _in_their_words(error: Exception, name: str) -> DefinitionError:
     if not frames:
         return DefinitionError(what)
     last = frames[-1]
-    return DefinitionError(
-        what, expression=last.line or None, where=f"{_short(last.filename)}:{last.lineno}"
-    )
+    where = f"{_short(last.filename)}:{last.lineno}"
+    return DefinitionError(what, expression=last.line or None, where=where, remedy=_near(error))
+
+
+def _near(error: Exception) -> str | None:
+    """What ours has that is called nearly as what was asked of it."""
+    if not isinstance(error, AttributeError) or error.name is None:
+        return None
+    asked = error.obj
+    # Streams and views have said so themselves.
+    if not (isinstance(asked, JobDefinition) or asked is sys.modules["headrace"]):
+        return None
+    return did_you_mean(error.name, [n for n in dir(asked) if not n.startswith("_")])
 
 
 def _is_theirs(filename: str) -> bool:
