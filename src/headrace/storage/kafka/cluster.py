@@ -189,6 +189,9 @@ class Cluster:
             request_timeout=self.answer_seconds,
         )
         found = {at.partition: self._result(answers[at]).offset for at in asked}
+        if kafka.OFFSET_INVALID in found.values():
+            # The client says so, and names no error, of a broker that has just come back.
+            raise kafka.KafkaException(kafka.KafkaError(kafka.KafkaError.LEADER_NOT_AVAILABLE))
         return [found[p] for p in range(partitions)]
 
     def create(self, name: str, partitions: int, settings: Mapping[str, str]) -> bool:
