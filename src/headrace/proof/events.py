@@ -87,10 +87,16 @@ def with_segments(fix: Fixed, source: Source, views: Iterable[View], events: Eve
     for view in views:
         if events.whole and isinstance(view.window, SessionGap | SessionMarks):
             found[view.name] = _named("segments", view.name)
-            inexact = not tolerance(view).exact
-            rows = segments_on_time(view, source, fix.epoch, events.relations, allowances=inexact)
             with fix.spent(f"{view.name}: sessions"):
-                keep(fix.cursor, found[view.name], rows)
+                shares = segments_on_time(
+                    view,
+                    source,
+                    fix.epoch,
+                    events.relations,
+                    allowances=not tolerance(view).exact,
+                    count=fix.count(events.relation),
+                )
+                keep(fix.cursor, found[view.name], *shares)
     return replace(events, relations=replace(events.relations, segments=found))
 
 

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 
 from headrace.engines.batch.expected import expected
+from headrace.engines.batch.kept import keep
 from headrace.engines.batch.relations import Relations
+from headrace.engines.batch.segments import segments_on_time
 from headrace.engines.batch.sums import reasons, sums
-from headrace.plan.operators import Dedupe, Explode, Filter, Named, Project, Step, Top, View
+from headrace.plan.operators import (
+    Dedupe,
+    Explode,
+    Filter,
+    Named,
+    Project,
+    SessionGap,
+    SessionMarks,
+    Step,
+    Top,
+    View,
+)
 from tests import reference
 from tests.engines.batch.logs import (
     GENERATIONS,
@@ -31,6 +46,14 @@ def check(made: View, python: Python, run: reference.Run) -> None:
     rows = fetched(duck, expected(made, read, as_of(run), BOTH).sql)
     wanted = reference.expected(made, run, python.functions)
     reference.same_rows(rows, wanted, made.key_columns, "rows")
+    if isinstance(made.window, SessionGap | SessionMarks):
+        shares = segments_on_time(
+            made, read, run.until, BOTH, allowances=False, count=3, sorted_rows=1
+        )
+        keep(duck, "in_shares", *shares)
+        kept = replace(BOTH, segments={made.name: "in_shares"})
+        rows = fetched(duck, expected(made, read, as_of(run), kept).sql)
+        reference.same_rows(rows, wanted, made.key_columns, "rows of sessions kept in shares")
     if made.window is not None:
         rows = fetched(duck, expected(made, read, as_of(run), BOTH, final=True).sql)
         final = reference.expected(made, run, python.functions, final=True)

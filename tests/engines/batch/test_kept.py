@@ -33,3 +33,13 @@ def test_steps_give_what_one_statement_gives() -> None:
         rest = {k: sum(n % 7 == k for n in range(1000)) for k in range(7)}
         assert kept == [(k, s, 0 if s > 71000 else rest[k]) for k, s in sums.items()]
         assert duck.execute("select table_name from duckdb_tables()").fetchall() == [("kept",)]
+
+
+def test_the_rows_of_several_queries_are_one_table() -> None:
+    with duckdb.connect() as duck:
+        query = chained()
+        keep(duck, "kept", query, query)
+        twice = f"from ({query.sql}) union all from ({query.sql}) order by all"
+        kept = duck.execute("select * from kept order by all").fetchall()
+        assert kept == duck.execute(twice).fetchall()
+        assert duck.execute("select table_name from duckdb_tables()").fetchall() == [("kept",)]

@@ -9,30 +9,39 @@ import duckdb
 from headrace.engines.batch.relations import Part, Query
 
 
-def keep(connection: duckdb.DuckDBPyConnection, table: str, query: Query) -> None:
-    """Makes the temporary table `table` of the rows of `query`.
+def keep(connection: duckdb.DuckDBPyConnection, table: str, *queries: Query) -> None:
+    """Makes the temporary table `table` of the rows of `queries`, which have the same columns.
 
-    What several of its parts read is a table of its own first. The sorts and groups of one
+    What several parts of one read is a table of its own first. The sorts and groups of one
     statement hold their buffers at once, however few their rows are; those of several statements
     one after the other.
     """
+    for number, query in enumerate(queries):
+        _keep(connection, f"insert into {table}" if number else _creating(table), query)
+
+
+def _keep(connection: duckdb.DuckDBPyConnection, into: str, query: Query) -> None:
     between: list[Part] = []
     kept: list[str] = []
     for number, part in enumerate(query.parts):
         later = [other.select for other in query.parts[number + 1 :]]
         several = not part.repeated and _readers(part.name, [*later, query.select]) > 1
         if several or part.apart:
-            _make(connection, part.name, Query(tuple(between), part.select))
+            _make(connection, _creating(part.name), Query(tuple(between), part.select))
             kept.append(part.name)
         else:
             between.append(part)
-    _make(connection, table, Query(tuple(between), query.select))
+    _make(connection, into, Query(tuple(between), query.select))
     for name in kept:
         connection.execute(f"drop table {name}")
 
 
-def _make(connection: duckdb.DuckDBPyConnection, table: str, query: Query) -> None:
-    connection.execute(f"create or replace temp table {table} as {query.sql}")
+def _creating(table: str) -> str:
+    return f"create or replace temp table {table} as"
+
+
+def _make(connection: duckdb.DuckDBPyConnection, into: str, query: Query) -> None:
+    connection.execute(f"{into} {query.sql}")
 
 
 def _readers(name: str, selects: list[str]) -> int:

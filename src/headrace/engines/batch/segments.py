@@ -8,7 +8,7 @@ null.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from headrace.engines.batch.aggregates import aggregate
 from headrace.engines.batch.allowances import scales
@@ -24,6 +24,9 @@ from headrace.engines.batch.relations import Query, Relations
 from headrace.engines.batch.steps import Rows
 from headrace.plan.operators import SessionGap, SessionMarks, Source, View, has_dedupe
 
+_SORTED_ROWS, _MOST_SHARES = 2_000_000, 16
+"""Rows that a sort need not bring to disk; shares, each of which reads all of the events."""
+
 COUNTS = ("_rows", "_members", "_orphans")
 _COUNTED = (
     "count(*) as _rows",
@@ -33,13 +36,29 @@ _COUNTED = (
 
 
 def segments_on_time(
-    view: View, source: Source, until: int, relations: Relations, *, allowances: bool
-) -> Query:
-    """The segments of the rows on time, to be kept for `Relations.segments`."""
+    view: View,
+    source: Source,
+    until: int,
+    relations: Relations,
+    *,
+    allowances: bool,
+    count: int = 0,
+    sorted_rows: int = _SORTED_ROWS,
+) -> Iterator[Query]:
+    """The segments of the rows on time, to be kept for `Relations.segments`, share by share.
+
+    Each is of other keys, so many that of `count` rows about `sorted_rows` are sorted at once.
+    """
     assert isinstance(view.window, SessionGap | SessionMarks)
-    rows = placed(view, source, until, relations)
-    found = add_segments_on_time(view, view.window, rows, further(view, allowances))
-    return rows.chain.ending(f"select * from {found}")
+    shares = min(-(-count // sorted_rows), _MOST_SHARES)
+    if not view.keys or has_dedupe(view):  # Each share would look for all duplicates again.
+        shares = 1
+    for nth in range(max(shares, 1)):
+        rows = placed(view, source, until, relations)
+        among = f"hash({', '.join(key_names(view))}) % {shares} = {nth}" if shares > 1 else "true"
+        more = further(view, allowances)
+        found = add_segments_on_time(view, view.window, rows, more, among)
+        yield rows.chain.ending(f"select * from {found}")
 
 
 def further(view: View, allowances: bool) -> list[str]:
@@ -48,14 +67,26 @@ def further(view: View, allowances: bool) -> list[str]:
 
 
 def add_segments_on_time(
-    view: View, window: SessionGap | SessionMarks, rows: Rows, more: Sequence[str]
+    view: View,
+    window: SessionGap | SessionMarks,
+    rows: Rows,
+    more: Sequence[str],
+    among: str = "true",
 ) -> str:
-    """The segments of the rows on time; `more` are further aggregates, as SQL with names."""
-    if not has_dedupe(view):
-        rows.chain.repeat()  # To read an event again costs less than to keep it.
+    """The segments of the rows on time; `more` are further aggregates, as SQL with names.
+
+    Of the keys alone for which the condition `among` holds.
+    """
+    read_anew(view, rows)
     return add_segments(
-        view, window, rows, f"select * from {rows.chain.name} where not _late", more
+        view, window, rows, f"select * from {rows.chain.name} where not _late and {among}", more
     )
+
+
+def read_anew(view: View, rows: Rows) -> None:
+    """Lets whatever reads `rows` compute them again: that costs less than to keep them."""
+    if not has_dedupe(view):
+        rows.chain.repeat()
 
 
 def add_segments(

@@ -28,7 +28,12 @@ from collections.abc import Sequence
 from headrace.engines.batch.members import by_key, keyed, keys_where, length_us
 from headrace.engines.batch.placed import key_names
 from headrace.engines.batch.relations import AsOf, Region, interval, timestamp, was_read
-from headrace.engines.batch.segments import COUNTS, add_segments, add_segments_on_time
+from headrace.engines.batch.segments import (
+    COUNTS,
+    add_segments,
+    add_segments_on_time,
+    read_anew,
+)
 from headrace.engines.batch.steps import Rows
 from headrace.plan.operators import SessionGap, SessionMarks, View
 
@@ -47,6 +52,7 @@ def add_sessions(
     result of `segments_on_time`, if somebody has kept it.
     """
     source = rows.chain.name
+    read_anew(view, rows)
     on_time = kept or add_segments_on_time(view, window, rows, more)
     served = _followed(view, window, rows, on_time)
     if as_of.regions:
@@ -78,12 +84,13 @@ def _touched(
         ]
     )
     by = ", ".join([*keys, "_slice"])
+    # Mostly there are none, and nothing is grouped.
+    changed = keys_where(view, rows, source, changes)
     slices = rows.chain.add(
         f"select {', '.join([*keys, f'epoch_us(_time) // {length_us(window)} as _slice'])},"
-        f" bool_or({changes}) as _changes from {source} group by {by}"
+        f" bool_or({changes}) as _changes from {source}"
+        f" where {keyed(view, source, changed)} group by {by}"
     )
-    changed = keys_where(view, rows, slices, "_changes")
-    slices = rows.chain.add(f"select * from {slices} where {keyed(view, slices, changed)}")
     apart = rows.chain.add(
         f"select *, coalesce(_slice - lag(_slice) over ({partition}order by _slice) > 1, true)"
         f" as _apart from {slices}"
