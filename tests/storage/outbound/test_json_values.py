@@ -98,6 +98,15 @@ def test_names_and_dates(connection: duckdb.DuckDBPyConnection) -> None:
     assert found == ['{"a \\"b\\"":"2026-01-01","é":true}']
 
 
+def test_rows_that_do_not_fit_into_memory_at_once_are_made_in_parts() -> None:
+    columns = {"n": pa.array(range(2_000)), "text": pa.array(["x" * 20_000] * 2_000)}
+    with duckdb.connect(config={"memory_limit": "16MB", "threads": 1}) as small:
+        found = texts(small, **columns)
+        assert found == [f'{{"n":{n},"text":"{"x" * 20_000}"}}' for n in range(2_000)]
+        with pytest.raises(duckdb.OutOfMemoryException):
+            texts(small, text=pa.array(["x" * 20_000_000]))
+
+
 def test_rows_without_columns(connection: duckdb.DuckDBPyConnection) -> None:
     assert rows_to_json(connection, pa.table({"a": [1, 2]}).select([])).to_pylist() == ["{}", "{}"]
 

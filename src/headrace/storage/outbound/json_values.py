@@ -33,9 +33,24 @@ Rows: TypeAlias = npt.NDArray[np.int64]
 
 
 def rows_to_json(connection: duckdb.DuckDBPyConnection, rows: pa.Table) -> pa.Array:
-    """One JSON object per row, with all columns in order, as strings."""
+    """One JSON object per row, with all columns in order, as strings.
+
+    Raises duckdb.OutOfMemoryException where there is no room for a single row.
+    """
     if not rows.num_columns:
         return pa.array(["{}"] * rows.num_rows, pa.string())
+    try:
+        return _objects(connection, rows)
+    except duckdb.OutOfMemoryException:
+        # The engine holds 2,048 rows at once, several times over, however large they are.
+        if rows.num_rows < 2:
+            raise
+    half = rows.num_rows // 2
+    parts = rows.slice(0, half), rows.slice(half)
+    return pa.concat_arrays([rows_to_json(connection, part) for part in parts])
+
+
+def _objects(connection: duckdb.DuckDBPyConnection, rows: pa.Table) -> pa.Array:
     fields = ", ".join(
         f"{quote(f.name)} := {_plain_sql(quote(f.name), f.type)}" for f in rows.schema
     )

@@ -36,6 +36,7 @@ from headrace.engines.embedded.epochs.tails import check_given
 from headrace.plan.operators import TABLE_ROLES, Output, Stream
 from headrace.storage.contract import Destination, Mark, TableDestination
 from headrace.storage.lake.compaction import SMALL_ROWS
+from headrace.storage.state.store import disk_errors
 from headrace.storage.systems import Systems
 from headrace.values.telemetry import Event
 
@@ -146,7 +147,8 @@ def _delivery(
         return Delivery(job, name, destination, made.lake, tell, pace, stages=stages)
     if output.role == "topic":
         pace = Pace(rows_max=_TOPIC_ROWS_MAX)
-        return Delivery(job, name, destination, made.topic, tell, pace, stages=stages)
+        worded = disk_errors(engine.store.path)(made.topic)
+        return Delivery(job, name, destination, worded, tell, pace, stages=stages)
     joined = made.newest
     return Delivery(job, name, destination, made.table, tell, joined=joined, stages=stages)
 
