@@ -102,7 +102,8 @@ def read_of(t: Driver, job: Job, source: Source, sent: Sent) -> Read:
         if counted and all(p in greatest for p in counted):
             reached = min(greatest[p] for p in counted) - source.lateness_us
             watermark_us = reached if watermark_us is None else max(watermark_us, reached)
-    run = Run(events, source.lateness_us, starts_us, max(starts_us, default=0), watermark_us)
+    until = max([*starts_us, *(epoch for _, epoch in replayed.values())], default=0)
+    run = Run(events, source.lateness_us, starts_us, until, watermark_us)
     return Read(run, refused, read)
 
 

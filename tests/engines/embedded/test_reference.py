@@ -19,7 +19,7 @@ from tests.engines.embedded.apps import app_of
 from tests.engines.embedded.events import SHAPES
 from tests.engines.embedded.logs import START, Record
 from tests.engines.embedded.strategies import logs
-from tests.engines.embedded.trials import held
+from tests.engines.embedded.trials import held, live
 
 RECORDS_MAX = 12
 CHECKS = settings(
@@ -36,6 +36,11 @@ def test_the_engine_is_what_plain_loops_say(data: st.DataObject) -> None:
     note(str(app))
     log = data.draw(logs(app.plan, RECORDS_MAX), label="log")
     held(app, app, log, Random(0), threads=1)
+
+
+def test_what_was_replayed_last_is_what_plain_loops_say() -> None:
+    """Nothing is read behind it, and no sliding view has something to show."""
+    live(450412148624, 6)
 
 
 def test_what_falls_on_an_edge_is_what_plain_loops_say() -> None:
