@@ -14,35 +14,30 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headrace.storage.outbound import json_values
 from headrace.storage.outbound.json_values import rows_to_json, splice
 from headrace.values.clock import instant_text, instant_us
 
 
-@pytest.fixture(scope="module")
-def connection() -> duckdb.DuckDBPyConnection:
-    return duckdb.connect()
-
-
-def texts(connection: duckdb.DuckDBPyConnection, **columns: pa.Array) -> list[str]:
-    made: list[str] = rows_to_json(connection, pa.table(columns)).to_pylist()
+def texts(**columns: pa.Array) -> list[str]:
+    made: list[str] = rows_to_json(pa.table(columns)).to_pylist()
     return made
 
 
-def test_times_are_rfc_3339(connection: duckdb.DuckDBPyConnection) -> None:
+def test_times_are_rfc_3339() -> None:
     moments = [
         datetime(2026, 1, 1),
         datetime(2026, 1, 1, 0, 0, 0, 123456),
         datetime(2026, 1, 1, 0, 0, 0, 500000),
         datetime(1969, 12, 31, 23, 59, 59, 999999),
     ]
-    found = texts(connection, t=pa.array([*moments, None], pa.timestamp("us")))
+    found = texts(t=pa.array([*moments, None], pa.timestamp("us")))
     assert found == [f'{{"t":"{instant_text(instant_us(m))}"}}' for m in moments] + ['{"t":null}']
     assert found[0] == '{"t":"2026-01-01T00:00:00Z"}' and "00:00:00.5Z" in found[2]
 
 
-def test_numbers_stay_exact(connection: duckdb.DuckDBPyConnection) -> None:
+def test_numbers_stay_exact() -> None:
     found = texts(
-        connection,
         i=pa.array([2**63 - 1], pa.int64()),
         h=pa.array([Decimal(10**37 + 1)], pa.decimal128(38, 0)),
         d=pa.array([Decimal("-12345678901234567.89")], pa.decimal128(19, 2)),
@@ -53,26 +48,23 @@ def test_numbers_stay_exact(connection: duckdb.DuckDBPyConnection) -> None:
     ]
 
 
-def test_nan_and_infinity_are_null_also_inside(connection: duckdb.DuckDBPyConnection) -> None:
+def test_nan_and_infinity_are_null_also_inside() -> None:
     odd = [math.nan, math.inf, -math.inf, 1.5]
-    assert texts(connection, x=pa.array(odd)) == ['{"x":null}'] * 3 + ['{"x":1.5}']
+    assert texts(x=pa.array(odd)) == ['{"x":null}'] * 3 + ['{"x":1.5}']
     inner = pa.struct(
         [("x", pa.float64()), ("t", pa.timestamp("us")), ("l", pa.list_(pa.float64()))]
     )
     row = {"x": math.nan, "t": datetime(2026, 1, 1), "l": odd}
-    found = texts(
-        connection, s=pa.array([row, None], inner), m=pa.array([[row], None], pa.list_(inner))
-    )
+    found = texts(s=pa.array([row, None], inner), m=pa.array([[row], None], pa.list_(inner)))
     shown = '{"x":null,"t":"2026-01-01T00:00:00Z","l":[null,null,null,1.5]}'
     assert found == [f'{{"s":{shown},"m":[{shown}]}}', '{"s":null,"m":null}']
 
 
-def test_maps_and_arrays_are_as_what_they_hold(connection: duckdb.DuckDBPyConnection) -> None:
+def test_maps_and_arrays_are_as_what_they_hold() -> None:
     of_names = pa.map_(pa.string(), pa.list_(pa.float64()))
     of_times = pa.map_(pa.timestamp("us"), pa.timestamp("us"))
     at = datetime(2026, 1, 1, 0, 0, 0, 500000)
     found = texts(
-        connection,
         m=pa.array([[("a", [math.nan, 1.5]), ("b", None)], [], None], of_names),
         t=pa.array([[(at, at)], [], None], of_times),
         n=pa.array([[(math.nan, 1)], [], None], pa.map_(pa.float64(), pa.int64())),
@@ -91,24 +83,25 @@ def test_maps_and_arrays_are_as_what_they_hold(connection: duckdb.DuckDBPyConnec
     ]
 
 
-def test_names_and_dates(connection: duckdb.DuckDBPyConnection) -> None:
-    found = texts(
-        connection, **{'a "b"': pa.array([date(2026, 1, 1)], pa.date32()), "é": pa.array([True])}
-    )
+def test_names_and_dates() -> None:
+    found = texts(**{'a "b"': pa.array([date(2026, 1, 1)], pa.date32()), "é": pa.array([True])})
     assert found == ['{"a \\"b\\"":"2026-01-01","é":true}']
 
 
-def test_rows_that_do_not_fit_into_memory_at_once_are_made_in_parts() -> None:
+def test_rows_that_do_not_fit_into_memory_at_once_are_made_in_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     columns = {"n": pa.array(range(2_000)), "text": pa.array(["x" * 20_000] * 2_000)}
     with duckdb.connect(config={"memory_limit": "16MB", "threads": 1}) as small:
-        found = texts(small, **columns)
+        monkeypatch.setattr(json_values, "_own_connection", lambda: small)
+        found = texts(**columns)
         assert found == [f'{{"n":{n},"text":"{"x" * 20_000}"}}' for n in range(2_000)]
         with pytest.raises(duckdb.OutOfMemoryException):
-            texts(small, text=pa.array(["x" * 20_000_000]))
+            texts(text=pa.array(["x" * 20_000_000]))
 
 
-def test_rows_without_columns(connection: duckdb.DuckDBPyConnection) -> None:
-    assert rows_to_json(connection, pa.table({"a": [1, 2]}).select([])).to_pylist() == ["{}", "{}"]
+def test_rows_without_columns() -> None:
+    assert rows_to_json(pa.table({"a": [1, 2]}).select([])).to_pylist() == ["{}", "{}"]
 
 
 @settings(deadline=None)
@@ -121,8 +114,7 @@ def test_any_row_reads_back(rows: list[tuple[str, int, float]]) -> None:
             "f": pa.array([r[2] for r in rows], pa.float64()),
         }
     )
-    with duckdb.connect() as own:
-        found = [json.loads(text) for text in rows_to_json(own, table).to_pylist()]
+    found = [json.loads(text) for text in rows_to_json(table).to_pylist()]
     wanted = [{"s": s, "i": i, "f": f if math.isfinite(f) else None} for s, i, f in rows]
     assert found == wanted
 

@@ -24,6 +24,7 @@ from headrace.values.schema import quote
 _CLOSE, _OPEN = ord("}"), ord("{")
 _SPACE = b" \t\r\n"
 _PIECE_BYTES = 1 << 20
+_MEMORY = "1GB"
 _DECODER = json.JSONDecoder()
 _END = 2**31 - 1
 _LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
@@ -32,7 +33,7 @@ _ESCAPE_IN_KEY = r'\\(?:[^"\\]|\\.)*"\s*:'
 Rows: TypeAlias = npt.NDArray[np.int64]
 
 
-def rows_to_json(connection: duckdb.DuckDBPyConnection, rows: pa.Table) -> pa.Array:
+def rows_to_json(rows: pa.Table) -> pa.Array:
     """One JSON object per row, with all columns in order, as strings.
 
     Raises duckdb.OutOfMemoryException where there is no room for a single row.
@@ -40,21 +41,21 @@ def rows_to_json(connection: duckdb.DuckDBPyConnection, rows: pa.Table) -> pa.Ar
     if not rows.num_columns:
         return pa.array(["{}"] * rows.num_rows, pa.string())
     try:
-        return _objects(connection, rows)
+        return _objects(rows)
     except duckdb.OutOfMemoryException:
         # The engine holds 2,048 rows at once, several times over, however large they are.
         if rows.num_rows < 2:
             raise
     half = rows.num_rows // 2
     parts = rows.slice(0, half), rows.slice(half)
-    return pa.concat_arrays([rows_to_json(connection, part) for part in parts])
+    return pa.concat_arrays([rows_to_json(part) for part in parts])
 
 
-def _objects(connection: duckdb.DuckDBPyConnection, rows: pa.Table) -> pa.Array:
+def _objects(rows: pa.Table) -> pa.Array:
     fields = ", ".join(
         f"{quote(f.name)} := {_plain_sql(quote(f.name), f.type)}" for f in rows.schema
     )
-    relation = connection.from_arrow(rows)
+    relation = _own_connection().cursor().from_arrow(rows)
     made = relation.project(f"to_json(struct_pack({fields}))::varchar as json").to_arrow_table()
     return one_array(made.column("json"))
 
@@ -98,7 +99,6 @@ def _odd(type_: pa.DataType) -> bool:
 def splice(
     raw: pa.Array | pa.ChunkedArray,
     added: pa.Table,
-    connection: duckdb.DuckDBPyConnection | None = None,
     *,
     plain: bool = False,
 ) -> pa.Array | pa.ChunkedArray:
@@ -111,14 +111,14 @@ def splice(
     if not len(raw) or not added.num_columns:
         return raw
     if plain:
-        members = _members_of(added, connection or _own_connection().cursor())
+        members = _members_of(added)
         one = isinstance(members, pa.Scalar)
         texts = (raw if one else one_array(raw)).cast(pa.binary())
         return _with_ends(texts, members).cast(raw.type)
     texts = one_array(raw).cast(pa.binary())
     if not _closed(texts).all():
         texts = pc.ascii_rtrim(texts.cast(pa.string()), _SPACE.decode()).cast(pa.binary())
-    members = _members_of(added, connection or _own_connection().cursor())
+    members = _members_of(added)
     made = _with_ends(texts, members)
     exact = np.union1d(_empty_objects(texts), _rows_naming(texts, added.column_names))
     if len(exact):
@@ -128,15 +128,16 @@ def splice(
 
 @cache
 def _own_connection() -> duckdb.DuckDBPyConnection:
-    return duckdb.connect(config={"threads": 1})
+    """A database of its own: beside a job's, whose memory may be in use to its limit."""
+    connection = duckdb.connect(config={"threads": 1, "memory_limit": _MEMORY})
+    connection.execute("set global timezone = 'UTC'")
+    return connection
 
 
-def _members_of(
-    added: pa.Table, connection: duckdb.DuckDBPyConnection
-) -> pa.BinaryScalar | pa.BinaryArray:
+def _members_of(added: pa.Table) -> pa.BinaryScalar | pa.BinaryArray:
     """`"name":json,…` for each row; a scalar when it is the same for all of them."""
     same = all(_constant(column) for column in added.columns)
-    text = rows_to_json(connection, added.slice(0, 1) if same else added)
+    text = rows_to_json(added.slice(0, 1) if same else added)
     members = pc.binary_slice(text.cast(pa.binary()), 1, -1)
     return members[0] if same else members
 

@@ -56,7 +56,7 @@ def _encoded(
 def _plain(column: pa.ChunkedArray, kind: Kind, connection: duckdb.DuckDBPyConnection) -> pa.Array:
     """The column as one array, as text where it travels as text."""
     if kind.json:
-        return _json(column, connection)
+        return _json(column)
     whole = column.combine_chunks()
     array = whole.chunk(0) if isinstance(whole, pa.ChunkedArray) else whole
     if pa.types.is_interval(array.type):
@@ -66,8 +66,8 @@ def _plain(column: pa.ChunkedArray, kind: Kind, connection: duckdb.DuckDBPyConne
     return array
 
 
-def _json(column: pa.ChunkedArray, connection: duckdb.DuckDBPyConnection) -> pa.Array:
-    objects = rows_to_json(connection, pa.table({"x": column})).cast(pa.binary())
+def _json(column: pa.ChunkedArray) -> pa.Array:
+    objects = rows_to_json(pa.table({"x": column})).cast(pa.binary())
     values = pc.binary_slice(objects, len(b'{"x":'), -1)
     return pc.if_else(column.combine_chunks().is_valid(), values, None)
 

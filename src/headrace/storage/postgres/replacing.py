@@ -90,8 +90,8 @@ class Replacing:
         positions = rows.column("_position").to_pylist()
         chosen = [at for at, position in enumerate(positions) if position in reasons]
         plain = rows.drop_columns(["_position"]).take(pa.array(chosen, pa.int64()))
-        texts = rows_to_json(self._local, plain).to_pylist()
-        keys = rows_to_json(self._local, plain.select(list(self._shape.target.key))).to_pylist()
+        texts = rows_to_json(plain).to_pylist()
+        keys = rows_to_json(plain.select(list(self._shape.target.key))).to_pylist()
         return [
             Refused(positions[at], key, text, reasons[positions[at]])
             for at, key, text in zip(chosen, keys, texts, strict=True)

@@ -38,14 +38,12 @@ class Staged:
         plain = self.rows.drop_columns(["_op"])
         return plain.add_column(0, "_position", positions).add_column(0, "_op", self.upsert)
 
-    def refused(
-        self, reasons: dict[int, str], key: Sequence[str], connection: duckdb.DuckDBPyConnection
-    ) -> list[Refused]:
+    def refused(self, reasons: dict[int, str], key: Sequence[str]) -> list[Refused]:
         """What is kept of the rows at the positions of `reasons`."""
         positions = sorted(reasons)
         rows = self.rows.take(pa.array(positions, pa.int64()))
-        texts = rows_to_json(connection, rows).to_pylist()
-        keys = rows_to_json(connection, rows.select(list(key))).to_pylist()
+        texts = rows_to_json(rows).to_pylist()
+        keys = rows_to_json(rows.select(list(key))).to_pylist()
         return [
             Refused(position, key_text, row, reasons[position])
             for position, key_text, row in zip(positions, keys, texts, strict=True)

@@ -229,7 +229,7 @@ class PostgresTable:
             staged = stage(rows, self.target, self._local)
             reasons = Landing(self._shape, self._changes, connection, self._local).land(staged)
             if reasons:
-                refused = staged.refused(reasons, self.target.key, self._local)
+                refused = staged.refused(reasons, self.target.key)
                 self._ledger.refuse(connection, mark.number, refused)
             self._check_outline(connection)
             reach("postgres.applied")

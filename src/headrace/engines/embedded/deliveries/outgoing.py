@@ -107,7 +107,7 @@ class StreamRows:
         else:
             # What was committed under an earlier definition may lack some.
             names = [c.name for c in self.input.columns if c.name in rows.column_names]
-            text = rows_to_json(self.connection, rows.select(names))
+            text = rows_to_json(rows.select(names))
         return pa.table([self._keys(rows), text.cast(pa.binary())], schema=RECORD)
 
     def table(self, committed: Committed) -> pa.Table | None:
@@ -240,7 +240,7 @@ class StreamRows:
         if committed.kind == "correction" and self.output.emit == "final":
             told = told.append_column("_correction", pa.repeat(pa.scalar(True), len(rows)))
             told = told.append_column("_epoch", pa.repeat(pa.scalar(committed.epoch), len(rows)))
-        text = rows_to_json(self.connection, told)
+        text = rows_to_json(told)
         if "_op" in rows.column_names:
             gone = pc.equal(rows.column("_op"), "d")
             text = pc.if_else(gone, pa.scalar(None, pa.string()), one_array(text))
@@ -256,7 +256,7 @@ class StreamRows:
             return keys
         named = pa.repeat(pa.scalar(b"{}"), len(rows))
         if key:
-            named = _as_bytes(rows_to_json(self.connection, rows.select(key)))
+            named = _as_bytes(rows_to_json(rows.select(key)))
         return pc.coalesce(keys, named)
 
     def _keys(self, rows: pa.Table) -> pa.Array:
@@ -273,7 +273,7 @@ class StreamRows:
             ).to_arrow_table()
             self.connection.unregister(self._rows)
             return _as_bytes(made.column("k"))
-        return _as_bytes(rows_to_json(self.connection, rows.select(key)))
+        return _as_bytes(rows_to_json(rows.select(key)))
 
 
 def _projected(relation: str, stream: Stream) -> str:
