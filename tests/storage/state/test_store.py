@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from headrace.storage.state.store import ENGINE_VERSION, StateStore
+from headrace.values.errors import StateDamaged
 
 _OPENS = """
 import resource, sys
@@ -39,6 +40,19 @@ def test_a_file_that_was_being_made_opens(tmp_path: Path) -> None:
         (directory / "job.duckdb.wal").write_bytes(log[:size])
         with StateStore(directory, threads=1, memory_limit="200MB") as again:
             assert again.fact("duckdb") == ENGINE_VERSION
+
+
+def test_the_log_of_an_earlier_file_is_refused_by_its_name(tmp_path: Path) -> None:
+    with StateStore(tmp_path, threads=1, memory_limit="200MB") as store:
+        log = store.path.with_name("job.duckdb.wal")
+        earlier = log.read_bytes()
+        store.connection.execute("checkpoint")
+        store.connection.execute("create table t (x integer)")
+        store.connection.execute("checkpoint")
+    log.write_bytes(earlier)
+    with pytest.raises(StateDamaged, match=f"^{log} cannot be read: .*older version") as refused:
+        StateStore(tmp_path, threads=1, memory_limit="200MB")
+    assert "headrace state reset" in str(refused.value.remedy)
 
 
 def test_a_log_is_taken_in_the_sooner_the_less_there_is_to_do(

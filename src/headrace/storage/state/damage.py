@@ -14,6 +14,7 @@ from headrace.values.errors import StateDamaged, StateRefused
 
 _CORRUPT = re.compile(r"Corrupt database file|[Cc]hecksum|could not be read: corrupt")
 _SHORT = re.compile(r'Could not read enough bytes from file "([^"]+)"')
+_OF_LOG = re.compile(r"\bWAL\b")
 _PARQUET = re.compile(r"(/[^\"'\n]*?\.parquet)")
 _FILE = re.compile(r"[\"']([^\"'\n]*[/.][^\"'\n]*)[\"']")
 _OF_LAKES = re.compile(r"arquet|No files found|magic bytes|ecompress|Thrift|TProtocol|Zstd|ZSTD")
@@ -52,7 +53,7 @@ def damage(
         )
     short = _SHORT.search(first)
     if (short is not None and short[1].startswith(str(state))) or _CORRUPT.search(first):
-        return unreadable(state, f"is damaged: {first}")
+        return unreadable(file_of(state, first), f"is damaged: {first}")
     return None
 
 
@@ -66,10 +67,10 @@ def _may_be_of(lakes: Sequence[Path] | None, said: str) -> bool:
     )
 
 
-def unreadable(state: Path, what: str) -> StateDamaged:
-    """The error for a state file of which `what` is said, with the ways on."""
+def unreadable(file: Path, what: str) -> StateDamaged:
+    """The error for a file of a state of which `what` is said, with the ways on."""
     return StateDamaged(
-        f"{state} {what}",
+        f"{file} {what}",
         remedy="Restore it from a backup, or rebuild the state: headrace state reset APP",
     )
 
@@ -77,6 +78,11 @@ def unreadable(state: Path, what: str) -> StateDamaged:
 def log_of(state: Path) -> Path:
     """The engine's log beside the file `state`: what was committed and is not in the file yet."""
     return state.with_name(f"{state.name}.wal")
+
+
+def file_of(state: Path, said: str) -> Path:
+    """The file that the engine's words are about, `state` or its log: it does not always say."""
+    return log_of(state) if _OF_LOG.search(said) else state
 
 
 def put_aside(state: Path) -> None:

@@ -17,7 +17,7 @@ import duckdb
 
 from headrace.storage.durable import make_directory, sync_directory
 from headrace.storage.state.counters import Counters
-from headrace.storage.state.damage import damage, log_of, unreadable
+from headrace.storage.state.damage import damage, file_of, log_of, unreadable
 from headrace.storage.state.migrations import MIGRATIONS
 from headrace.storage.state.schema import FORMAT, TABLES, VIEWS
 from headrace.values.errors import DiskRefused, HeadraceError, StateRefused
@@ -285,7 +285,8 @@ def cannot_open(path: Path, error: duckdb.Error) -> HeadraceError:
     no_room = any(os.strerror(number) in text for number in _NO_ROOM)
     if no_room or "ermission denied" in text or "read-only" in text.lower():
         return DiskRefused(f"{path} cannot be opened: {text.splitlines()[0]}", remedy=_MEND_DISK)
-    return unreadable(path, f"cannot be read: {text.splitlines()[0]}")
+    first = text.splitlines()[0]
+    return unreadable(file_of(path, first), f"cannot be read: {first}")
 
 
 @contextmanager
