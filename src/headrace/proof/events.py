@@ -44,12 +44,14 @@ _NOTHING = Had()
 class Events:
     """`relations` name temporary views and tables; `origin` says in words where they come from.
 
-    `whole` is false when the log no longer reaches back to what was read of it first.
+    `whole` is false when the log no longer reaches back to what was read of it first. `count` is
+    the number of events that there are.
     """
 
     relations: Relations
     origin: str
     whole: bool
+    count: int
 
     @property
     def relation(self) -> str:
@@ -75,7 +77,7 @@ def events_of(runner: JobRunner, fix: Fixed, source: Source) -> Events:
     if any(v.window is not None and v.topic == source.topic for v in runner.job.views):
         seen = _watermarked(runner.job, fix, source, relations)
         relations = replace(relations, watermarked=seen)
-    return Events(relations, origin, whole)
+    return Events(relations, origin, whole, fix.count(found))
 
 
 def with_segments(fix: Fixed, source: Source, views: Iterable[View], events: Events) -> Events:
@@ -94,7 +96,7 @@ def with_segments(fix: Fixed, source: Source, views: Iterable[View], events: Eve
                     fix.epoch,
                     events.relations,
                     allowances=not tolerance(view).exact,
-                    count=fix.count(events.relation),
+                    count=events.count,
                 )
                 keep(fix.cursor, found[view.name], *shares)
     return replace(events, relations=replace(events.relations, segments=found))

@@ -77,7 +77,6 @@ def recompute(
             regions[view.name] = region
             held = with_segments(fix, source, [view], events[view.topic])
             found += _corrections(runner, fix, held, view, region)
-        read = _counted(fix, events)
         tell("corrections", len(views), len(views))
     bound = max((r.bound_us for r in regions.values()), default=None)
     epoch = None
@@ -94,7 +93,7 @@ def recompute(
         runner.job.id,
         dry_run,
         None if bound is None else instant_text(bound),
-        read,
+        sum(e.count for e in events.values()),
         tuple(f.report for f in found),
         epoch,
         time.monotonic() - begun,
@@ -109,11 +108,6 @@ def _events(runner: JobRunner, fix: Fixed) -> dict[str, Events]:
     for source in runner.job.sources:
         found[source.topic].require(source, "nothing can be recomputed", _KEEP)
     return found
-
-
-def _counted(fix: Fixed, events: dict[str, Events]) -> int:
-    with fix.spent("count the events"):
-        return sum(fix.count(e.relation) for e in events.values())
 
 
 def _check_delivered(runner: JobRunner, fix: Fixed, views: list[View]) -> None:

@@ -60,12 +60,11 @@ def verify(runner: JobRunner, progress: Progress | None = None) -> Verification:
         with fix.spent("sums"):
             sums = check_sums(runner, fix, events)
             refused = fix.count("meta.refused_rows")
-            read = sum(fix.count(e.relation) for e in events.values())
     return Verification(
         runner.job.id,
         fix.generation,
         fix.epoch,
-        read,
+        sum(e.count for e in events.values()),
         tuple(checked),
         tuple(sums),
         fix.undelivered,

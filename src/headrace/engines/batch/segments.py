@@ -42,7 +42,7 @@ def segments_on_time(
     relations: Relations,
     *,
     allowances: bool,
-    count: int = 0,
+    count: int,
     sorted_rows: int = _SORTED_ROWS,
 ) -> Iterator[Query]:
     """The segments of the rows on time, to be kept for `Relations.segments`, share by share.
@@ -50,11 +50,12 @@ def segments_on_time(
     Each is of other keys, so many that of `count` rows about `sorted_rows` are sorted at once.
     """
     assert isinstance(view.window, SessionGap | SessionMarks)
-    shares = min(-(-count // sorted_rows), _MOST_SHARES)
+    shares = max(1, min(-(-count // sorted_rows), _MOST_SHARES))
     if not view.keys or has_dedupe(view):  # Each share would look for all duplicates again.
         shares = 1
-    for nth in range(max(shares, 1)):
+    for nth in range(shares):
         rows = placed(view, source, until, relations)
+        read_anew(view, rows)
         among = f"hash({', '.join(key_names(view))}) % {shares} = {nth}" if shares > 1 else "true"
         more = further(view, allowances)
         found = add_segments_on_time(view, view.window, rows, more, among)
@@ -77,7 +78,6 @@ def add_segments_on_time(
 
     Of the keys alone for which the condition `among` holds.
     """
-    read_anew(view, rows)
     return add_segments(
         view, window, rows, f"select * from {rows.chain.name} where not _late and {among}", more
     )

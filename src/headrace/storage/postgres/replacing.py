@@ -13,12 +13,12 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from headrace.storage.outbound.json_values import rows_to_json
 from headrace.storage.postgres.changes import FAILED, POSITION, STAGING, Changes, Source
 from headrace.storage.postgres.decode import Decoder, selected
 from headrace.storage.postgres.landing import Landing
 from headrace.storage.postgres.marks import Refused
 from headrace.storage.postgres.shape import Shape
+from headrace.storage.postgres.staged import kept
 from headrace.values.points import reach
 
 
@@ -28,8 +28,7 @@ class Replacing:
     def __init__(
         self, shape: Shape, changes: Changes, connection: Any, local: duckdb.DuckDBPyConnection
     ) -> None:
-        self._shape, self._changes = shape, changes
-        self._connection, self._local = connection, local
+        self._shape, self._changes, self._connection = shape, changes, connection
         self._landing = Landing(shape, changes, connection, local)
 
     def replace(self, rows: pa.RecordBatchReader) -> tuple[int, list[Refused]]:
@@ -90,9 +89,4 @@ class Replacing:
         positions = rows.column("_position").to_pylist()
         chosen = [at for at, position in enumerate(positions) if position in reasons]
         plain = rows.drop_columns(["_position"]).take(pa.array(chosen, pa.int64()))
-        texts = rows_to_json(plain).to_pylist()
-        keys = rows_to_json(plain.select(list(self._shape.target.key))).to_pylist()
-        return [
-            Refused(positions[at], key, text, reasons[positions[at]])
-            for at, key, text in zip(chosen, keys, texts, strict=True)
-        ]
+        return kept(plain, [positions[at] for at in chosen], reasons, self._shape.target.key)

@@ -42,12 +42,19 @@ class Staged:
         """What is kept of the rows at the positions of `reasons`."""
         positions = sorted(reasons)
         rows = self.rows.take(pa.array(positions, pa.int64()))
-        texts = rows_to_json(rows).to_pylist()
-        keys = rows_to_json(rows.select(list(key))).to_pylist()
-        return [
-            Refused(position, key_text, row, reasons[position])
-            for position, key_text, row in zip(positions, keys, texts, strict=True)
-        ]
+        return kept(rows, positions, reasons, key)
+
+
+def kept(
+    rows: pa.Table, positions: Sequence[int], reasons: dict[int, str], key: Sequence[str]
+) -> list[Refused]:
+    """What is kept of refused `rows`, which have these positions."""
+    texts = rows_to_json(rows).to_pylist()
+    keys = rows_to_json(rows.select(list(key))).to_pylist()
+    return [
+        Refused(position, key_text, row, reasons[position])
+        for position, key_text, row in zip(positions, keys, texts, strict=True)
+    ]
 
 
 def stage(rows: pa.Table, target: Target, connection: duckdb.DuckDBPyConnection) -> Staged:
