@@ -177,6 +177,34 @@ def test_a_dead_letter_keeps_the_bytes_that_the_log_has_lost() -> None:
         t.verify()
 
 
+def counted(**more: str) -> hr.App:
+    app, source = things(lateness="1 minute")
+    marked = source.session(starts="text = 's'", ends="text = 'e'", timeout="1 minute").by("who")
+    app.table("sessions", marked.agg(n="count(*)"))
+    app.table("recent", source.slide("1 minute", every="10 seconds").agg(n="count(*)"))
+    app.topic("once", source.dedupe(by=("who", "n")))
+    app.table("totals", source.by("who").agg(n="count(*)", **more))
+    return app
+
+
+def test_what_was_not_shown_yet_is_shown_once_a_changed_view_is_built_again() -> None:
+    with headrace.testing.run(counted()) as t:
+        # A sliding view is shown once a second: the process is killed before it shows the second.
+        for more in (thing(0, n=0, text="s"), thing(1, n=1), thing(2, n=1)):
+            t.send("things", [more])
+            commit_alone(t)
+        t.close()
+        t.plan = counted(most="max(n)").plan
+        rebuild_job(t.plan.jobs[0], t._settings)
+        t.open()
+        t.send("things", [thing(3, n=2, text="e")])
+        assert t.rows("totals") == [{"who": "a", "n": 4, "most": 2}]
+        assert [row["n"] for row in t.rows("sessions")] == [4]
+        assert [row["value"]["n"] for row in t.rows("once")] == [0, 1, 2]
+        assert max(row["n"] for row in t.rows("recent")) == 4
+        t.verify()
+
+
 def visits(event: type[hr.Event]) -> hr.App:
     app = hr.App("visits")
     source = app.source(event, topic="visits", partitions=1, key="who", time="at")

@@ -8,7 +8,7 @@ topics need to their deliveries. Nothing leaves before the transaction is on dis
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import duckdb
@@ -152,8 +152,8 @@ class JobEngine:
                 self.drop_view(connection, view)
             for stream in self.streams if fresh else ():
                 drop_state(connection, stream)
+            self._create(connection, without=stale)
             if not stale:
-                self.create(connection)
                 note_views(self.store, self.job, self.ledger.epoch)
         return stale
 
@@ -166,9 +166,9 @@ class JobEngine:
             reader.forget_ahead()
             check_tail(self, topic)
 
-    def create(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Makes the tables of views and destinations, unless they are there."""
-        for view in self.job.views:
+    def _create(self, connection: duckdb.DuckDBPyConnection, without: Sequence[View]) -> None:
+        """Makes the tables of streams, of views and their destinations, unless they are there."""
+        for view in (v for v in self.job.views if v not in without):
             self.create_view(connection, view)
         for s in self.job.streams:
             self.streams[s.name].create(connection, empty_events(self.job.source(s.topic)))
