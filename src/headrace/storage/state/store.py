@@ -162,6 +162,11 @@ class StateStore:
         )
         return None if row is None else str(row[0])
 
+    def facts(self, beginning: str) -> dict[str, str]:
+        """The values kept under names that begin so, by these names."""
+        sql = "select name, value from meta.facts where starts_with(name, ?) order by name"
+        return dict(self.connection.execute(sql, [beginning]).fetchall())
+
     def set_fact(self, name: str, value: str) -> None:
         """Keeps `value` under `name`."""
         self.connection.execute("insert or replace into meta.facts values (?, ?)", [name, value])

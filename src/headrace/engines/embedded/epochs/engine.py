@@ -26,6 +26,7 @@ from headrace.engines.embedded.epochs.definitions import (
 from headrace.engines.embedded.epochs.landing import account, apply, land, told
 from headrace.engines.embedded.epochs.ledger import Ledger
 from headrace.engines.embedded.epochs.places import arriving, fill_fact
+from headrace.engines.embedded.epochs.renaming import follow_streams
 from headrace.engines.embedded.epochs.sources import (
     Position,
     SourceEpoch,
@@ -147,11 +148,10 @@ class JobEngine:
             for output in self.ledger.taken_out():
                 # Should it come back, it lacks what its view does from here on.
                 self.store.set_fact(fill_fact(output), "untold")
+            follow_streams(self.store, self.job, fresh)
             self.ledger.forget_unknown_readers()
             for view in changed if fresh else ():
                 self.drop_view(connection, view)
-            for stream in self.streams if fresh else ():
-                drop_state(connection, stream)
             self._create(connection, without=stale)
             if not stale:
                 note_views(self.store, self.job, self.ledger.epoch)

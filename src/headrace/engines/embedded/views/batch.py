@@ -70,12 +70,24 @@ def state_name(view: str, part: str = "") -> str:
 
 def drop_state(connection: duckdb.DuckDBPyConnection, view: str) -> None:
     """Drops all of a view's state, whatever definition made it."""
-    for (name,) in connection.execute(
+    for name in _tables(connection, view):
+        connection.execute(f"drop table state.{quote(name)}")
+
+
+def rename_state(connection: duckdb.DuckDBPyConnection, view: str, new: str) -> None:
+    """Makes all of a view's state that of a view by the name `new`, which has none."""
+    for name in _tables(connection, view):
+        renamed = new + name.removeprefix(view)
+        connection.execute(f"alter table state.{quote(name)} rename to {quote(renamed)}")
+
+
+def _tables(connection: duckdb.DuckDBPyConnection, view: str) -> list[str]:
+    found = connection.execute(
         "select table_name from information_schema.tables where table_schema = 'state' "
         f"and split_part(table_name, '{_PART}', 1) = ?",
         [view],
-    ).fetchall():
-        connection.execute(f"drop table state.{quote(name)}")
+    ).fetchall()
+    return [name for (name,) in found]
 
 
 def temp_name(view: str, part: str) -> str:
