@@ -19,6 +19,7 @@ from headrace.engines.batch.watermarks import (
     without_watermarks,
 )
 from headrace.engines.embedded.epochs.arrivals import Readings
+from headrace.engines.embedded.epochs.letters import check_accepted
 from headrace.engines.embedded.epochs.reading import read_all
 from headrace.engines.embedded.epochs.sources import SourceReader
 from headrace.engines.embedded.runner import JobRunner
@@ -38,6 +39,7 @@ from headrace.values.schema import literal, quote, sql_type
 
 _CHUNK_RECORDS = 500_000
 _NOTHING = Had()
+_NOT_AS_IT_WAS = "no lake has all of the events as they were", "Put back the definition of then"
 
 
 @dataclass(frozen=True)
@@ -260,20 +262,35 @@ def _reach(rows: list[tuple[str, int, int]], identity: str, begin: list[int]) ->
 
 def _insert(fix: Fixed, reader: SourceReader, records: pa.Table, name: str) -> None:
     source, identity = reader.source, reader.topic.identity
-    events = reader.judged(records).events
-    fix.cursor.register("_decoded", events)
+    decoded = reader.judged(records)
+    fix.cursor.register("_decoded", decoded.events)
     fix.cursor.execute(
         f"insert into {name} select {_columns(source, 'd.')}, {literal(identity)}, _partition, "
-        "_offset, null, r.epoch, _arrival_time, _time from _decoded d join meta.reads r "
-        f"on r.topic = {literal(source.topic)} and r.identity = {literal(identity)} "
-        'and r."partition" = d._partition '
+        f"_offset, null, r.epoch, _arrival_time, _time {_accepted_sql(source, identity)}"
+    )
+    fix.cursor.unregister("_decoded")
+    if len(decoded.dead):
+        places = records.select(["partition", "offset"]).take(decoded.dead.column("_row"))
+        fix.cursor.register("_decoded", places.rename_columns(["_partition", "_offset"]))
+        refused = fix.cursor.sql(
+            'select _partition as "partition", _offset as "offset" '
+            f"{_accepted_sql(source, identity)} order by all limit 1"
+        ).to_arrow_table()
+        fix.cursor.unregister("_decoded")
+        check_accepted(source.topic, refused, *_NOT_AS_IT_WAS)
+
+
+def _accepted_sql(source: Source, identity: str) -> str:
+    """From the rows of `_decoded` those of records that were accepted, with what read them."""
+    return (
+        f"from _decoded d join meta.reads r on r.topic = {literal(source.topic)} "
+        f'and r.identity = {literal(identity)} and r."partition" = d._partition '
         "and d._offset >= r.start_offset and d._offset < r.end_offset "
         # The present definition may accept what was refused when it was read.
         "anti join meta.dead_letters l on l.view is null "
         f"and l.topic = {literal(source.topic)} and l.topic_generation = {literal(identity)} "
         'and l."partition" = d._partition and l."offset" = d._offset'
     )
-    fix.cursor.unregister("_decoded")
 
 
 def _insert_replayed(fix: Fixed, reader: SourceReader, name: str) -> None:
@@ -287,7 +304,9 @@ def _insert_replayed(fix: Fixed, reader: SourceReader, name: str) -> None:
     ).to_arrow_table()
     if not len(records):
         return
-    events = reader.judged(records).events
+    decoded = reader.judged(records)
+    check_accepted(source.topic, records.take(decoded.dead.column("_row")), *_NOT_AS_IT_WAS)
+    events = decoded.events
     extra = records.select(["replayed", "topic_generation", "epoch"]).take(events.column("_row"))
     for column in extra.column_names:
         events = events.append_column(f"_r_{column}", extra.column(column))

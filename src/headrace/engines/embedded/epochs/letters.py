@@ -16,16 +16,23 @@ from headrace.values.errors import StateRefused
 from headrace.values.oversize import KEPT_BYTES, MARK_BEGIN, oversize_of
 
 
-def check_accepted(topic: str, refused: pa.Table) -> None:
-    """StateRefused where there are `refused` records: those that were accepted before."""
+def check_accepted(
+    topic: str,
+    refused: pa.Table,
+    needed: str = "is not delivered everywhere",
+    back: str = "Run the definition of then until it has caught up",
+) -> None:
+    """StateRefused where there are `refused` records: those that were accepted before.
+
+    `needed` says why they are asked for again, and `back` how they can be had.
+    """
     if len(refused):
         first = refused.slice(0, 1).to_pylist()[0]
         raise StateRefused(
             f'Topic "{topic}", partition {first["partition"]}: the record at offset '
-            f"{first['offset']} was accepted when it was read, and is not delivered everywhere; "
-            "this definition refuses it",
-            remedy="Run the definition of then until it has caught up, or begin a new generation "
-            "with this one: headrace state reset APP",
+            f"{first['offset']} was accepted when it was read, and {needed}; this definition "
+            "refuses it",
+            remedy=f"{back}, or begin a new generation with this one: headrace state reset APP",
         )
 
 
