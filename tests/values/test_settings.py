@@ -58,6 +58,8 @@ def test_variables_are_filled_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ("[profile.p]\nthreads = 0\n", r"'threads' is 0 .*\), less than 1"),
         ("[profile.p]\nthreads = 'zwei'\n", r"'threads' is 'zwei' .*, not a whole number"),
         ("[profile.p]\nmemory_limit = 'lots'\n", "not an amount of memory"),
+        ("[profile.p]\nmemory_limit = '64KB'\n", "'memory_limit' is '64KB', less than 32MB"),
+        ("[profile.p]\nmemory_limit = '99999999999GB'\n", "'memory_limit' .* more than"),
         ("[profile.p]\nretention_age = 'a while'\n", "'a while' is not a duration"),
         ("[profile.q]\n", r"no \[profile.p\]"),
         ("profile = 3", r"no \[profile.p\]"),

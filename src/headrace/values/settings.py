@@ -24,7 +24,9 @@ from headrace.values.unfit import unfit
 
 FILE_NAME = "headrace.toml"
 PREFIX = "HEADRACE_"
-_MEMORY = re.compile(r"\d+(\.\d+)?\s*[KMGT]i?B", re.IGNORECASE)
+_MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT])(i?)B", re.IGNORECASE)
+# With less, the proof of a small app fails; the engine counts in 64 bits.
+_MEMORY_MIN, _MEMORY_MAX = "32MB", "1000000TB"
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -60,7 +62,8 @@ class Settings:
         None, "threads of the engine; by default one for each core", ge=1
     )
     memory_limit: str = _setting(
-        "1GB", "what the engine may hold in memory before it spills to disk: 512MB, 1GB"
+        "1GB",
+        "what the engine may hold in memory before it spills to disk: 512MB, 1GB; at least 32MB",
     )
     epoch_records_max: int = _setting(
         300_000,
@@ -87,12 +90,28 @@ class Settings:
                 f"setting 'memory_limit' is {self.memory_limit!r}, not an amount of memory",
                 remedy="Write a number and a unit: 512MB, 1GB, 2GiB.",
             )
+        given = memory_bytes(self.memory_limit)
+        if not memory_bytes(_MEMORY_MIN) <= given <= memory_bytes(_MEMORY_MAX):
+            less = given < memory_bytes(_MEMORY_MIN)
+            raise UsageError(
+                f"setting 'memory_limit' is {self.memory_limit!r}, "
+                + (f"less than {_MEMORY_MIN}" if less else f"more than {_MEMORY_MAX}"),
+                remedy=f"Allow at least {_MEMORY_MIN}; 1GB is the default.",
+            )
         if self.retention_age is not None:
             duration_us(self.retention_age)
 
     @property
     def retention_age_us(self) -> int | None:
         return None if self.retention_age is None else duration_us(self.retention_age)
+
+
+def memory_bytes(limit: str) -> float:
+    """The bytes of a memory limit as it is written ("1GB")."""
+    found = _MEMORY.fullmatch(limit)
+    assert found is not None, "checked with the settings"
+    power = "KMGT".index(found[2].upper()) + 1
+    return float(found[1]) * float((1024 if found[3] else 1000) ** power)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from headrace.storage.state.store import ENGINE_VERSION, StateStore
-from headrace.values.errors import StateDamaged
+from headrace.values.errors import DiskRefused, StateDamaged, UsageError
 
 _OPENS = """
 import resource, sys
@@ -53,6 +53,18 @@ def test_the_log_of_an_earlier_file_is_refused_by_its_name(tmp_path: Path) -> No
     with pytest.raises(StateDamaged, match=f"^{log} cannot be read: .*older version") as refused:
         StateStore(tmp_path, threads=1, memory_limit="200MB")
     assert "headrace state reset" in str(refused.value.remedy)
+
+
+@pytest.mark.parametrize(
+    ("limit", "refused"), [("64KB", DiskRefused), ("99999999999GB", UsageError)]
+)
+def test_a_wrong_memory_limit_is_no_damage(
+    tmp_path: Path, limit: str, refused: type[Exception]
+) -> None:
+    StateStore(tmp_path, threads=1, memory_limit="200MB").close()
+    with pytest.raises(refused):
+        StateStore(tmp_path, threads=1, memory_limit=limit)
+    StateStore(tmp_path, threads=1, memory_limit="200MB").close()
 
 
 def test_a_log_is_taken_in_the_sooner_the_less_there_is_to_do(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import resource
 import shutil
 import tempfile
@@ -15,7 +14,7 @@ from pathlib import Path
 import duckdb
 
 from headrace.storage.contract import Finding
-from headrace.values.settings import Settings
+from headrace.values.settings import Settings, memory_bytes
 
 _FREE_BYTES_MIN, _FREE_BYTES_LOW = 200_000_000, 2_000_000_000
 _FILES_MIN, _FILES_WANTED = 1024, 4096
@@ -25,7 +24,6 @@ _CGROUP_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
-_AMOUNT = re.compile(r"([\d.]+)\s*([KMGT])(i?)B", re.IGNORECASE)
 
 
 def machine(settings: Settings) -> Iterator[Finding]:
@@ -87,7 +85,7 @@ def _open_files(limits: tuple[int, int]) -> Finding:
 def memory(limit: str, bytes_there: int) -> Finding:
     """Whether the engine's `limit` ("1GB") leaves room in a machine with `bytes_there`."""
     text = f"{_amount(bytes_there)}; memory_limit is {limit}"
-    if _bytes(limit) <= bytes_there * _ENGINE_SHARE_MAX:
+    if memory_bytes(limit) <= bytes_there * _ENGINE_SHARE_MAX:
         return Finding("ok", "memory", text)
     fitting = max(64, int(bytes_there / 2 / 1e6))
     return Finding("warning", "memory", text, f"export HEADRACE_MEMORY_LIMIT={fitting}MB")
@@ -102,13 +100,6 @@ def _memory_bytes() -> int:
         except (OSError, ValueError):
             continue  # not in a container, or it says "max"
     return min(found)
-
-
-def _bytes(limit: str) -> float:
-    found = _AMOUNT.fullmatch(limit)
-    assert found is not None, "checked with the settings"
-    power = "KMGT".index(found[2].upper()) + 1
-    return float(found[1]) * float((1024 if found[3] else 1000) ** power)
 
 
 def _amount(count: int) -> str:

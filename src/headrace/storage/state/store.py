@@ -20,7 +20,7 @@ from headrace.storage.state.counters import Counters
 from headrace.storage.state.damage import damage, file_of, log_of, unreadable
 from headrace.storage.state.migrations import MIGRATIONS
 from headrace.storage.state.schema import FORMAT, TABLES, VIEWS
-from headrace.values.errors import DiskRefused, HeadraceError, StateRefused
+from headrace.values.errors import DiskRefused, HeadraceError, StateRefused, UsageError
 from headrace.values.points import reach
 
 FILE_NAME = "job.duckdb"
@@ -279,6 +279,14 @@ def other_version(path: Path, facts: Mapping[str, str]) -> StateRefused | None:
 def cannot_open(path: Path, error: duckdb.Error) -> HeadraceError:
     """What the engine says of a file that it cannot open, in words."""
     text = str(error)
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return _too_little_memory(error)
+    if isinstance(error, duckdb.ParserException) and "WAL" not in text:
+        # Of what it was told, not of the file, which it has not looked at.
+        return UsageError(
+            f"the engine does not take its settings: {text.splitlines()[0]}",
+            remedy="See what they are: headrace settings",
+        )
     damaged = damage(path, error)
     if damaged is not None:
         return damaged
@@ -294,6 +302,14 @@ def cannot_open(path: Path, error: duckdb.Error) -> HeadraceError:
     return unreadable(file_of(path, first), f"cannot be read: {first}")
 
 
+def _too_little_memory(error: duckdb.OutOfMemoryException) -> DiskRefused:
+    first = str(error).splitlines()[0]
+    return DiskRefused(
+        f"the engine's memory limit is too small for this: {first}",
+        remedy="Allow more: HEADRACE_MEMORY_LIMIT=2GB",
+    )
+
+
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
     """What the disk refuses, in words; nothing was committed then."""
@@ -305,10 +321,7 @@ def disk_errors(path: Path) -> Iterator[None]:
             raise refused from error
         first = str(error).splitlines()[0]
         if isinstance(error, duckdb.OutOfMemoryException):
-            raise DiskRefused(
-                f"the engine's memory limit is too small for this: {first}",
-                remedy="Allow more: HEADRACE_MEMORY_LIMIT=2GB",
-            ) from error
+            raise _too_little_memory(error) from error
         raise DiskRefused(
             f"{path.parent} does not take what was to be written: {first}",
             remedy=_MEND_DISK,
