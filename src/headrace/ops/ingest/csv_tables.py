@@ -47,7 +47,7 @@ def sniff(sample: bytes, name: str) -> Dialect:
     """The dialect of a file that begins with `sample`, cut at a line's end; InputRefused."""
     with tempfile.NamedTemporaryFile(suffix=".csv") as file:
         # Rows that are broken must not keep the others from telling how the file is written.
-        Path(file.name).write_text(sample.decode(errors="replace"), newline="")
+        Path(file.name).write_text(sample.decode(errors="replace"), encoding="utf-8", newline="")
         try:
             found: Any = (
                 duckdb.connect()

@@ -82,7 +82,7 @@ def json_lines_shape(sample: pa.Array, name: str) -> Shape:
             remedy="If it is something else, say so with --format csv|combined|parquet.",
         )
     with tempfile.NamedTemporaryFile(suffix=".ndjson") as file:
-        Path(file.name).write_text("\n".join(objects))
+        Path(file.name).write_text("\n".join(objects), encoding="utf-8")
         relation = connection.sql(
             f"FROM read_json({literal(file.name)}, format = 'newline_delimited', "
             "sample_size = -1, maximum_object_size = 16777216)"
