@@ -234,6 +234,9 @@ def test_ingest_names_what_is_wrong(tmp_path: Path, capfd) -> None:
     assert "does not exist" in capfd.readouterr().err
     assert call(["ingest", "activity", "user_activity", "x", "--map", "y", *common]) == 2
     assert "FIELD=EXPRESSION" in capfd.readouterr().err
+    twice = ["--map", "user_id=ip", "--map", " user_id=path"]
+    assert call(["ingest", "activity", "user_activity", "x", *twice, *common]) == 2
+    assert "--map is given twice for the field user_id" in capfd.readouterr().err
 
 
 def live(place: Path, *arguments: str) -> subprocess.Popen[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import headrace as hr
@@ -136,3 +138,48 @@ def test_lines_that_are_none_of_the_format_are_counted(
     assert json.loads(capfd.readouterr().out)["files"][0]["unmapped"] == 0
     assert call([*ingest, "--again", "--json"]) == 0
     assert json.loads(capfd.readouterr().out)["files"][0]["unmapped"] == 2
+
+
+ROWS = ["1", "many", "2", "more"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("o.ndjson", "3 lines not of the ndjson format, or --map fails, appended unchanged"),
+        ("o.csv", "3 rows not of the csv format, or --map fails, appended unchanged"),
+        ("o.parquet", "2 rows that --map fails on, appended unchanged"),
+    ],
+)
+def test_rows_that_a_mapping_fails_on_are_counted_in_every_format(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str, said: str
+) -> None:
+    app, file = tmp_path / "shop.py", tmp_path / name
+    app.write_text(APP)
+    if name.endswith("parquet"):
+        pq.write_table(pa.table({"order_id": ROWS, "n": ROWS}), file)
+    elif name.endswith("csv"):
+        file.write_text("order_id,n\n" + "".join(f"k,{row}\n" for row in ROWS) + "k,3,4\n")
+    else:
+        lines = [json.dumps({"order_id": "k", "n": row}) for row in ROWS]
+        file.write_text("\n".join([*lines, "junk", ""]))
+    ingest = ["ingest", str(app), "orders", str(file), "--data", str(tmp_path / "d")]
+    ingest += ["--map", "amount=n::int * 2"]
+    assert call(ingest) == 0
+    assert said in capfd.readouterr().out
+    assert call([*ingest, "--again", "--json"]) == 0
+    found = json.loads(capfd.readouterr().out)["files"][0]
+    assert (found["added"], found["unmapped"]) == (
+        len(ROWS) + ("parquet" not in name),
+        int(said[0]),
+    )
+
+
+def test_a_row_of_another_width_is_counted_without_a_mapping(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    app, file = tmp_path / "shop.py", tmp_path / "o.csv"
+    app.write_text(APP)
+    file.write_text("order_id,amount\nk,1\nk,2\nk,3,4\n")
+    assert call(["ingest", str(app), "orders", str(file), "--data", str(tmp_path / "d")]) == 0
+    assert "1 row not of the csv format, appended unchanged" in capfd.readouterr().out

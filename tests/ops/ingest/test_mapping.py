@@ -196,6 +196,14 @@ def test_a_file_without_any_field_is_refused(topic: LocalTopic, tmp_path: Path) 
         ({"note": "upper("}, "--map note"),
         ({"note": "count(*)"}, "one value of many rows"),
         ({"note": "unnest([1, 2])"}, "--map"),
+        ({"note": "random()", "id": "id"}, "--map note=random() asks for more than its row"),
+        ({"note": "(select 1)"}, "--map note=(select 1) asks for more than its row"),
+        ({"note": "*"}, "--map note=* makes several values"),
+        ({"note": "COLUMNS(*)"}, "--map note=COLUMNS(*) makes several values"),
+        (
+            {"note": "1) AS a, (2"},
+            "makes several values of a row\nAn expression of --map makes one",
+        ),
     ],
 )
 def test_expressions_that_mean_nothing_are_refused(

@@ -120,13 +120,18 @@ def _taken(
 
 
 def _expressions(mappings: list[str]) -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     for mapping in mappings:
         field, separator, expression = mapping.partition("=")
         if not separator or not field.strip() or not expression.strip():
             raise UsageError(
                 f"--map {mapping!r} is not FIELD=EXPRESSION",
                 remedy="Write --map 'amount=price * quantity'.",
+            )
+        if field.strip() in found:
+            raise UsageError(
+                f"--map is given twice for the field {field.strip()}",
+                remedy="Keep the expression that is meant.",
             )
         found[field.strip()] = expression
     return found
@@ -151,9 +156,16 @@ def _line(file: FileReport, mapped: bool) -> str:
     if file.empty:
         parts.append(f"{plural(file.empty, 'empty line')} left out")
     if file.unmapped:
-        lines = plural(file.unmapped, "line")
-        why = f"not of the {file.format} format{or_failed(mapped)}"
-        parts.append(f"{lines} {why}, appended unchanged")
+        parts.append(f"{_unmapped(file, mapped)}, appended unchanged")
     if file.known == "all":
         parts.append("nothing new in it; --again appends it once more")
     return f"{file.input} ({file.format}): {', '.join(parts)}"
+
+
+def _unmapped(file: FileReport, mapped: bool) -> str:
+    if file.format == "parquet":
+        # Its rows have the format, or the file has not.
+        why = "that --map fails on" if mapped else "that cannot be written as JSON"
+        return f"{plural(file.unmapped, 'row')} {why}"
+    what = plural(file.unmapped, "row" if file.format == "csv" else "line")
+    return f"{what} not of the {file.format} format{or_failed(mapped)}"

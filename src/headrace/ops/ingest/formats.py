@@ -8,7 +8,6 @@ from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import xxhash
 
 from headrace.ops.ingest.combined import combined_shape
@@ -53,8 +52,8 @@ class Reading:
 class Part:
     """The next records of an input; for lines, the place behind them and its digest.
 
-    `unmapped` of them are no lines of the format, or an expression fails on them: they stand as
-    they were.
+    `unmapped` of them are not of the format, or an expression fails on them: they stand as they
+    were. Nobody looks at JSON lines without expressions.
     """
 
     values: pa.Array
@@ -106,10 +105,7 @@ class Input:
         for batch in batches:
             values, unmapped = batch.values, 0
             if mapper is not None:
-                values = self._mapped(mapper, pa.table({"value": values}))
-            if self.format == "combined":
-                # One that could be taken apart is JSON now.
-                unmapped = pc.sum(pc.equal(values, batch.values)).as_py() or 0
+                values, unmapped = self._mapped(mapper, pa.table({"value": values}))
             yield Part(values, batch.place, batch.digest, unmapped)
         self.torn = reader.torn
 
@@ -119,7 +115,8 @@ class Input:
         if reader.dialect is not None:
             mapper = self._mapper_of(csv_shape(reader.dialect))
             for table in reader:
-                yield Part(self._mapped(mapper, table))
+                values, unmapped = self._mapped(mapper, table)
+                yield Part(values, unmapped=unmapped)
         self.torn = reader.torn
 
     def parquet(self, path: Path) -> Iterator[Part]:
@@ -127,10 +124,12 @@ class Input:
         reader = ParquetReader(path)
         mapper = self._mapper_of(reader.shape())
         for table in reader:
-            yield Part(self._mapped(mapper, table))
+            values, unmapped = self._mapped(mapper, table)
+            yield Part(values, unmapped=unmapped)
 
     def _mapper_of(self, shape: Shape) -> Mapper:
         return Mapper(shape, self._reading.expressions, self._reading.schema)
 
-    def _mapped(self, mapper: Mapper, table: pa.Table) -> pa.Array:
-        return cut_long(mapper(table), self._reading.value_bytes_max)
+    def _mapped(self, mapper: Mapper, table: pa.Table) -> tuple[pa.Array, int]:
+        values, unmapped = mapper(table)
+        return cut_long(values, self._reading.value_bytes_max), unmapped

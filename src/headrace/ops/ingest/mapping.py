@@ -12,11 +12,17 @@ from dataclasses import dataclass, field
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from headrace.ops.ingest.fields import json_of_text, json_of_value
 from headrace.storage.state.store import configure
 from headrace.values.errors import UsageError, did_you_mean
 from headrace.values.schema import Field, Schema, literal, quote
+
+_ALLOWED = (
+    "An expression of --map makes one value of the columns of its row: no subquery, no *, and "
+    "nothing that changes from call to call, as random() does."
+)
 
 
 @dataclass(frozen=True)
@@ -71,27 +77,29 @@ class Mapper:
         for column in used:
             if column.text is not None:
                 fits.append(f"({column.text} IS NULL OR {quote(column.name)} IS NOT NULL)")
-        self._value = (
-            f"coalesce(CASE WHEN {' AND '.join(fits)} THEN try(encode({record})) END, "
-            f"{shape.raw}) AS value"
-        )
+        self._mapped = f"CASE WHEN {' AND '.join(fits)} THEN try(encode({record})) END"
         try:
             self(shape.empty)
         except duckdb.Error as error:
             raise UsageError(
-                f"The expressions of --map do not go together: {str(error).splitlines()[0]}"
+                f"The expressions of --map ({', '.join(expressions)}) do not go together: "
+                f"{str(error).splitlines()[0]}",
+                remedy=_ALLOWED,
             ) from None
 
-    def __call__(self, table: pa.Table) -> pa.Array:
-        """One record (binary) per row of `table`, in order."""
-        rows = self._typed(table, self._shape.columns).project(self._value)
-        values = rows.to_arrow_table()["value"].combine_chunks().cast(pa.binary())
+    def __call__(self, table: pa.Table) -> tuple[pa.Array, int]:
+        """One record (binary) per row of `table`, in order, and how many stayed as they were."""
+        rows = self._typed(table, self._shape.columns).project(f'*, {self._mapped} AS "mapped row"')
+        found = rows.project(
+            f'coalesce("mapped row", {self._shape.raw}) AS value, "mapped row" IS NULL AS unmapped'
+        ).to_arrow_table()
+        values = found["value"].combine_chunks().cast(pa.binary())
         if len(values) != table.num_rows:
             raise UsageError(
                 f"--map makes {len(values):,} values of {table.num_rows:,} rows",
                 remedy="An expression of --map must make one value; take lists apart in a view.",
             )
-        return values
+        return values, pc.sum(found["unmapped"]).as_py() or 0
 
     def _record(self, expressions: Mapping[str, str]) -> tuple[str, list[Column]]:
         """SQL for the JSON text of a row, and the columns whose typed values it needs."""
@@ -133,14 +141,21 @@ class Mapper:
     def _bind(self, name: str, expression: str) -> tuple[str, list[Column]]:
         """The type of an expression and the columns it uses; UsageError when it has none."""
         columns = self._shape.columns
+        what = f"--map {name}={expression}"
         try:
             type_ = self._type_of(expression, columns)
         except duckdb.Error as error:
             reason = str(error).splitlines()[0]
             raise UsageError(
-                f"--map {name}={expression}: {reason}",
+                f"{what}: {reason}",
                 remedy="Columns of the file: " + ", ".join(c.name for c in columns),
             ) from None
+        if type_ is None:
+            raise UsageError(f"{what} makes several values of a row", remedy=_ALLOWED)
+        try:
+            self._typed(self._shape.empty, columns).project(f"try({expression})")
+        except duckdb.Error:
+            raise UsageError(f"{what} asks for more than its row", remedy=_ALLOWED) from None
         near = [c for c in columns if c.name.lower() in expression.lower()]
         return type_, [column for column in near if self._needs(expression, column)]
 
@@ -152,8 +167,11 @@ class Mapper:
             return True
         return False
 
-    def _type_of(self, expression: str, columns: Sequence[Column]) -> str:
+    def _type_of(self, expression: str, columns: Sequence[Column]) -> str | None:
+        """The type of an expression; None when it makes several values."""
         rows = self._typed(self._shape.empty, columns).project(f"({expression}) AS value")
+        if len(rows.types) > 1:
+            return None
         if rows.to_arrow_table().num_rows:
             raise UsageError(
                 f"{expression} makes one value of many rows",

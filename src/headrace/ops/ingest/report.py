@@ -19,8 +19,8 @@ class FileReport:
     raw file read. `known` is what the topic had before: nothing, a part (a killed or torn ingest),
     an earlier state of a file that has grown since, or all. `refused` says why the rest could not
     be read, `none_fits` why the first of its records is no event where none of the first ones is.
-    `unmapped` of the lines that were read are none of the format, or an expression of --map fails
-    on them: they stand as they were.
+    `unmapped` of the lines or rows that were read are not of the format (of which nobody asks JSON
+    lines without --map), or an expression of --map fails on them: they stand as they were.
     """
 
     input: str
