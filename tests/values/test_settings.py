@@ -56,6 +56,7 @@ def test_variables_are_filled_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     [
         ("[profile.p]\nthread = 2\n", r"unknown setting 'thread'\n.*Did you mean \"threads\"\?"),
         ("[profile.p]\nthreads = 0\n", r"'threads' is 0 .*\), less than 1"),
+        ("[profile.p]\nthreads = 5000\n", r"'threads' is 5000 .*\), more than 1024"),
         ("[profile.p]\nthreads = 'zwei'\n", r"'threads' is 'zwei' .*, not a whole number"),
         ("[profile.p]\nmemory_limit = 'lots'\n", "not an amount of memory"),
         ("[profile.p]\nmemory_limit = '64KB'\n", "'memory_limit' is '64KB', less than 32MB"),

@@ -59,7 +59,7 @@ class Settings:
         mask=masked_options,
     )
     threads: int | None = _setting(
-        None, "threads of the engine; by default one for each core", ge=1
+        None, "threads of the engine; by default one for each core", ge=1, le=1024
     )
     memory_limit: str = _setting(
         "1GB",

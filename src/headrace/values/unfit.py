@@ -13,6 +13,7 @@ _WORDS = {
     "float_type": "not a number",
     "finite_number": "not a finite number",
     "greater_than_equal": "less than {ge:g}",
+    "less_than_equal": "more than {le:g}",
     "datetime_parsing": "not a time like 2026-01-05T10:00:00Z",
     "datetime_from_date_parsing": "not a time like 2026-01-05T10:00:00Z",
     "string_type": "not a text",
