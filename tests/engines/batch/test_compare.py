@@ -120,12 +120,24 @@ def test_sums_that_cancel_out_are_judged_by_what_was_added(total: float, equal: 
 
 
 def test_infinity_and_nan_equal_themselves_only() -> None:
-    run = events_of([("a", 1e308), ("a", 1e308), ("b", float("nan"))])
+    inf, nan = float("inf"), float("nan")
+    run = events_of([("a", inf), ("a", 1.0), ("b", nan), ("c", inf), ("c", -inf)])
     right = """select * from (values ('a', 2, 'inf'::double, 'inf'::double, null),
-        ('b', 1, 'nan', 'nan', null)) t(who, n, total, share, rounded)"""
+        ('b', 1, 'nan', 'nan', null), ('c', 2, 'nan', 'nan', null))
+        t(who, n, total, share, rounded)"""
     assert differences(sums_by_name(), run, right) == []
-    swapped = right.replace("'a'", "'x'").replace("'b'", "'a'").replace("'x'", "'b'")
+    swapped = right.replace("'a'", "'x'").replace("'c'", "'a'").replace("'x'", "'c'")
     assert len(differences(sums_by_name(), run, swapped)) == 2
+    finite = right.replace("'inf'::double", "1e308::double").replace("'nan'", "1e308")
+    assert len(differences(sums_by_name(), run, finite)) == 3
+
+
+@pytest.mark.parametrize("total", ["1e308", "inf", "-inf", "nan"])
+def test_the_order_decides_sums_that_leave_the_range_of_a_float(total: str) -> None:
+    run = events_of([("a", 1e308), ("a", 1e308), ("a", -1e308), ("a", -1e308), ("a", 1e308)])
+    given = f"'{total}'::double as total, '{total}'::double as share"
+    served = f"select 'a' as who, 5 as n, {given}, 0 as rounded"
+    assert differences(sums_by_name(), run, served) == []
 
 
 @pytest.mark.parametrize(("median", "equal"), [(500.0, True), (535.0, True), (560.0, False)])

@@ -93,12 +93,15 @@ def _value(result: Named) -> str:
 
 
 def _scale(call: AggregateCall, x: str, condition: str) -> str:
+    """What moves by `RELATIVE`; infinite where finite values may add up to what no float holds."""
     size = f"abs({x}::double)"
+    greatest = f"max({size}){condition}"
     match call.function:
-        case "sum":
-            return f"sum({size}){condition}"
-        case "avg":
-            return f"avg({size}){condition}"
+        case "sum" | "avg":
+            scale = f"{call.function}({size}){condition}"
         case "var_samp" | "var_pop":
-            return f"(max({size}){condition} * max({size}){condition})"
-    return f"max({size}){condition}"
+            scale = f"{greatest} * {greatest}"
+        case _:
+            scale = greatest
+    # What is not finite from the start is so in every order.
+    return f"(case when isfinite({greatest}) then {scale} else 0 end)"

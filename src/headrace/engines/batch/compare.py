@@ -69,9 +69,12 @@ def _apart(column: str, kind: Kind, allowances: bool) -> str | None:
         return apart
     if kind == "float":
         allowed = f"{RELATIVE!r} * greatest(abs({e}), abs({s}))"
+        near = f"isfinite({e}) and isfinite({s}) and abs({e} - {s}) <= "
         if allowances:
             allowed = f"e.{quote(companion('allowed', column))}"
-        near = f"isfinite({e}) and isfinite({s}) and abs({e} - {s}) <= {allowed}"
+            # Of sums that leave the range of a float on their way, the order decides the outcome.
+            near = f"isinf({allowed}) or {near}"
+        near += allowed
     elif kind == "quantile" and allowances:
         low, high = (f"e.{quote(companion(side, column))}" for side in ("low", "high"))
         near = f"{s} between {low} and {high}"
