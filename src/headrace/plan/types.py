@@ -78,6 +78,16 @@ def is_scalar(type_: Any) -> bool:
     return settled(type_).partition("(")[0].lower() in _SCALARS
 
 
+def as_key(sql: str, type_: str) -> str:
+    """`sql` as a key: its values differ where every destination tells them apart, only there.
+
+    -0.0 is equal to 0.0 but written otherwise, and JSON has null for all that is not finite.
+    """
+    if type_ not in FLOATS:
+        return sql
+    return f"CASE  WHEN (isfinite({sql})) THEN (({sql} + 0.0)) ELSE NULL END"
+
+
 def is_list(type_: Any) -> bool:
     return bool(type_.id in ("list", "array"))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from headrace.language import views as language
 from headrace.language.names import SESSION_COLUMNS, WINDOW_COLUMNS
@@ -34,7 +34,7 @@ from headrace.plan.operators import (
 from headrace.plan.parse import Text
 from headrace.plan.rows import Rows, rows_of
 from headrace.plan.scope import Scope
-from headrace.plan.types import is_scalar
+from headrace.plan.types import as_key, is_scalar
 from headrace.values.errors import DefinitionError, did_you_mean
 
 _WINDOW = (("window_start", "TIMESTAMP"), ("window_end", "TIMESTAMP"))
@@ -149,7 +149,9 @@ def _key(rows: Rows, name: str, text: str, where: str) -> Named:
             remedy="Name a field of it, or make rows of a list with explode(…).",
         )
     found = rows.scope.find(name) if text == name else None
-    return Named(found or name, bound.expression)
+    expression = bound.expression
+    sql = as_key(expression.sql, expression.type)
+    return Named(found or name, replace(expression, sql=sql))
 
 
 def _check_names(

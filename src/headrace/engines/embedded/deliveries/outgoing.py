@@ -6,6 +6,7 @@ Pure but for the connection: the same epoch gives the same rows, now or after a 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 
 import duckdb
@@ -249,15 +250,20 @@ class StreamRows:
     def _row_keys(self, rows: pa.Table) -> pa.Array:
         """Keys that later records of the same row share: without one, or null, they stand as JSON.
 
-        A record without a key goes to any partition, and nothing ever takes its place.
+        A record without a key goes to any partition, and nothing ever takes its place. A text that
+        begins as such JSON does stands as JSON too, so that no text has the key of null.
         """
         keys, key = self._keys(rows), list(self.output.key)
-        if not keys.null_count:
+        if not key:
+            return pa.repeat(pa.scalar(b"{}"), len(rows))
+        if len(key) > 1:
             return keys
-        named = pa.repeat(pa.scalar(b"{}"), len(rows))
-        if key:
-            named = _as_bytes(rows_to_json(rows.select(key)))
-        return pc.coalesce(keys, named)
+        as_json = pc.fill_null(
+            pc.starts_with(keys, f"{{{json.dumps(key[0], ensure_ascii=False)}:"), True
+        )
+        if not as_json.true_count:
+            return keys
+        return pc.if_else(as_json, _as_bytes(rows_to_json(rows.select(key))), keys)
 
     def _keys(self, rows: pa.Table) -> pa.Array:
         """The record keys: a single column's text, several columns as JSON, or none."""

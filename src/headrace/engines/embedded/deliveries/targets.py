@@ -8,6 +8,7 @@ import pyarrow as pa
 from headrace.engines.embedded.epochs.engine import JobEngine
 from headrace.engines.embedded.epochs.tables import empty_relation
 from headrace.plan.operators import TABLE_ROLES, Explode, Job, Output, Project, Stream, View
+from headrace.plan.types import as_key
 from headrace.storage.contract import Destination, Snapshot, Target
 from headrace.storage.lake.lake import DeltaLake
 from headrace.storage.outbound.topic_writer import TopicWriter
@@ -58,6 +59,7 @@ def _never_null(job: Job, output: Output) -> tuple[str, ...]:
     if not any(isinstance(s, Project | Explode) for s in reader.steps):
         fields = {f.name for f in job.source(reader.topic).schema.fields if not f.nullable}
         written = fields | {quote(name) for name in fields}
+        written |= {as_key(sql, "DOUBLE") for sql in written}
         known |= {key.name for key in reader.keys if key.expression.sql in written}
     return tuple(c.name for c in reader.columns if c.name in known)
 
