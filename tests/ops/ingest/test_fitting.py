@@ -140,6 +140,50 @@ def test_lines_that_are_none_of_the_format_are_counted(
     assert json.loads(capfd.readouterr().out)["files"][0]["unmapped"] == 2
 
 
+class Measure(hr.Event):
+    name: str
+    value: float
+    parts: list[float] | None = None
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize("number", [pa.float32(), pa.float64()])
+def test_what_is_no_number_is_refused_by_its_field(tmp_path: Path, number: pa.DataType) -> None:
+    """JSON cannot say NaN or infinity; the record is JSON all the same, and its field is named."""
+    app, file = hr.App("measures"), tmp_path / "m.parquet"
+    app.table("sums", app.source(Measure, topic="m", partitions=1).agg(c="count(*)"))
+    found = [1.5, NAN, INF, -INF, None, 2.0, 3.0, 4.0]
+    parts = [None, None, None, None, None, [1.0, NAN, -INF], [INF], [0.5]]
+    names = [":NaN", *"abcde", ",NaN]", "h"]
+    pq.write_table(
+        pa.table(
+            {
+                "name": names,
+                "value": pa.array(found, number),
+                "parts": pa.array(parts, pa.list_(number)),
+            }
+        ),
+        file,
+    )
+    [source] = app.plan.jobs[0].sources
+    topic = LocalTopic.ensure(tmp_path / "topics", "m", 1)
+    ingest(topic, [file], key=None, reading=Reading(schema=source.schema, source=source))
+    records = topic.read([0], records_max=100).column("value").to_pylist()
+    read = [json.loads(record, parse_constant=pytest.fail) for record in records]
+    assert [row["name"] for row in read] == names
+    said = [row["value"] for row in read]
+    assert said == [1.5, "NaN", "Infinity", "-Infinity", None, 2.0, 3.0, 4.0]
+    assert [row["parts"] for row in read[5:]] == [[1.0, "NaN", "-Infinity"], ["Infinity"], [0.5]]
+    with headrace.testing.run(app) as t:
+        t.send("m", records, partition=0)
+        t.epoch()
+        letters = t.query('select "offset", field from dead_letters order by "offset"')
+    wanted = [(1, "value"), (2, "value"), (3, "value"), (4, "value"), (5, "parts"), (6, "parts")]
+    assert [(row["offset"], row["field"].split("[")[0]) for row in letters] == wanted
+
+
 ROWS = ["1", "many", "2", "more"]
 
 

@@ -343,3 +343,26 @@ def test_a_row_on_which_an_expression_used_twice_fails_stays(
     assert '{"x": 1, ' in str(found[0])
     assert isinstance(found[1], dict)
     assert found[1]["at"] == "2026-01-05"
+
+
+def test_a_text_beside_what_is_no_number_is_never_torn(topic: LocalTopic, tmp_path: Path) -> None:
+    path = tmp_path / "s.parquet"
+    inner = [{"t": "a:NaN", "x": 1.5}, {"t": "a", "x": float("nan")}, {"t": ",Infinity]", "x": 2.0}]
+    pq.write_table(pa.table({"tags": inner}), path)
+    schema = Schema("Any", (Field("tags", ListType(Scalar("str"))),))
+    assert [row["tags"] for row in records(topic, path, path.read_bytes(), schema=schema)] == [  # type: ignore[index]
+        inner[0],
+        {"t": "a", "x": "NaN"},
+        inner[2],
+    ]
+
+
+def test_an_expression_that_gives_no_number_says_so(topic: LocalTopic, tmp_path: Path) -> None:
+    found = records(
+        topic,
+        tmp_path / "s.csv",
+        b"id,n\na,0\nb,2\n",
+        schema=SALE,
+        expressions={"price": "1.0::double / n"},
+    )
+    assert [row["price"] for row in found if isinstance(row, dict)] == ["Infinity", 0.5]

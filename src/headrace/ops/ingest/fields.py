@@ -11,6 +11,8 @@ from headrace.values.schema import DecimalType, Field, LiteralType, Scalar
 _NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
 _DATE_AND_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:.*"
 _RFC_3339 = "%Y-%m-%dT%H:%M:%S.%fZ"
+_NO_NUMBER = "NaN|-?Infinity"
+_FLOATS = ("FLOAT", "DOUBLE")
 _TIMESTAMPS = (
     "TIMESTAMP",
     "TIMESTAMP WITH TIME ZONE",
@@ -49,7 +51,18 @@ def json_of_value(value: str, type_: str, field: Field | None) -> str:
         return _instant(f"({value})")
     if kind == "text":
         return f"to_json(({value})::varchar)::varchar"
-    return f"to_json({value})::varchar"
+    return _in_json(f"to_json({value})::varchar", type_)
+
+
+def _in_json(text: str, type_: str) -> str:
+    """`text`, what to_json writes, with NaN and infinity as texts: JSON has no such numbers."""
+    if type_ in _FLOATS:
+        return _either(f"{text} SIMILAR TO '{_NO_NUMBER}'", f"'\"' || {text} || '\"'", text)
+    if not any(name in type_ for name in _FLOATS):
+        return text
+    said = f"regexp_replace({text}, '([:,\\[])({_NO_NUMBER})', '\\1\"\\2\"', 'g')"
+    # Where a text within says the same, it is torn by this, and stays as it is.
+    return _either(f"json_valid({said})", said, text)
 
 
 def _kind(field: Field | None) -> str:
