@@ -392,3 +392,28 @@ def test_a_state_that_knows_no_tails_goes_on(tmp_path: Path) -> None:
         put_back(t, tmp_path / "again", [3, 4], [7, 8])
         with pytest.raises(TopicRefused, match=ANOTHER):
             t.open()
+
+
+def test_a_topic_made_again_after_the_state_was_lost_is_given_whole(tmp_path: Path) -> None:
+    """What its destinations have is of another topic, though its offsets are the same."""
+    with headrace.testing.run(app_of("lake", "topic"), start=START) as t:
+        send(t, [1, 2, 3])
+        for name in ("everything", "copied"):
+            assert numbers(t, name) == [1, 2, 3]
+        t.close()
+        for lost in ("jobs/put_back", "topics/things"):
+            shutil.rmtree(t._settings.data / lost)
+        with pytest.raises(StateRefused, match="was lost, or never there"):
+            t.open()
+        t.close()
+        reset("put_back", t._settings)
+        t.open()
+        send(t, [4, 5, 6, 7])
+        assert t.rows("totals") == [{"c": 4, "total": 22}]
+        for name in ("everything", "copied"):
+            assert numbers(t, name) == [1, 2, 3, 4, 5, 6, 7]
+        t.restart()
+        send(t, [8])
+        for name in ("everything", "copied"):
+            assert numbers(t, name) == [1, 2, 3, 4, 5, 6, 7, 8]
+        t.verify()

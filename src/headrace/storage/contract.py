@@ -45,7 +45,9 @@ class Mark:
     """What a destination has of a job: everything up to (generation, epoch), inclusive.
 
     `offsets` are the end offsets by topic (the next offset to read, by partition),
-    `watermarks_us` the sources' watermarks after the epoch (None: no watermark yet).
+    `watermarks_us` the sources' watermarks after the epoch (None: no watermark yet), `identities`
+    those of the topics that the offsets are of (nothing in marks of before, and nowhere needed but
+    where rows are only ever added).
     """
 
     job: str
@@ -53,6 +55,7 @@ class Mark:
     epoch: int
     offsets: Mapping[str, Sequence[int]] = field(default_factory=dict)
     watermarks_us: Mapping[str, int | None] = field(default_factory=dict)
+    identities: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def number(self) -> int:

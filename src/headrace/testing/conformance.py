@@ -35,7 +35,8 @@ WAYS = ("next", "generation", "again", "lower")
 def mark(epoch: int, generation: int = 1, job: str = JOB) -> Mark:
     """The mark of an epoch, with offsets and watermarks that are easily damaged."""
     offsets = {"in": [epoch * 10, 2**62 + epoch], "é/b": []}
-    return Mark(job, generation, epoch, offsets, {"in": -epoch, "é/b": None, "c": 2**53 + epoch})
+    watermarks_us = {"in": -epoch, "é/b": None, "c": 2**53 + epoch}
+    return Mark(job, generation, epoch, offsets, watermarks_us, {"in": f"é/{epoch}", "é/b": ""})
 
 
 class DestinationConformance(ABC):
@@ -356,6 +357,8 @@ class DestinationConformance(ABC):
 
 def _same_mark(found: Mark | None, wanted: Mark | None) -> None:
     plain = None if found is None else replace(found, offsets=_listed(found))
+    if found is not None and wanted is not None and not found.identities:
+        wanted = replace(wanted, identities={})  # what keeps a row per key need not have them
     assert plain == wanted, f"the mark is {found}, not {wanted}"
 
 

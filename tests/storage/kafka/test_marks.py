@@ -14,8 +14,9 @@ from headrace.storage.kafka.marks import Entry, Owner, entry_key, refusal_key, r
 names = st.text(max_size=5)
 offsets = st.dictionaries(names, st.lists(st.integers(0, 2**62), max_size=3), max_size=2)
 watermarks = st.dictionaries(names, st.none() | st.integers(-(2**62), 2**62), max_size=2)
+identities = st.dictionaries(names, names, max_size=2)
 marks = st.builds(
-    Mark, names, st.integers(0, 1 << 20), st.integers(0, 1 << 39), offsets, watermarks
+    Mark, names, st.integers(0, 1 << 20), st.integers(0, 1 << 39), offsets, watermarks, identities
 )
 entries = st.builds(
     Entry, st.builds(Owner, st.integers(0, 1 << 40), names), names, st.none() | marks

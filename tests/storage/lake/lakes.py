@@ -49,7 +49,8 @@ def events(first: int, count: int) -> pa.Table:
 
 
 def mark(epoch: int, generation: int = 1, job: str = JOB) -> Mark:
-    return Mark(job, generation, epoch, {"user_activity": [epoch, epoch, 0]}, {"user_activity": -5})
+    offsets, watermarks_us = {"user_activity": [epoch, epoch, 0]}, {"user_activity": -5}
+    return Mark(job, generation, epoch, offsets, watermarks_us, {"user_activity": f"made {epoch}"})
 
 
 def lake(directory: Path, **options: Any) -> DeltaLake:

@@ -182,7 +182,8 @@ def test_what_delta_cannot_name_is_refused_when_declared(tmp_path: Path) -> None
 def test_a_mark_keeps_its_content(tmp_path: Path) -> None:
     target = lake(tmp_path / "lake")
     target.open(JOB, 1)
-    kept = Mark(JOB, 3, 2**40 - 1, {"a/b": [2**62, 0], "é": []}, {"a/b": None, "é": -(2**62)})
+    offsets, watermarks_us = {"a/b": [2**62, 0], "é": []}, {"a/b": None, "é": -(2**62)}
+    kept = Mark(JOB, 3, 2**40 - 1, offsets, watermarks_us, {"a/b": "é"})
     target.deliver(events(0, 1), kept)
     assert read_mark(target.directory, JOB) == kept
 

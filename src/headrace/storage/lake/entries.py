@@ -92,6 +92,7 @@ def _mark(mark: Mark) -> dict[str, Any]:
         "epoch": mark.epoch,
         "offsets": {topic: list(ends) for topic, ends in mark.offsets.items()},
         "watermarks_us": dict(mark.watermarks_us),
+        "identities": dict(mark.identities),
     }
 
 

@@ -123,7 +123,12 @@ class TopicWriter:
             return None
         note = state.note or {}
         return Mark(
-            self._job, note["generation"], note["epoch"], note["offsets"], note["watermarks_us"]
+            self._job,
+            note["generation"],
+            note["epoch"],
+            note["offsets"],
+            note["watermarks_us"],
+            note.get("identities", {}),
         )
 
     def _check_present(self, mark: Mark) -> None:
@@ -158,5 +163,6 @@ def _note(mark: Mark, incarnation: int) -> dict[str, Any]:
         "epoch": mark.epoch,
         "offsets": {topic: list(ends) for topic, ends in mark.offsets.items()},
         "watermarks_us": dict(mark.watermarks_us),
+        "identities": dict(mark.identities),
         "incarnation": incarnation,
     }

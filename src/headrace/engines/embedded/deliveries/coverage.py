@@ -81,12 +81,14 @@ def corrected_views(store: StateStore) -> list[str]:
 def note_delivered(store: StateStore, output: str, topic: str, mark: Mark, identity: str) -> None:
     """Notes how much of what its generation read the destination had at `mark`.
 
-    Where nothing is known of that generation, all that lies before the mark, of `identity`. What
-    later generations gave is gone: a destination with this mark was put back as it once was.
+    Where nothing is known of that generation, all that lies before the mark, of the topic that it
+    names, else of `identity`. What later generations gave is gone: a destination with this mark was
+    put back as it once was.
     """
     ends = list(mark.offsets.get(topic, ()))
     given = _given(store, topic, mark, ends)
     if not given and not _known(store, mark.generation):
+        identity = mark.identities.get(topic) or identity
         given = [Range(identity, p, 0, end) for p, end in enumerate(ends)]
     with store.transaction() as connection:
         # It stands where it was taken away once.

@@ -10,7 +10,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from headrace.engines.embedded.deliveries.outage import Outage
 from headrace.engines.embedded.epochs.engine import Committed
+from headrace.engines.embedded.epochs.sources import Position
 from headrace.storage.contract import Destination, Mark, Refusal
 from headrace.values.errors import DestinationBehind, HeadraceError
 from headrace.values.errors import DestinationDown as NotTaken
@@ -279,13 +280,7 @@ class Delivery:
         last, sent, landed = batch[-1].committed, 0, 0
         if tables:
             # Without rows there is nothing to land: after a crash the epoch gives none again.
-            mark = Mark(
-                self.job,
-                last.generation,
-                last.epoch,
-                {t: p.offsets for t, p in last.positions.items()},
-                {t: p.watermark_us for t, p in last.positions.items()},
-            )
+            mark = mark_at(self.job, last.generation, last.epoch, last.positions)
             with self._spent("make rows"):
                 rows = self.joined(tables)
             taken = self._until_taken(rows, mark)
@@ -356,6 +351,18 @@ class Delivery:
         finally:
             self._handed_at = None
         return landed
+
+
+def mark_at(job: str, generation: int, epoch: int, positions: Mapping[str, Position]) -> Mark:
+    """The mark of what has everything up to an epoch, after which the sources stood there."""
+    return Mark(
+        job,
+        generation,
+        epoch,
+        {topic: at.offsets for topic, at in positions.items()},
+        {topic: at.watermark_us for topic, at in positions.items()},
+        {topic: at.identity for topic, at in positions.items()},
+    )
 
 
 def _until(deadline: float) -> float | None:

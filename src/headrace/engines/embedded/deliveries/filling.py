@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from headrace.engines.embedded.deliveries.claims import Lack
-from headrace.engines.embedded.deliveries.delivery import Delivery
+from headrace.engines.embedded.deliveries.delivery import Delivery, mark_at
 from headrace.engines.embedded.deliveries.noting import note_refused
 from headrace.engines.embedded.epochs.engine import JobEngine
 from headrace.engines.embedded.epochs.places import fill_fact, leave
@@ -111,10 +111,4 @@ def _fill_there(
 def mark_of(engine: JobEngine) -> Mark:
     """The mark of a destination that has everything up to the last epoch."""
     here = {topic: reader.position for topic, reader in engine.readers.items()}
-    return Mark(
-        engine.job.id,
-        engine.ledger.generation,
-        engine.ledger.epoch,
-        {topic: position.offsets for topic, position in here.items()},
-        {topic: position.watermark_us for topic, position in here.items()},
-    )
+    return mark_at(engine.job.id, engine.ledger.generation, engine.ledger.epoch, here)

@@ -101,14 +101,15 @@ class Ledger:
             "and epoch <= ? order by epoch desc limit 1",
             [source.topic, self.epoch if upto is None else upto],
         )
+        identity = (self.identities(source.topic, upto) or [""])[-1]
         if not rows:
             first = self.store.fact(_first_fact(source.topic))
-            return None if first is None else Position(json.loads(first))
+            return None if first is None else Position(json.loads(first), identity=identity)
         offsets, greatest, after = rows[0]
         known = {p: us for p, us in enumerate(greatest) if us is not None}
         watermark_us = NEVER_US if after is None else after
         tail = self._tail(source.topic) if upto is None else b""
-        return Position(list(offsets), known, watermark_us, tail)
+        return Position(list(offsets), known, watermark_us, tail, identity)
 
     def _tail(self, topic: str) -> bytes:
         """What was read last of the topic; nothing where an earlier version read it."""

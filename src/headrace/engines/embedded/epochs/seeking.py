@@ -155,7 +155,9 @@ def commit_seek(engine: JobEngine, moves: list[Move], delivered: list[str], now_
         tail = tail_before(
             engine.readers[move.topic].topic, move.after, start=move.before, known=known
         )
-        committed.positions[move.topic] = Position(move.after, greatest, old.watermark_us, tail)
+        committed.positions[move.topic] = Position(
+            move.after, greatest, old.watermark_us, tail, move.identity
+        )
     with engine.store.transaction():
         for move in moves:
             if move.made_again:

@@ -32,13 +32,15 @@ _FIRST_RECORDS = 20_000
 class Position:
     """How far a source was read: next offsets, greatest times, the source's watermark.
 
-    `tail` tells what was read last (tails.py); known of the present position alone.
+    `identity` is that of the topic's generation that was read. `tail` tells what was read last
+    (tails.py); known of the present position alone.
     """
 
     offsets: list[int]
     greatest_us: dict[int, int] = field(default_factory=dict)
     watermark_us: int = NEVER_US
     tail: bytes = field(default=b"", compare=False)
+    identity: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class SourceReader:
         self._stages = stages or Stages()
         self.source, self.topic, self.number = source, topic, number
         self.opened_before = position is not None
-        self.position = position or Position([0] * topic.partitions)
+        self.position = position or Position([0] * topic.partitions, identity=topic.identity)
         self.columns = tuple(f.name for f in source.schema.fields)
         # When each partition last gave a record, by the clock: 0 until the first look.
         self._read_us = [0] * len(self.position.offsets)
@@ -299,7 +301,12 @@ def placed_in_time(
 ) -> SourceEpoch:
     """Works out what each event sees, and registers the events on `connection`."""
     source, topic, events = reader.source, reader.topic, part.events
-    after = Position(list(part.next_offsets), dict(before.greatest_us), before.watermark_us)
+    after = Position(
+        list(part.next_offsets),
+        dict(before.greatest_us),
+        before.watermark_us,
+        identity=topic.identity,
+    )
     partitions = events.column("_partition").to_numpy()
     late_possible = False
     if source.time is None:
