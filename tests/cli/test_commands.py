@@ -118,7 +118,14 @@ def test_recompute_from_after_to_is_refused(run: Run) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [["verify", "activity"], ["status", "activity"], ["query", "activity", "select 1"]],
+    [
+        ["verify", "activity"],
+        ["status", "activity"],
+        ["query", "activity", "select 1"],
+        ["state", "rebuild", "activity"],
+        ["state", "seek", "activity", "--from", "earliest", "--yes"],
+        ["state", "reset", "activity", "--yes"],
+    ],
 )
 def test_a_data_directory_that_is_not_there_is_not_made(
     command: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]

@@ -26,11 +26,10 @@ from headrace.cli.session import session
 from headrace.cli.tables import plural, text_table
 from headrace.engines.embedded.epochs.seeking import start_of
 from headrace.ops.jobs import states
-from headrace.ops.jobs.ask import ask
+from headrace.ops.jobs.ask import ask, existing_data
 from headrace.ops.jobs.lakes import moved_aside
 from headrace.ops.jobs.seeking import seeking
 from headrace.ops.owner import acquire
-from headrace.storage.layout import DataDirectory as Layout
 
 group = typer.Typer(
     add_completion=False,
@@ -106,8 +105,9 @@ def rebuild(
     debug: Debug = False,
 ) -> None:
     """Builds new, changed and named views again, from all events of the lake or the log."""
-    chosen = one_job(load_app(app), job)
-    report = rebuilt(chosen, settings_for(profile, data), views or ())
+    settings, chosen = settings_for(profile, data), one_job(load_app(app), job)
+    existing_data(settings)
+    report = rebuilt(chosen, settings, views or ())
     session.show(report, rebuilt_text(report))
 
 
@@ -200,14 +200,15 @@ def reset(
     settings = settings_for(profile, data)
     wanted = None if start is None else start_of(start)
     chosen = one_job(load_app(app), job)
-    with acquire(Layout(settings.data).job(chosen.id), "reset") as owner:
+    layout = existing_data(settings)
+    with acquire(layout.job(chosen.id), "reset") as owner:
         lost = states.what_a_reset_loses(chosen.id, settings)
         begins = None if wanted is None else states.begins(chosen, settings, wanted)
         lakes = [o.name for o in chosen.outputs if o.role == "lake" and new_lakes]
         if not yes:
             session.note(_lost_text(lost, start) + _moved_text(lakes))
             agreed("Reset it?")
-        moved = moved_aside(Layout(settings.data), chosen.id, lakes)
+        moved = moved_aside(layout, chosen.id, lakes)
         generation = states.reset(chosen.id, settings, begins)
         owner.drain()
     told = [f"lake {name}: what it had is in {path}" for name, path in moved.items()]

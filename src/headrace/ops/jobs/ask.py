@@ -31,24 +31,31 @@ def ask(
 ) -> Reply:
     """Has the request `name` answered by the owner of `job`.
 
-    Where that is this process, `listener` is told what the job tells.
-
-    Raises UsageError where there is no data directory: an empty one, made in passing, would prove
-    and answer as if it were the one that was meant.
+    Where that is this process, `listener` is told what the job tells. UsageError where there is no
+    data directory.
     """
-    if not Path(settings.data).is_dir():
-        raise UsageError(
-            f"there is no data directory {settings.data}",
-            remedy="Name the one that the app ran in with --data DIR, or begin: headrace run APP",
-        )
     return perform(
-        DataDirectory(settings.data).job(job.id),
+        existing_data(settings).job(job.id),
         name,
         name,
         request or {},
         lambda: opened(job, settings, listener),
         progress or (lambda content: None),
     )
+
+
+def existing_data(settings: Settings) -> DataDirectory:
+    """The data directory of jobs that are to be asked or changed.
+
+    Raises UsageError where there is none: an empty one, made in passing, would prove, answer and
+    begin anew as if it were the one that was meant.
+    """
+    if not Path(settings.data).is_dir():
+        raise UsageError(
+            f"there is no data directory {settings.data}",
+            remedy="Name the one that the app ran in with --data DIR, or begin: headrace run APP",
+        )
+    return DataDirectory(settings.data)
 
 
 def jobs_of(plan: Plan, only: str | None) -> tuple[Job, ...]:

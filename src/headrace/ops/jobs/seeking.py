@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from headrace.engines.embedded.epochs.seeking import Move, Start, commit_seek, move_of
 from headrace.engines.embedded.runner import JobRunner
+from headrace.ops.jobs.ask import existing_data
 from headrace.ops.owner import acquire
 from headrace.plan.operators import Job
 from headrace.proof.telling import fill_outputs
-from headrace.storage.layout import DataDirectory
 from headrace.storage.state.damage import damage_in_words
 from headrace.storage.state.store import FILE_NAME
 from headrace.values.errors import UsageError, did_you_mean
@@ -54,7 +54,7 @@ def seeking(job: Job, settings: Settings, topic: str | None, start: Start) -> It
     """Opens `job`, which must not run, and says where `topic` (None: each) would be read on.
 
     Raises Busy while somebody has the job, StateRefused for what would count records twice,
-    UsageError for a topic or an offset that is not there.
+    UsageError for a data directory, a topic or an offset that is not there.
     """
     names = [s.topic for s in job.sources]
     if topic is not None and topic not in names:
@@ -66,7 +66,7 @@ def seeking(job: Job, settings: Settings, topic: str | None, start: Start) -> It
             f"job {job.id} reads several topics, and an offset is of one",
             remedy=f"Name the topic: {', '.join(names)}.",
         )
-    directory = DataDirectory(settings.data).job(job.id)
+    directory = existing_data(settings).job(job.id)
     with (
         acquire(directory, "seek") as owner,
         damage_in_words(directory / FILE_NAME),
