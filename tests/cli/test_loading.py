@@ -83,6 +83,11 @@ def test_a_module_beside_the_file_can_be_imported() -> None:
         ("email.mime", "email.mime (it is /"),
         ("folder.py", "folder.py is a directory\nName the file in it"),
         ("empty/shop.py", "no file empty/shop.py\nWrite one to begin with: headrace new NAME"),
+        ("two.csv", 'two.csv is no Python file\nDid you mean "two.py"?'),
+        ("./two.csv", "two.csv is no Python file\n"),
+        ("two.csv:app", "two.csv is no Python file\n"),
+        ("empty/rows", "no Python file\nName the app's: my_app.py.\nRows go in with: headrace "),
+        ("rows", "\nRows go in with: headrace ingest my_app.py TOPIC rows"),
         ("two.py", "defines several apps\nChoose one: two.py:a or two.py:b"),
     ],
 )
@@ -91,6 +96,8 @@ def test_a_wrong_name_gets_the_near_ones(name: str, message: str) -> None:
     write("none.py", "x = 1\n")
     Path("folder.py").mkdir()
     Path("empty").mkdir()
+    for rows in ("rows", "two.csv", "empty/rows"):
+        write(rows, "a,b\n1,2\n")
     write("two.py", "import headrace as hr\na, b = hr.App('a'), hr.App('b')\n")
     with pytest.raises(UsageError) as refused:
         load_app(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import shlex
 import sys
 import traceback
 from pathlib import Path
@@ -31,6 +32,8 @@ def load_app(name: str) -> App:
     if "." not in target and beside.is_file():
         # Not by import: what Python calls so too (site, json) would come before it.
         return _app_of(_run_file(beside), attribute, name)
+    if Path(target).is_file():
+        raise _no_python(Path(target))
     if attribute or "." in target:
         return _app_of(_import(target), attribute, name)
     near = [*BUILT_IN, *(p.name for p in sorted(Path.cwd().glob("*.py")))]
@@ -41,14 +44,15 @@ def _run_file(path: Path) -> ModuleType:
     if path.is_dir():
         raise UsageError(f"{path} is a directory", remedy="Name the file in it that has the app.")
     if not path.is_file():
-        near = [str(p) for p in sorted(path.parent.glob("*.py")) if p.is_file()]
-        advice = did_you_mean(str(path), near) or "Write one to begin with: headrace new NAME"
+        near = did_you_mean(str(path), _python_files(path.parent))
+        advice = near or "Write one to begin with: headrace new NAME"
         raise UsageError(f"there is no file {path}", remedy=advice)
     sys.path.insert(0, str(path.resolve().parent))
     # Python's own parts must not be given the app for the module that they ask for.
     name = f"{path.stem}_app" if path.stem in sys.stdlib_module_names else path.stem
     spec = importlib.util.spec_from_file_location(name, path.resolve())
-    assert spec is not None and spec.loader is not None
+    if spec is None or spec.loader is None:
+        raise _no_python(path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
@@ -58,6 +62,17 @@ def _run_file(path: Path) -> ModuleType:
     except Exception as error:
         raise _in_their_words(error, str(path)) from error
     return module
+
+
+def _no_python(path: Path) -> UsageError:
+    """What is told where a file of rows, the likeliest of others, stands in the app's place."""
+    advice = did_you_mean(str(path), _python_files(path.parent)) or "Name the app's: my_app.py."
+    ingest = f"headrace ingest my_app.py TOPIC {shlex.quote(str(path))}"
+    return UsageError(f"{path} is no Python file", remedy=f"{advice}\nRows go in with: {ingest}")
+
+
+def _python_files(directory: Path) -> list[str]:
+    return [str(p) for p in sorted(directory.glob("*.py")) if p.is_file()]
 
 
 def _import(name: str) -> ModuleType:
