@@ -38,9 +38,14 @@ def names(value: Names, what: str) -> tuple[str, ...]:
     return listed
 
 
+def can_be_app_name(name: object) -> bool:
+    """Whether `name` can be an app's or a job's."""
+    return isinstance(name, str) and _TABLE.fullmatch(name) is not None
+
+
 def app_name(name: str) -> str:
     """`name` if it can be an app's or a job's: the name stands in files and addresses."""
-    if not isinstance(name, str) or not _TABLE.fullmatch(name):
+    if not can_be_app_name(name):
         raise _bad_name(name, "an app or a job", "")
     return name
 

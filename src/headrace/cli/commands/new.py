@@ -11,6 +11,7 @@ import typer
 
 from headrace.cli.options import Debug, Json, examples
 from headrace.cli.session import session
+from headrace.language.names import can_be_app_name
 from headrace.values.errors import DiskRefused, UsageError
 
 EXAMPLES = examples(
@@ -28,12 +29,14 @@ def command(
     debug: Debug = False,
 ) -> None:
     """Writes a small app with sample data and a test into the directory NAME."""
-    if not name.isidentifier() or keyword.iskeyword(name) or not name.islower():
+    if not can_be_app_name(name) or keyword.iskeyword(name):
         raise UsageError(
             f"{name!r} cannot be an app's name",
-            remedy="Use a small letter, then small letters, digits and _: my_shop.",
+            remedy="Use a small letter, then small letters, digits and _, at most 63: my_shop.",
         )
     directory = Path(name)
+    if directory.is_file():
+        raise UsageError(f"{directory} is a file", remedy="Choose another name.")
     if directory.exists() and any(directory.iterdir()):
         raise UsageError(f"{directory} exists and is not empty", remedy="Choose another name.")
     templates = resources.files("headrace.cli") / "template"
