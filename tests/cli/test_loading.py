@@ -50,7 +50,7 @@ def test_a_file_or_a_module(name: str) -> None:
     assert load_app(name).name == "mine"
 
 
-@pytest.mark.parametrize("name", ["site", "site:app", "site.py", "json"])
+@pytest.mark.parametrize("name", ["site", "site:app", "site.py", "json", "headrace.py"])
 def test_a_file_comes_before_what_python_calls_so(name: str) -> None:
     stem = name.removesuffix(".py").removesuffix(":app")
     taken = sys.modules.get(stem)

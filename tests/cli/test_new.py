@@ -23,6 +23,19 @@ def test_what_can_be_no_apps_name_is_refused(
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("name", ["site", "json", "email", "headrace", "numpy", "pytest"])
+def test_a_module_of_others_is_no_apps_name(
+    name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert call(["new", name]) == 2
+    assert capfd.readouterr().err == (
+        f"error: {name!r} cannot be an app's name: a module of others is called so\n"
+        f'Did you mean "{name}_app"?\n'
+    )
+    assert not any(tmp_path.iterdir())
+    assert call(["new", f"{name}_app"]) == 0
+
+
 def test_the_longest_name_is_taken() -> None:
     assert call(["new", "x" * 63]) == 0
     assert call(["check", f"{'x' * 63}/{'x' * 63}.py"]) == 0

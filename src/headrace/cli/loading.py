@@ -40,6 +40,11 @@ def load_app(name: str) -> App:
     raise UsageError(f"there is no app called {name!r}", remedy=did_you_mean(name, near))
 
 
+def is_module(name: str) -> bool:
+    """Whether a module of Python or of Headrace is called `name`."""
+    return name == "headrace" or name in sys.stdlib_module_names
+
+
 def _run_file(path: Path) -> ModuleType:
     if path.is_dir():
         raise UsageError(f"{path} is a directory", remedy="Name the file in it that has the app.")
@@ -48,8 +53,8 @@ def _run_file(path: Path) -> ModuleType:
         advice = near or "Write one to begin with: headrace new NAME"
         raise UsageError(f"there is no file {path}", remedy=advice)
     sys.path.insert(0, str(path.resolve().parent))
-    # Python's own parts must not be given the app for the module that they ask for.
-    name = f"{path.stem}_app" if path.stem in sys.stdlib_module_names else path.stem
+    # Python's own parts, and ours, must not be given the app for the module that they ask for.
+    name = f"{path.stem}_app" if is_module(path.stem) else path.stem
     spec = importlib.util.spec_from_file_location(name, path.resolve())
     if spec is None or spec.loader is None:
         raise _no_python(path)

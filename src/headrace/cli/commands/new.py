@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import keyword
+import site
 from importlib import resources
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from headrace.cli.loading import is_module
 from headrace.cli.options import Debug, Json, examples
 from headrace.cli.session import session
 from headrace.language.names import can_be_app_name
@@ -33,6 +36,11 @@ def command(
         raise UsageError(
             f"{name!r} cannot be an app's name",
             remedy="Use a small letter, then small letters, digits and _, at most 63: my_shop.",
+        )
+    if is_module(name) or PathFinder.find_spec(name, site.getsitepackages()):
+        raise UsageError(
+            f"{name!r} cannot be an app's name: a module of others is called so",
+            remedy=f'Did you mean "{name}_app"?',
         )
     directory = Path(name)
     if directory.is_file():
