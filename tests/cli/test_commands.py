@@ -149,6 +149,15 @@ def test_dead_letters_are_shown_and_replayed(run: Run) -> None:
     assert (found["accepted"], found["refused"]) == (0, COUNT // 1000)
 
 
+@pytest.mark.parametrize(
+    ("limit", "told"), [("0", "less than 1"), ("99999999999999999999", "more than 1000000000")]
+)
+def test_a_limit_out_of_bounds_is_the_users(run: Run, limit: str, told: str) -> None:
+    code, _, err = run("dead-letters", "show", "activity", "--limit", limit)
+    assert code == 2 and f"'--limit': '{limit}' is {told}\n" in err
+    assert run("dead-letters", "show", "activity", "--limit", "1000000000")[0] == 0
+
+
 def test_status_says_how_far_it_is(run: Run) -> None:
     code, out, _ = run("status", "activity", "--json")
     job = json.loads(out)["jobs"][0]

@@ -100,6 +100,10 @@ def test_a_live_simulation_follows_the_clock_until_stopped(tmp_path: Path) -> No
         {"late_every": -1},
         {"late_every": 1},
         {"malformed_every": -3},
+        {"rate": 1e-300},
+        {"count": 2**63},
+        {"late_every": 2**63},
+        {"malformed_every": 2**63},
         {"seed": -7},
     ],
 )
@@ -114,4 +118,7 @@ def test_times_of_the_future_are_refused(tmp_path: Path) -> None:
     topic = LocalTopic.ensure(tmp_path, "user_activity", 3)
     with pytest.raises(UsageError, match="beyond now"):
         simulate(topic, ActivityGenerator, Simulation(10**9, 0.1, 7, 1_741_000_000_000_000))
+    far_us = time.time_ns() // 1_000 + 400 * 365 * 86_400_000_000
+    with pytest.raises(UsageError, match="beyond now"):
+        simulate(topic, ActivityGenerator, Simulation(None, 1.0, 7, far_us, live=True))
     assert topic.end_offsets() == [0, 0, 0]

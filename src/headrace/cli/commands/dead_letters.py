@@ -15,6 +15,8 @@ from headrace.cli.rows import write_rows
 from headrace.cli.session import session
 from headrace.cli.tables import plural
 
+LIMIT_MAX = 1_000_000_000
+
 group = typer.Typer(
     add_completion=False,
     cls=AppCommands,
@@ -54,7 +56,9 @@ def list_(
 )
 def show(
     app: AppName,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most N.")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, max=LIMIT_MAX, help="At most N.")
+    ] = 20,
     reason: Annotated[
         str | None,
         typer.Option(

@@ -17,7 +17,9 @@ import pyarrow as pa
 from headrace.storage.topics.murmur2 import partitions_of
 from headrace.values.errors import UsageError
 
-RATE_MAX = 100_000_000
+RATE_MIN, RATE_MAX = 0.000_001, 100_000_000
+# Records are numbered in 64 bits.
+NUMBER_MAX = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,14 @@ class Simulation:
     def __post_init__(self) -> None:
         for name in ("count", "seed", "late_every", "malformed_every"):
             value = getattr(self, name)
-            if value is not None and value < 0:
+            if value is not None and not 0 <= value <= NUMBER_MAX:
                 option = "--" + name.replace("_", "-")
-                raise UsageError(f"{option} {value} means nothing", remedy="Give it 0 or more.")
-        if not 0 < self.rate <= RATE_MAX:
+                remedy = f"Give it a number from 0 to {NUMBER_MAX:,}."
+                raise UsageError(f"{option} {value} means nothing", remedy=remedy)
+        if not RATE_MIN <= self.rate <= RATE_MAX:
             raise UsageError(
                 f"a rate of {self.rate:g} records per second means nothing",
-                remedy=f"Give a number above 0, at most {RATE_MAX:,}.",
+                remedy=f"Give a number from {RATE_MIN:f} to {RATE_MAX:,}.",
             )
         if self.count is None and not self.live:
             raise UsageError(

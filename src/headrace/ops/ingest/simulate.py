@@ -61,9 +61,9 @@ def simulate(
 
     With a count the same simulation is appended once: one that was killed goes on where it ended.
     A live one has no end but `stop`. Raises UsageError when its times reach into the future,
-    where nothing would be accepted.
+    where nothing would be accepted, or its start would be waited for.
     """
-    _check_end(simulation)
+    _check_times(simulation)
     begun = time.monotonic()
     generator = factory(simulation, Partitions(topic.partitions))
     producer = _producer(factory.topic, simulation)
@@ -95,18 +95,25 @@ def simulate(
     )
 
 
-def _check_end(simulation: Simulation) -> None:
-    if simulation.count is None or simulation.live:
-        return
-    seconds = simulation.count / simulation.rate
+def _check_times(simulation: Simulation) -> None:
+    live = simulation.count is None or simulation.live
+    seconds = 0.0 if live else (simulation.count or 0) / simulation.rate
     ahead_us = simulation.start_us + seconds * 1e6 - time.time() * 1e6
-    if ahead_us > _AHEAD_US_MAX:
+    if ahead_us <= _AHEAD_US_MAX:
+        return
+    days_ahead = ahead_us / 86_400e6
+    if live:
         raise UsageError(
-            f"{simulation.count:,} records at {simulation.rate:g} per second take "
-            f"{seconds / 86_400:,.1f} days of their own time, {ahead_us / 86_400e6:,.1f} days "
-            "beyond now: what is so far ahead is refused when it is read",
-            remedy="Give a greater --rate, a smaller --count or an earlier --start.",
+            f"the first record is {days_ahead:,.1f} days beyond now, and what follows the clock "
+            "waits for it",
+            remedy="Give an earlier --start, or a --count to have all at once.",
         )
+    raise UsageError(
+        f"{simulation.count:,} records at {simulation.rate:g} per second take "
+        f"{seconds / 86_400:,.1f} days of their own time, {days_ahead:,.1f} days "
+        "beyond now: what is so far ahead is refused when it is read",
+        remedy="Give a greater --rate, a smaller --count or an earlier --start.",
+    )
 
 
 def _producer(topic: str, simulation: Simulation) -> str:
