@@ -116,6 +116,11 @@ def test_recompute_from_after_to_is_refused(run: Run) -> None:
     assert (code, "--from is not before --to" in errors) == (2, True)
 
 
+def test_the_last_day_of_the_calendar_is_a_date_too(run: Run) -> None:
+    code, out, err = run("recompute", "activity", "--date", "9999-12-31", "--dry-run")
+    assert (code, err) == (0, "") and "0 rows would change" in out
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -31,6 +31,7 @@ EXAMPLES = examples(
     "headrace recompute activity --date 2026-01-05 --dry-run",
     "headrace recompute activity --from 2026-01-05T10:00:00 --to 2026-01-05T12:00:00",
 )
+_DAY_US = 86_400_000_000
 
 
 def command(
@@ -74,16 +75,17 @@ def command(
     if date is not None:
         if begin is not None or end is not None:
             raise UsageError("--date stands for --from and --to", remedy="Give one or the other.")
-        begin, end = date, date + timedelta(days=1)
+        begin = date
     if begin is not None and end is not None and begin >= end:
         raise UsageError(
             "--from is not before --to", remedy="Windows end after the one, by the other."
         )
-    request = {
-        "from_us": None if begin is None else instant_us(begin),
-        "to_us": None if end is None else instant_us(end),
-        "dry_run": dry_run,
-    }
+    from_us = None if begin is None else instant_us(begin)
+    to_us = None if end is None else instant_us(end)
+    if date is not None:
+        # Not as a date: behind the last one there is none.
+        to_us = instant_us(date) + _DAY_US
+    request = {"from_us": from_us, "to_us": to_us, "dry_run": dry_run}
     settings = settings_for(profile, data)
     replies = ask_jobs(load_app(app), settings, "recompute", request, only=job)
     found = [recomputation_from(reply.header) for _, reply in replies]
