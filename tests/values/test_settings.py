@@ -78,6 +78,12 @@ def test_a_missing_file_is_named() -> None:
         load_settings(profile="p")
 
 
+def test_a_directory_of_that_name_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "headrace.toml").mkdir()
+    with pytest.raises(UsageError, match="headrace.toml is a directory, not a file\nMove it away"):
+        load_settings(profile="p")
+
+
 def test_every_setting_has_help_and_is_checked() -> None:
     for row in table():
         assert row.help and not row.help.endswith("."), row.name

@@ -294,6 +294,11 @@ def _profile_values(profile: str | None, directory: Path) -> dict[str, Any]:
             f"profile {profile!r} was asked for, but there is no {path}",
             remedy=f"Write one with a [profile.{profile}] table, or leave --profile out.",
         ) from None
+    except IsADirectoryError:
+        raise UsageError(
+            f"{path} is a directory, not a file",
+            remedy="Move it away and write the file, or leave --profile out.",
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read as TOML: {error}") from None
     profiles = content.get("profile")
