@@ -165,13 +165,43 @@ def test_settings_says_where_a_value_comes_from(tmp_path: Path) -> None:
     assert (row["value"], row["source"]) == ("there", "option")
 
 
-@pytest.mark.parametrize("number", [errno.EMFILE, errno.EACCES, errno.EIO, errno.ENOSPC])
+@pytest.mark.parametrize(
+    "number",
+    [
+        *(errno.EMFILE, errno.EACCES, errno.EIO, errno.ENOSPC),
+        *(errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP),
+    ],
+)
 def test_what_the_system_refuses_is_no_bug(number: int, capsys: pytest.CaptureFixture[str]) -> None:
     session.begin()
     assert report(OSError(number, os.strerror(number), "/data/file")) == 5
     said = capsys.readouterr().err
     assert f"/data/file: {os.strerror(number)}" in said and "bug" not in said
     assert len(said.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "run LONG",
+        "run LONG.py",
+        "run ./LONG/app.py",
+        "check LONG:app",
+        "run activity --data LONG",
+        "status activity --data LONG",
+        "state reset activity --yes --data LONG",
+        "simulate activity --count 1 --data LONG",
+        "ingest activity user_activity LONG --data .",
+        "doctor --data LONG",
+    ],
+)
+def test_a_name_that_is_too_long_is_no_bug(
+    words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert call(words.replace("LONG", "x" * 300).split()) == 5
+    said = "".join(capfd.readouterr())
+    assert os.strerror(errno.ENAMETOOLONG) in said and "bug" not in said
 
 
 def test_a_file_that_should_be_there_is_a_bug(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
+import os
 import tempfile
 from datetime import datetime
 from decimal import Decimal
@@ -117,6 +119,13 @@ def test_no_rows_is_not_nothing(format: str, tmp_path: Path) -> None:
         assert json.loads(content) == []
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DiskRefused, match=r"no/rows.csv cannot be written: No such file"):
-        write_rows(ROWS, "csv", tmp_path / "no" / "rows.csv")
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [("no", errno.ENOENT), ("file", errno.ENOTDIR), ("x" * 300, errno.ENAMETOOLONG)],
+)
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, place: str, why: int) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        DiskRefused, match=f"{place}/rows.csv cannot be written: {os.strerror(why)}"
+    ):
+        write_rows(ROWS, "csv", tmp_path / place / "rows.csv")

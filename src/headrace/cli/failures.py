@@ -17,12 +17,15 @@ from headrace.values.unfit import unfit
 BUG_EXIT_CODE = 70
 _ROOM, _RIGHT = "Free some space, then run again.", "Give this user the right to use it."
 _FILES = "Raise the limit of open files (ulimit -n), then run again."
+_OTHER = "Choose another path, or move away what is there."
 _OF_THE_SYSTEM = {
     errno.EIO: "Check the disk, then run again.",
     errno.EROFS: "Mount it for writing, or move the data.",
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _ROOM),
     **dict.fromkeys((errno.EACCES, errno.EPERM), _RIGHT),
     **dict.fromkeys((errno.EMFILE, errno.ENFILE), _FILES),
+    errno.ENAMETOOLONG: "Choose a shorter name.",
+    **dict.fromkeys((errno.ENOTDIR, errno.EISDIR, errno.ELOOP), _OTHER),
 }
 """What the system may refuse anywhere, without anybody's bug, and the way on."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -47,7 +48,8 @@ def write_rows(rows: pa.Table, format: Format, out: Path | None) -> None:
             _WRITERS[format](rows, file)
         beside.replace(out)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink()
         raise DiskRefused(
             f"{out} cannot be written: {error.strerror}", remedy="Choose another with --out FILE."
         ) from error

@@ -44,9 +44,9 @@ def data_directory(data: Path) -> Iterator[Finding]:
     """Whether `data` can be written, or made, and how much room its disk has."""
     subject, elsewhere = "data directory", "choose another: --data DIR"
     place = data.absolute()
-    while not place.exists() and place != place.parent:
-        place = place.parent
     try:
+        while not place.exists() and place != place.parent:
+            place = place.parent
         # A file without a name: also a full disk, a quota, a read-only mount refuse it.
         with tempfile.TemporaryFile(dir=place) as file:
             file.write(b"\0" * 4096)
