@@ -17,14 +17,20 @@ from headrace.ops.jobs.ask import ask, jobs_of
 from headrace.ops.owner import Reply
 from headrace.plan.operators import Job
 from headrace.storage.contract import Log
+from headrace.storage.layout import can_be_named
 from headrace.storage.systems import Systems
 from headrace.values.errors import UsageError, did_you_mean
 from headrace.values.settings import Settings, load_settings
 
 
 def settings_for(profile: str | None, data: Path | None) -> Settings:
-    """The settings of a command, from its options; UsageError where the data would be in a file."""
+    """The settings of a command, from its options; UsageError where no data can be kept there."""
     settings = load_settings(profile=profile, overrides={"data": data})
+    if not can_be_named(settings.data):
+        raise UsageError(
+            f"the data directory {str(settings.data)!r} cannot be written as UTF-8 here",
+            remedy="Choose another with --data DIR, or a locale of UTF-8: LC_ALL=C.UTF-8",
+        )
     if settings.data.is_file():
         raise UsageError(
             f"{settings.data} is a file, not a directory",

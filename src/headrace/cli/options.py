@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from headrace.cli.session import session
+from headrace.values.errors import UsageError
 
 
 def _set_json(value: bool) -> bool:
@@ -18,6 +20,22 @@ def _set_json(value: bool) -> bool:
 def _set_debug(value: bool) -> bool:
     session.debug = value
     return value
+
+
+def as_text(value: str) -> str:
+    """`value` in UTF-8 whatever the locale; names of files stay as the system has them."""
+    try:
+        value.encode()
+        return value
+    except UnicodeEncodeError:
+        typed = os.fsencode(value)
+    try:
+        return typed.decode()
+    except UnicodeDecodeError:
+        raise UsageError(
+            f"{value!r} is not written in UTF-8",
+            remedy="Write it in UTF-8, or a letter by its number: chr(228).",
+        ) from None
 
 
 def set_app(value: str | None) -> str | None:

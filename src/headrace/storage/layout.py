@@ -8,6 +8,7 @@ DATA/jobs/<job>/         state, lock, spill
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,3 +32,13 @@ class DataDirectory:
 
     def job(self, job_id: str) -> Path:
         return self.root / "jobs" / job_id
+
+
+def can_be_named(root: Path) -> bool:
+    """Whether the engine, which takes names in UTF-8, and the system can both be told of `root`."""
+    try:
+        os.fsencode(root)
+        str(root.absolute()).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -10,7 +10,16 @@ import typer
 from headrace.cli.asking import ask_jobs, settings_for
 from headrace.cli.groups import AppCommands
 from headrace.cli.loading import load_app
-from headrace.cli.options import AppName, DataDirectory, Debug, JobName, Json, Profile, examples
+from headrace.cli.options import (
+    AppName,
+    DataDirectory,
+    Debug,
+    JobName,
+    Json,
+    Profile,
+    as_text,
+    examples,
+)
 from headrace.cli.rows import write_rows
 from headrace.cli.session import session
 from headrace.cli.tables import plural
@@ -72,7 +81,7 @@ def show(
     debug: Debug = False,
 ) -> None:
     """Shows single dead letters with their text, the newest first."""
-    request = {"limit": limit, "reason": reason}
+    request = {"limit": limit, "reason": None if reason is None else as_text(reason)}
     settings = settings_for(profile, data)
     replies = ask_jobs(load_app(app), settings, "letters-show", request, only=job)
     _show([reply.table for _, reply in replies], as_json)

@@ -19,6 +19,7 @@ from headrace.cli.options import (
     Json,
     Profile,
     ProfileStages,
+    as_text,
     examples,
 )
 from headrace.cli.progress import progress_bars
@@ -121,7 +122,7 @@ def _taken(
 
 def _expressions(mappings: list[str]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for mapping in mappings:
+    for mapping in map(as_text, mappings):
         field, separator, expression = mapping.partition("=")
         if not separator or not field.strip() or not expression.strip():
             raise UsageError(

@@ -9,7 +9,16 @@ import typer
 
 from headrace.cli.asking import settings_for
 from headrace.cli.loading import load_app
-from headrace.cli.options import AppName, DataDirectory, Debug, JobName, Json, Profile, examples
+from headrace.cli.options import (
+    AppName,
+    DataDirectory,
+    Debug,
+    JobName,
+    Json,
+    Profile,
+    as_text,
+    examples,
+)
 from headrace.cli.rows import Format, write_rows
 from headrace.cli.telling import tell
 from headrace.ops.jobs.ask import ask_query
@@ -51,7 +60,8 @@ def command(
     debug: Debug = False,
 ) -> None:
     """Answers SQL over views, lakes, topics, dead letters and sums; --json is --format json."""
-    rows = ask_query(load_app(app).plan, settings_for(profile, data), sql, job, tell)
+    settings = settings_for(profile, data)
+    rows = ask_query(load_app(app).plan, settings, as_text(sql), job, tell)
     write_rows(rows, format or _format(as_json, out), out)
 
 

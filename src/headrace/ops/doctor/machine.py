@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 
 from headrace.storage.contract import Finding
+from headrace.storage.layout import can_be_named
 from headrace.values.settings import Settings, memory_bytes
 
 _FREE_BYTES_MIN, _FREE_BYTES_LOW = 200_000_000, 2_000_000_000
@@ -43,6 +44,10 @@ def _versions() -> Finding:
 def data_directory(data: Path) -> Iterator[Finding]:
     """Whether `data` can be written, or made, and how much room its disk has."""
     subject, elsewhere = "data directory", "choose another: --data DIR"
+    if not can_be_named(data):
+        text = f"{str(data)!r} cannot be written as UTF-8 here"
+        yield Finding("error", subject, text, f"Use a locale of UTF-8, or {elsewhere}")
+        return
     place = data.absolute()
     try:
         while not place.exists() and place != place.parent:
