@@ -1,4 +1,4 @@
-"""Text beyond ASCII in a command, whatever the machine's locale can write."""
+"""Text beyond ASCII in a command and in its result, whatever the machine's locale can write."""
 
 from __future__ import annotations
 
@@ -34,6 +34,25 @@ def headrace(place: Path, *words: str | bytes, **environment: str) -> tuple[int,
 def test_sql_is_read_as_utf8(place: Path) -> None:
     code, out, err = headrace(place, "query", "activity", "select 'ä' as \"日本\"", "--json")
     assert (code, out.decode()) == (0, '[\n{"日本":"ä"}\n]\n'), err
+
+
+def test_a_result_is_written_in_utf8(place: Path) -> None:
+    code, out, err = headrace(place, "plan", "activity")
+    assert code == 0 and "├─ " in out.decode(), err
+    ingest = ("ingest", "activity", "user_activity", "--profile-stages")
+    (place / "ä.jsonl").write_text("{}\n")
+    code, out, err = headrace(place, *ingest, "ä.jsonl")
+    assert code == 0 and "µs/record" in out.decode() and "ä.jsonl" in out.decode(), err
+
+
+def test_a_letter_that_the_output_lacks_is_no_bug(place: Path) -> None:
+    code, out, err = headrace(place, "plan", "activity", PYTHONIOENCODING="latin-1")
+    assert code == 0 and b"\\u2514" in out, err
+    (place / os.fsdecode(b"\xe4.jsonl")).write_text("[]\n")
+    ingest = ("ingest", "activity", "user_activity", b"\xe4.jsonl")
+    utf8 = {"LC_ALL": "C.UTF-8", "PYTHONIOENCODING": "utf-8:strict"}
+    code, out, err = headrace(place, *ingest, **utf8)
+    assert code == 0 and out.startswith(b"\xe4.jsonl (ndjson): 1 record added"), err
 
 
 def test_a_reason_and_a_mapping_are_read_as_utf8(place: Path) -> None:

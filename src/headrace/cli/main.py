@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import io
 import os
 import sys
 import threading
@@ -47,6 +49,8 @@ def _headrace(
 
 def main() -> None:
     """Runs the command line and ends the process with its exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        _take_any_letter(sys.stdout)
     code = call(sys.argv[1:])
     if any(t.daemon and t is not threading.current_thread() for t in threading.enumerate()):
         # A delivery that was never answered: nothing of it is to be waited for, or cleaned up.
@@ -54,6 +58,14 @@ def main() -> None:
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def _take_any_letter(output: io.TextIOWrapper) -> None:
+    """Lets results hold what the locale has no letters for; names of files stay as they are."""
+    if codecs.lookup(output.encoding).name in ("ascii", "utf-8"):
+        output.reconfigure(encoding="utf-8", errors="surrogateescape")
+    else:
+        output.reconfigure(errors="backslashreplace")
 
 
 def call(arguments: list[str]) -> int:
