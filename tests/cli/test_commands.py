@@ -285,6 +285,9 @@ def test_a_running_job_answers_and_stops_in_order(tmp_path: Path, capfd) -> None
         assert call(["verify", "activity", "--data", str(place)]) == 0
         assert call(["run", "activity", "--until", "caught-up", "--data", str(place)]) == 5
         assert f"process {process.pid}" in capfd.readouterr().err
+        for words in ("rebuild activity", "seek activity --from latest", "reset activity"):
+            assert call(["state", *words.split(), "--data", str(place)]) == 5
+            assert f"process {process.pid}" in capfd.readouterr().err
     finally:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)

@@ -48,6 +48,12 @@ def test_every_command_has_help_with_examples(words: str, capsys) -> None:
     assert "--json" in shown and "--debug" in shown
 
 
+@pytest.mark.parametrize("words", ["state rebuild", "state seek", "state reset"])
+def test_what_a_running_job_refuses_says_so(words: str, capsys) -> None:
+    assert call([*words.split(), "--help"]) == 0
+    assert "The job must not run: stop it first." in " ".join(capsys.readouterr().out.split())
+
+
 def test_no_argument_shows_help(capsys) -> None:
     assert call([]) == 0
     assert "Exit codes:" in capsys.readouterr().out

@@ -104,7 +104,10 @@ def rebuild(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Builds new, changed and named views again, from all events of the lake or the log."""
+    """Builds new, changed and named views again, from all events of the lake or the log.
+
+    The job must not run: stop it first.
+    """
     settings, chosen = settings_for(profile, data), one_job(load_app(app), job)
     existing_data(settings)
     report = rebuilt(chosen, settings, views or ())
@@ -144,7 +147,7 @@ def seek(
     """Keeps the state and moves where a job reads on: after a topic was made again or lost records.
 
     Says first which records are skipped, and asks. In the same topic only forward: to read again,
-    reset.
+    reset. The job must not run: stop it first.
     """
     settings, wanted = settings_for(profile, data), start_of(start)
     chosen = one_job(load_app(app), job)
@@ -195,7 +198,7 @@ def reset(
     """Forgets views, tables, offsets and sums, and begins a greater generation.
 
     Says what is lost first, and asks. Topics and lakes keep what they have. A state that cannot be
-    read is put aside.
+    read is put aside. The job must not run: stop it first.
     """
     settings = settings_for(profile, data)
     wanted = None if start is None else start_of(start)
