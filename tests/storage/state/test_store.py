@@ -67,6 +67,18 @@ def test_a_wrong_memory_limit_is_no_damage(
     StateStore(tmp_path, threads=1, memory_limit="200MB").close()
 
 
+def test_too_little_memory_is_told_in_words_wherever_it_ends(tmp_path: Path) -> None:
+    with StateStore(tmp_path, threads=1, memory_limit="200MB") as store, store.transaction():
+        store.count(("view", f"view {number}", "applied", 1) for number in range(5_000))
+    told = 0
+    for limit_kb in range(50, 1_500, 50):
+        try:
+            StateStore(tmp_path, threads=1, memory_limit=f"{limit_kb}KB").close()
+        except DiskRefused as refused:
+            told += "HEADRACE_MEMORY_LIMIT" in str(refused)
+    assert told
+
+
 def test_a_log_is_taken_in_the_sooner_the_less_there_is_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

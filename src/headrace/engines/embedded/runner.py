@@ -27,7 +27,7 @@ from headrace.engines.embedded.epochs.reporting import events_of_epoch
 from headrace.engines.embedded.epochs.retaining import retain
 from headrace.plan.operators import TABLE_ROLES, Job, View
 from headrace.storage.layout import DataDirectory
-from headrace.storage.state.store import StateStore
+from headrace.storage.state.store import StateStore, disk_errors
 from headrace.storage.systems import Systems
 from headrace.values.clock import Clock, SystemClock
 from headrace.values.errors import HeadraceError, TopicRefused, Unreachable
@@ -100,7 +100,8 @@ class JobRunner:
             memory_limit=self.settings.memory_limit,
         )
         try:
-            self._open()
+            with disk_errors(self.store.path):
+                self._open()
         except BaseException:
             self.close()
             raise

@@ -71,7 +71,7 @@ class StateStore:
         self.path = directory / FILE_NAME
         self._emptied = emptied
         self.connection = self._open(threads, memory_limit)
-        with _closed_on_error(self.connection):
+        with _closed_on_error(self.connection), disk_errors(self.path):
             self.counters = Counters(self.connection)
 
     def _open(self, threads: int | None, memory_limit: str) -> duckdb.DuckDBPyConnection:
@@ -90,10 +90,9 @@ class StateStore:
             raise DiskRefused(f"{self.path}: {error.strerror}", remedy=_MEND_DISK) from error
         except duckdb.Error as error:
             raise cannot_open(self.path, error) from error
-        with _closed_on_error(connection):
+        with _closed_on_error(connection), disk_errors(self.path):
             configure(connection)
-            with disk_errors(self.path):
-                self._prepare(connection)
+            self._prepare(connection)
         return connection
 
     def _connected(self, config: dict[str, Any]) -> duckdb.DuckDBPyConnection:
