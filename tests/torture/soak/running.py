@@ -10,6 +10,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
+
 from headrace.storage.topics.log import LocalTopic
 from tests.torture.kills import syncs
 from tests.torture.kills.child import Seldom
@@ -57,7 +59,9 @@ class Sizes:
 
     def level(self, name: str, points: Points) -> Level:
         """Judges the series of this name."""
-        return level(name, points, 0.0 if name in OF_PROCESS else self.share, self.leasts[name])
+        if name in OF_PROCESS:
+            return level(name, points, 0.0, self.leasts[name], np.min)
+        return level(name, points, self.share, self.leasts[name])
 
     def place(self, data: Path, chance: Random, rate: float | None = None) -> Place:
         """An empty directory for the job, whose processes are as patient as said here.

@@ -93,6 +93,17 @@ def test_a_soak_sees_a_leak_of_a_few_minutes(name: str, in_200_seconds: float) -
     assert not any(soaked(name, in_200_seconds * _LIFE / 2 / 200, seed) for seed in range(20))
 
 
+def test_how_high_the_teeth_are_does_not_decide_what_a_process_keeps() -> None:
+    """A compaction takes memory for half a minute, the later the more."""
+
+    def held(kept: float) -> Points:
+        at = range(_LIFE)
+        return [(t, 300 + kept * t / 300 + (t / 3 if t % 90 < 30 else 0)) for t in at]
+
+    assert LONG.level("memory MiB", held(0)).holds
+    assert not LONG.level("memory MiB", held(20)).holds
+
+
 def test_the_page_says_what_is_not_seen() -> None:
     page = _PAGE.read_text(encoding="utf-8")
     for name, least in LONG.leasts.items():
