@@ -10,6 +10,7 @@ a bad cast does.
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
@@ -270,6 +271,7 @@ def _nullif(parts: list[Meaning]) -> Meaning:
 _FUNCTIONS: dict[str, Callable[[list[Meaning]], Meaning]] = {
     "abs": _of(lambda a: fits(abs(a))),
     "coalesce": _coalesce,
+    "isfinite": _of(math.isfinite),
     "len": _of(len),
     "length": _of(len),
     "list_contains": _of(lambda items, item: item in items),

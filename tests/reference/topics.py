@@ -66,7 +66,7 @@ def _text(value: Any, type_: str) -> str:
     if isinstance(value, Decimal):
         scale = int(type_.rpartition(",")[2].rstrip(")"))
         return str(value.quantize(Decimal(1).scaleb(-scale)))
-    assert isinstance(value, str | int | date) and not isinstance(value, Between)
+    assert isinstance(value, str | int | float | date) and not isinstance(value, Between)
     return str(value)
 
 

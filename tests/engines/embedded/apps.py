@@ -11,6 +11,7 @@ import headrace as hr
 from tests.engines.embedded.chance import perhaps
 from tests.engines.embedded.definitions import WINDOWS, Made, Rows, make
 from tests.engines.embedded.events import SHAPES
+from tests.engines.embedded.expressions import INEXACT
 
 
 def app_of(
@@ -92,7 +93,7 @@ def _outputs(job: Any, number: int, made: Made, chance: Random) -> None:
         job.topic(f"c{number}", made.view, emit="final")
     if made.ends and perhaps(chance, 0.2):
         # By a decimal it would be refused.
-        by = chance.choice([(), tuple(k for k in made.keys if k != "amount")[:1]])
+        by = chance.choice([(), tuple(k for k in made.keys if k not in INEXACT)[:1]])
         job.lake(f"w{number}", made.view, partition_by=by, emit="final")
     _stream_outputs(job, number, made.rows, chance)
 

@@ -63,13 +63,17 @@ KEYS = {
     "flag": "flag",
     "day": "day",
     "amount": "amount",
+    "f": "f",
+    "inverse": "1 / n",
     "half": "n % 2",
     "name": "info.name",
     "named": "part.name",
     "item": "item",
     "number": "cast(text as bigint)",
 }
-KEY_COLUMNS = {"half": "n", "name": "info", "named": "part", "number": "text"}
+KEY_COLUMNS = {"inverse": "n", "half": "n", "name": "info", "named": "part", "number": "text"}
+INEXACT = ("amount", "f", "inverse")
+"""Keys of which a path would not be exact."""
 
 AGGREGATES = {
     "count(n)": "n",
