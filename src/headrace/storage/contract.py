@@ -62,6 +62,17 @@ class Mark:
         """(generation, epoch) as one integer that grows with both."""
         return self.generation * EPOCHS_MAX + self.epoch
 
+    def to_data(self) -> dict[str, Any]:
+        """Its fields as JSON can keep them; `Mark(**data)` is the inverse."""
+        return {
+            "job": self.job,
+            "generation": self.generation,
+            "epoch": self.epoch,
+            "offsets": {topic: list(ends) for topic, ends in self.offsets.items()},
+            "watermarks_us": dict(self.watermarks_us),
+            "identities": dict(self.identities),
+        }
+
     def is_same_delivery(self, other: Mark) -> bool:
         """Whether both tell of one epoch: of that number, and with those records.
 

@@ -35,7 +35,7 @@ class Entry:
         return -1 if self.mark is None else self.mark.number
 
     def encoded(self) -> bytes:
-        mark = None if self.mark is None else asdict(self.mark)
+        mark = None if self.mark is None else self.mark.to_data()
         return json.dumps({"owner": asdict(self.owner), "topic": self.topic, "mark": mark}).encode()
 
     @classmethod

@@ -43,7 +43,7 @@ class Entry:
         content = {
             "job": self.job,
             "incarnation": self.incarnation,
-            "mark": None if self.mark is None else _mark(self.mark),
+            "mark": None if self.mark is None else self.mark.to_data(),
         }
         return CommitProperties(
             custom_metadata={KEY: content},
@@ -83,17 +83,6 @@ def job_in(log: Path) -> str | None:
 def is_ours(transaction: Any) -> bool:
     """Whether it is the last that a commit of a job says, as read from the log."""
     return isinstance(transaction, dict) and str(transaction.get("appId")).endswith(_INCARNATION)
-
-
-def _mark(mark: Mark) -> dict[str, Any]:
-    return {
-        "job": mark.job,
-        "generation": mark.generation,
-        "epoch": mark.epoch,
-        "offsets": {topic: list(ends) for topic, ends in mark.offsets.items()},
-        "watermarks_us": dict(mark.watermarks_us),
-        "identities": dict(mark.identities),
-    }
 
 
 def _entry(table: DeltaTable, content: dict[str, Any]) -> Entry:

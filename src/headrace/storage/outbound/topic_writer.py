@@ -121,15 +121,8 @@ class TopicWriter:
         state = self.topic.producer(self._producer)
         if state is None:
             return None
-        note = state.note or {}
-        return Mark(
-            self._job,
-            note["generation"],
-            note["epoch"],
-            note["offsets"],
-            note["watermarks_us"],
-            note.get("identities", {}),
-        )
+        kept = {name: value for name, value in (state.note or {}).items() if name != "incarnation"}
+        return Mark(self._job, **kept)
 
     def _check_present(self, mark: Mark) -> None:
         """Raises unless what the topic holds is what this writer left, or `mark` itself."""
@@ -158,11 +151,6 @@ class TopicWriter:
 
 
 def _note(mark: Mark, incarnation: int) -> dict[str, Any]:
-    return {
-        "generation": mark.generation,
-        "epoch": mark.epoch,
-        "offsets": {topic: list(ends) for topic, ends in mark.offsets.items()},
-        "watermarks_us": dict(mark.watermarks_us),
-        "identities": dict(mark.identities),
-        "incarnation": incarnation,
-    }
+    # The producer is the job's.
+    kept = {name: value for name, value in mark.to_data().items() if name != "job"}
+    return kept | {"incarnation": incarnation}
