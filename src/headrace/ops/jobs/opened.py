@@ -18,7 +18,7 @@ from headrace.proof.recompute import recompute
 from headrace.proof.telling import fill_outputs
 from headrace.proof.verify import verify
 from headrace.storage.state.damage import damage_in_words
-from headrace.storage.state.store import FILE_NAME, disk_errors
+from headrace.storage.state.store import FILE_NAME, state_in_words
 from headrace.values.errors import Unreachable
 from headrace.values.settings import Settings
 from headrace.values.telemetry import Listener, log_event
@@ -92,8 +92,7 @@ def _worded(runner: JobRunner, answer: Handler) -> Handler:
     """`answer`, with damage that it meets in words, and what disk and memory do not take."""
 
     def worded(request: Mapping[str, Any], tell: Progress) -> Reply:
-        path = runner.store.path
-        with damage_in_words(path), disk_errors(path):
+        with state_in_words(runner.store.path):
             return answer(request, tell)
 
     return worded

@@ -12,8 +12,7 @@ from headrace.proof.rebuild import rebuild
 from headrace.proof.recompute import recompute
 from headrace.proof.telling import fill_outputs
 from headrace.storage.layout import DataDirectory
-from headrace.storage.state.damage import damage_in_words
-from headrace.storage.state.store import FILE_NAME, disk_errors
+from headrace.storage.state.store import FILE_NAME, state_in_words
 from headrace.values.errors import UsageError, did_you_mean
 from headrace.values.settings import Settings
 from headrace.values.telemetry import Listener, log_event
@@ -41,8 +40,7 @@ def rebuild_job(
     directory = DataDirectory(settings.data).job(job.id)
     with (
         acquire(directory, "rebuild") as owner,
-        damage_in_words(directory / FILE_NAME),
-        disk_errors(directory / FILE_NAME),
+        state_in_words(directory / FILE_NAME),
         JobRunner(job, settings, tell=listener, rebuilding=True, fill=fill_outputs) as runner,
     ):
         stale = {v.name: v for v in runner.stale} | {n: known[n] for n in views}

@@ -12,8 +12,7 @@ from headrace.ops.jobs.ask import existing_data
 from headrace.ops.owner import acquire
 from headrace.plan.operators import Job
 from headrace.proof.telling import fill_outputs
-from headrace.storage.state.damage import damage_in_words
-from headrace.storage.state.store import FILE_NAME, disk_errors
+from headrace.storage.state.store import FILE_NAME, state_in_words
 from headrace.values.errors import UsageError, did_you_mean
 from headrace.values.settings import Settings
 
@@ -69,8 +68,7 @@ def seeking(job: Job, settings: Settings, topic: str | None, start: Start) -> It
     directory = existing_data(settings).job(job.id)
     with (
         acquire(directory, "seek") as owner,
-        damage_in_words(directory / FILE_NAME),
-        disk_errors(directory / FILE_NAME),
+        state_in_words(directory / FILE_NAME),
         JobRunner(job, settings, seeking=True, fill=fill_outputs) as runner,
     ):
         chosen = names if topic is None else [topic]

@@ -21,8 +21,8 @@ from headrace.engines.embedded.epochs.tails import tail_before
 from headrace.engines.embedded.runner import JobRunner
 from headrace.plan.operators import Job
 from headrace.storage.layout import DataDirectory
-from headrace.storage.state.damage import damage_in_words, put_aside
-from headrace.storage.state.store import ENGINE_VERSION, FILE_NAME, StateStore, disk_errors
+from headrace.storage.state.damage import put_aside
+from headrace.storage.state.store import ENGINE_VERSION, FILE_NAME, StateStore, state_in_words
 from headrace.storage.systems import Systems
 from headrace.values.clock import SystemClock
 from headrace.values.errors import StateDamaged, UsageError
@@ -175,8 +175,7 @@ def _store(job_id: str, settings: Settings) -> Iterator[StateStore]:
     """The state, to be emptied; StateDamaged also where only what a reset keeps cannot be read."""
     directory = DataDirectory(settings.data).job(job_id)
     with (
-        damage_in_words(directory / FILE_NAME),
-        disk_errors(directory / FILE_NAME),
+        state_in_words(directory / FILE_NAME),
         StateStore(
             directory, threads=settings.threads, memory_limit=settings.memory_limit, emptied=True
         ) as store,

@@ -17,7 +17,7 @@ import duckdb
 
 from headrace.storage.durable import make_directory, sync_directory
 from headrace.storage.state.counters import Counters
-from headrace.storage.state.damage import damage, file_of, log_of, unreadable
+from headrace.storage.state.damage import damage, damage_in_words, file_of, log_of, unreadable
 from headrace.storage.state.migrations import MIGRATIONS
 from headrace.storage.state.schema import FORMAT, TABLES, VIEWS
 from headrace.values.errors import DiskRefused, HeadraceError, StateRefused, UsageError
@@ -307,6 +307,16 @@ def _too_little_memory(error: duckdb.OutOfMemoryException) -> DiskRefused:
         f"the engine's memory limit is too small for this: {first}",
         remedy="Allow more: HEADRACE_MEMORY_LIMIT=2GB",
     )
+
+
+@contextmanager
+def state_in_words(path: Path) -> Iterator[None]:
+    """For whoever works with the state at `path`: what is damaged, and what disk and memory refuse.
+
+    As `damage_in_words` and `disk_errors`, which see one failure each.
+    """
+    with damage_in_words(path), disk_errors(path):
+        yield
 
 
 @contextmanager
