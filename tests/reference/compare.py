@@ -35,8 +35,16 @@ def same_rows(
     left, right = _ordered(found, key), _ordered(wanted, key)
     if len(left) == len(right) and all(map(same_row, left, right)):
         return
-    surplus = [row for row in left if not any(same_row(row, other) for other in right)]
-    missing = [row for row in right if not any(same_row(other, row) for other in left)]
+    # Numbers that are the same are not always written the same, nor put in order the same.
+    surplus, missing = [], list(right)
+    for row in left:
+        place = next((i for i, other in enumerate(missing) if same_row(row, other)), None)
+        if place is None:
+            surplus.append(row)
+        else:
+            del missing[place]
+    if not surplus and not missing:
+        return
     raise AssertionError(
         f"{what}: {len(left)} rows instead of {len(right)}; "
         f"not wanted: {surplus[:3]}, missing: {missing[:3]}"

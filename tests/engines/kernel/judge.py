@@ -198,7 +198,8 @@ def _decimal(found: Any, precision: int, scale: int) -> Decimal:
     number = Fraction(found)
     if (number * 10**scale).denominator > 1 or abs(number) >= 10 ** (precision - scale):
         raise Refused
-    return Decimal(found)
+    # Only a float has a zero with a sign.
+    return Decimal(found) or Decimal(0)
 
 
 def _date(found: Any) -> date:
