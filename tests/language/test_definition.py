@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 import headrace.language as hr
+from headrace.values.errors import DefinitionError
 from tests.plan.samples import Click, activity, clicks
 
 
@@ -31,13 +34,16 @@ def test_jobs_by_name() -> None:
     assert players.outputs == []
 
 
-def test_the_lake_and_a_table_may_share_a_name() -> None:
+def test_a_destination_has_a_name_of_its_own_whatever_its_role() -> None:
     app, stream = clicks()
-    app.lake("clicks", stream)
-    app.table("clicks", stream.by("user_id").agg(n="count(*)"))
-    app.topic("copy", stream)
-    app.index("copy", stream, key="user_id")
-    assert len(app.outputs) == 4
+    app.lake("kept", stream)
+    counted = stream.by("user_id").agg(n="count(*)")
+    with pytest.raises(DefinitionError, match='two destinations are called "kept"'):
+        app.table("kept", counted)
+    with pytest.raises(DefinitionError, match='two destinations are called "kept"'):
+        app.topic("kept", stream)
+    app.table("counted", counted)
+    assert [o.name for o in app.outputs] == ["kept", "counted"]
 
 
 def test_a_wide_table_has_its_key_in_two_parts() -> None:

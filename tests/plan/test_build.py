@@ -260,17 +260,6 @@ def test_equal_views_stand_once_however_they_are_written() -> None:
     assert [o.input for o in job.outputs] == ["one", "one", "three"]
 
 
-def test_inputs_of_one_name_are_told_apart() -> None:
-    app, stream = clicks()
-    app.lake("clicks", stream)
-    app.table("clicks", stream.by("user_id").agg(n="count(*)"))
-    app.topic("clicks2", stream)
-    job = only_job(app)
-    assert [v.name for v in job.views] == ["clicks"]
-    assert [s.name for s in job.streams] == ["lake.clicks"]
-    assert [job.input_of(o).name for o in job.outputs] == ["lake.clicks", "clicks", "lake.clicks"]
-
-
 @pytest.mark.parametrize(
     ("make", "whole", "added"),
     [

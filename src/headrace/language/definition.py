@@ -255,14 +255,14 @@ class Definition(JobDefinition):
         self.check_name(spec)
 
     def check_name(self, spec: OutputSpec) -> None:
-        """Refuses a second destination of one name: SQL reads them by name, across jobs."""
+        """Refuses a second destination of one name: sums, marks and SQL know them by name."""
         for job in (self, *self._others.values()):
             for other in job.outputs:
-                if other.name == spec.name and _space(other.role) == _space(spec.role):
+                if other.name == spec.name:
                     raise DefinitionError(
                         f'two destinations are called "{spec.name}"; the first is at {other.where}',
                         where=caller(),
-                        remedy="Tables, indexes, rankings and wide tables share their names.",
+                        remedy="Each destination of an app, of any role, has a name of its own.",
                     )
 
     def _lines(self) -> list[str]:
@@ -289,10 +289,6 @@ def _options(given: SourceOptions) -> SourceOptions:
                 f"source(…) takes no {name}=", where=caller(), remedy=did_you_mean(name, known)
             )
     return {**_DEFAULTS, **given}
-
-
-def _space(role: Role) -> str:
-    return role if role in ("lake", "topic") else "table"
 
 
 def _key(key: Names) -> tuple[str, ...] | None:

@@ -94,16 +94,9 @@ class _Builder:
         held = self.inputs.get(same)
         if isinstance(held, type(made)):
             return held
-        named = replace(made, name=self._name(spec))
+        named = replace(made, name=spec.name)
         self.inputs[same] = named
         return named
-
-    def _name(self, spec: OutputSpec) -> str:
-        """The output's name; before it the role where a table or another input has the name."""
-        taken = {i.name for i in self.inputs.values()}
-        if spec.role in ("lake", "topic"):
-            taken |= {o.name for o in self.spec.outputs if o.role not in ("lake", "topic")}
-        return f"{spec.role}.{spec.name}" if spec.name in taken else spec.name
 
 
 def _stream(rows: Rows) -> Stream:
