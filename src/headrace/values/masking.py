@@ -7,20 +7,25 @@ from collections.abc import Mapping
 from typing import Any
 
 MASK = "***"
-_IN_URL = re.compile(r"(?<=://)([^/@:]*):([^/@]*)@")
-_IN_QUERY = re.compile(r"([?&](?:password|passfile|sslpassword|sslkey)=)[^&]*", re.IGNORECASE)
+# Up to the last @: what should have been written %40 or %2F may be part of a password.
+_IN_LOGIN = re.compile(r"(?<=://)([^:@/]*):.*@", re.DOTALL)
+_IN_QUERY = re.compile(r"([?&])([^=&]*)=([^&]*)")
 _SECRET = re.compile(
     r"password|secret|passphrase|token|\.pem$|\.key$|jaas|oauthbearer\.config", re.IGNORECASE
 )
 
 
 def masked_url(url: str) -> str:
-    """`url` without its password.
+    """`url`, well written or not, without its password and the options that hold a secret.
 
-    >>> masked_url("postgresql://app:geheim@db/stream_data")
-    'postgresql://app:***@db/stream_data'
+    >>> masked_url("postgresql://app:ge/h@im@db/stream_data?sslpassword=x")
+    'postgresql://app:***@db/stream_data?sslpassword=***'
     """
-    return _IN_QUERY.sub(rf"\1{MASK}", _IN_URL.sub(rf"\1:{MASK}@", url))
+    return _IN_QUERY.sub(_masked_option, _IN_LOGIN.sub(rf"\1:{MASK}@", url))
+
+
+def _masked_option(found: re.Match[str]) -> str:
+    return f"{found[1]}{found[2]}={MASK}" if is_secret(found[2]) else found[0]
 
 
 def masked_options(options: Mapping[str, Any] | str) -> dict[str, Any] | str:

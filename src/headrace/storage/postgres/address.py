@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from headrace.values.errors import UsageError, did_you_mean
+from headrace.values.masking import MASK, is_secret, masked_url
 
 _URL = re.compile(
     r"(?P<scheme>postgres(?:ql)?)://"
@@ -16,8 +17,6 @@ _URL = re.compile(
     r"(?P<hosts>[^/?@]*)(?:/(?P<database>[^?@]*))?(?:\?(?P<query>.*))?\Z",
     re.DOTALL,
 )
-_SECRETS = ("password", "sslpassword", "oauth_client_secret")
-_MASK = "***"
 
 
 @dataclass(frozen=True, repr=False)
@@ -38,7 +37,7 @@ class Address:
     def clean(self, text: str) -> str:
         """`text` on one line, without secrets."""
         for secret in self.secrets:
-            text = text.replace(secret, _MASK)
+            text = text.replace(secret, MASK)
         return " ".join(text.split())
 
 
@@ -51,20 +50,20 @@ def parse(url: str) -> Address:
     found = _URL.match(url.strip())
     if found is None:
         raise UsageError(
-            f'"{_masked(url)}" is not the URL of a PostgreSQL',
+            f'"{masked_url(url)}" is not the URL of a PostgreSQL',
             remedy="Write postgresql://user:password@host/database; in user and password "
             f"@ is written {quote('@')}, / is written {quote('/', safe='')}, : is written %3A.",
         )
     options = parse_qsl(found["query"] or "", keep_blank_values=True)
     schemas = [value for name, value in options if name == "schema"]
     passed = [(name, value) for name, value in options if name != "schema"]
-    secrets = [value for name, value in passed if name in _SECRETS]
+    secrets = [value for name, value in passed if is_secret(name)]
     if found["password"]:
         secrets += [found["password"], unquote(found["password"])]
     place = f"{found['hosts']}/{found['database'] or ''}"
     login = found["user"] or ""
-    hidden = [(name, _MASK if name in _SECRETS else value) for name, value in options]
-    shown_login = login + (f":{_MASK}" if found["password"] else "")
+    hidden = [(name, MASK if is_secret(name) else value) for name, value in options]
+    shown_login = login + (f":{MASK}" if found["password"] else "")
     whole_login = login + (f":{found['password']}" if found["password"] else "")
     return Address(
         dsn=_joined(whole_login, place, passed),
@@ -79,11 +78,6 @@ def _joined(login: str, place: str, options: list[tuple[str, str]]) -> str:
     at = f"{login}@" if login else ""
     query = f"?{urlencode(options, quote_via=quote, safe='*')}" if options else ""
     return f"postgresql://{at}{place}{query}"
-
-
-def _masked(url: str) -> str:
-    """A URL that could not be read, with nothing in it that may be a password."""
-    return re.sub(r"(://[^:@/]*):.*@", rf"\1:{_MASK}@", url)
 
 
 def driver() -> Any:
