@@ -99,6 +99,7 @@ def grown(size: int) -> st.SearchStrategy[str]:
         st.builds("substring({}, {}, {})".format, texts, integers, integers),
         st.builds("left({}, {})".format, texts, integers),
         st.builds("lpad({}, {}, 'x')".format, texts, integers),
+        st.builds("rpad({}, 9, {})".format, texts, texts),
         st.builds("split_part({}, {}, {})".format, texts, texts, integers),
         st.builds("concat({}, {}, {})".format, texts, numbers, times),
         st.builds("({} || {})".format, texts, numbers),

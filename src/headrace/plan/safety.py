@@ -44,6 +44,9 @@ list_element
 _SAFE_ON_LISTS = frozenset(_LISTS_TEXT.split())
 """Cannot raise on lists: a text in the place of one, or of an element, is cast to it."""
 
+_LOOKING = frozenset(("contains", "list_contains", "list_has", "list_position"))
+_PADDING = frozenset(("lpad", "rpad"))
+
 _SIZE_MAX = 2**31 - 1
 _DECIMAL = re.compile(r"DECIMAL\((\d+),\s*(\d+)\)")
 _ALIKE = frozenset(("coalesce", "greatest", "least", "nullif", "list_value"))
@@ -115,9 +118,11 @@ class Judge:
             # The value itself is the first argument, or the second after a part's name.
             others = arguments[:1] if name.startswith("date") else arguments[1:]
             return not all(self._is_moderate(a) for a in others) or (
-                name == "round" and str(self._type(arguments[0])) not in FLOATS
+                self._pads_with_nothing(arguments)
+                if name in _PADDING
+                else name == "round" and str(self._type(arguments[0])) not in FLOATS
             )
-        if name in _SAFE_ON_LISTS:
+        if name in _SAFE_ON_LISTS or (name == "contains" and not self._is_text(arguments[0])):
             return self._list_function_fails(name, arguments)
         if name == "if":
             judged = [self._not_boolean(arguments[0]), self._unlike(node, arguments[1:])]
@@ -134,13 +139,20 @@ class Judge:
         if name == "list_concat":
             kinds.update(str(t) for t in types[1:])
             return len(kinds) > 1
-        if name in ("list_contains", "list_has", "list_position"):
+        if name in _LOOKING:
             element, wanted = str(types[0].children[0][1]), str(types[-1])
             return element != wanted and not {element, wanted} <= set(INTEGERS)
         return any(
             not is_constant(a) and str(t) not in INTEGERS
             for a, t in list(zip(arguments, types, strict=True))[1:]
         )
+
+    def _is_text(self, node: Tree) -> bool:
+        return bool(self._type(node) == "VARCHAR")
+
+    def _pads_with_nothing(self, arguments: list[Tree]) -> bool:
+        """Whether the text to fill with, a constant, is empty: a short value cannot be filled."""
+        return one_value(f"select {render(arguments[-1])}") == ""
 
     def _is_moderate(self, node: Tree) -> bool:
         """Whether `node` is constant and no number beyond 32 bits, which some positions refuse."""
