@@ -31,26 +31,32 @@ def leave_out(fix: Fixed, output: Output, view: View, differences: str) -> int:
 def resend(runner: JobRunner) -> int:
     """Sends the present rows of all keys that tables refused; how many rows and deletes.
 
-    What was noted of these is forgotten: who refuses them again says so again. Raises StateRefused
-    where neither a lake nor the log holds the events to compute them from.
+    The job stands still for it: a later epoch may change these rows. What was noted of them is
+    forgotten: who refuses them again says so again. Raises StateRefused where neither a lake nor
+    the log holds the events to compute them from.
     """
+    return runner.call(lambda: _resent(runner))
+
+
+def _resent(runner: JobRunner) -> int:
     with fixed(runner) as fix:
         corrections = [
             _present(runner, fix, output)
             for output in runner.job.outputs
             if output.role in TABLE_ROLES and _refused_any(fix, output)
         ]
-        epoch = fix.epoch
 
     def forget(connection: duckdb.DuckDBPyConnection) -> None:
+        # Deliveries let go of what is noted; of what is not there they would note it again.
+        runner.note(connection)
         for output, _ in corrections:
             connection.execute(
                 "delete from meta.refused_rows where destination = ? and epoch <= ?",
-                [output.name, epoch],
+                [output.name, fix.epoch],
             )
 
     if corrections:
-        runner.call(lambda: commit(runner, corrections, forget))
+        commit(runner, corrections, forget)
     return sum(len(changes) for _, changes in corrections)
 
 
