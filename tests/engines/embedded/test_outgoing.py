@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Any
 
@@ -82,3 +83,18 @@ def test_a_topic_with_a_name_that_sql_quotes_has_keys_of_any_type(
         wanted = keys or [str(datetime(2026, 1, 1, 0, 0, i)) for i in range(3)]
         assert sorted(found, key=str) == sorted(wanted, key=str)
         t.verify()
+
+
+def test_records_deeper_than_python_reads_go_on() -> None:
+    app, source = things()
+    app.topic("told", source.with_columns(more="n"))
+    with headrace.testing.run(app) as driver:
+        deep, long = "[" * 5_000 + "]" * 5_000, "9" * 5_000
+        odd = [f'"more": {deep}', f'"more": 1, "x": {long}', f'"caf\\u00e9": {deep}']
+        driver.send(
+            "things",
+            [json.dumps(thing(n, n=n), default=str)[:-1] + f", {odd[n]}}}" for n in range(3)],
+        )
+        rows = driver.query("select value from topic.told order by all")
+        assert sorted(row["value"][-9:-1] for row in rows) == [f'"more":{n}' for n in range(3)]
+        driver.verify()

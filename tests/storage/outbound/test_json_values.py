@@ -133,6 +133,22 @@ def spliced(raw: list[str | None], added: pa.Table | None = None) -> list[Any]:
     return [None if text is None else text for text in made.to_pylist()]
 
 
+def test_splice_reads_no_value_of_the_text() -> None:
+    deep, long = "[" * 100_000 + "]" * 100_000, "9" * 10_000
+    odd = r'"a\\" , "b}\"]": "\\\"}","n": {"processing_time": [1, "}"]} '
+    raw = [
+        f'{{"processing_time" : {deep} , "x":{deep}}}',
+        f'{{"caf\\u00e9":{long},"processing_time":[{long}]}}',
+        f'{{ {odd},"processing_time":1}}',
+    ]
+    tail = '"processing_time":"2026-01-01T12:00:00.000005Z"}'
+    assert spliced(raw) == [
+        f'{{"x":{deep},{tail}',
+        f'{{"caf\\u00e9":{long},{tail}',
+        f"{{{odd.rstrip()},{tail}",
+    ]
+
+
 def test_splice_keeps_the_text_as_it_is() -> None:
     raw = ['{"b": 1.10, "a":"\\u00e9","n":12345678901234567890}', '{"x":{}}', None, '{"l":[{}] }']
     tail = ',"processing_time":"2026-01-01T12:00:00.000005Z"}'

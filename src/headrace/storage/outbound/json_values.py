@@ -8,6 +8,7 @@ text has already (a field that the event class does not declare): no key stands 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from functools import cache
 from typing import TypeAlias
@@ -28,6 +29,7 @@ _MEMORY = "1GB"
 _DECODER = json.JSONDecoder()
 _END = 2**31 - 1
 _LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[][{},]', re.DOTALL)
 _ESCAPE_IN_KEY = r'\\(?:[^"\\]|\\.)*"\s*:'
 
 Rows: TypeAlias = npt.NDArray[np.int64]
@@ -188,11 +190,23 @@ def _fields(text: str) -> Iterator[tuple[str, str]]:
         start = position
         name, position = _DECODER.raw_decode(text, position)
         position = _skip(text, _skip(text, position) + 1)
-        _, position = _DECODER.raw_decode(text, position)
-        yield name, text[start:position]
-        position = _skip(text, position)
-        if text[position] == ",":
-            position = _skip(text, position + 1)
+        end = _end_of_value(text, position)
+        yield name, text[start:end].rstrip(_SPACE.decode())
+        position = _skip(text, end + 1) if text[end] == "," else end
+
+
+def _end_of_value(text: str, position: int) -> int:
+    """Where the comma or the brace behind the value at `position` stands.
+
+    Nothing is decoded: a value may be nested deeper, or a number longer, than Python reads.
+    """
+    depth = 0
+    for found in _TOKEN.finditer(text, position):
+        token = found[0]
+        if depth == 0 and token in (",", "}"):
+            return found.start()
+        depth += (token in ("[", "{")) - (token in ("]", "}"))
+    raise ValueError("not a whole JSON object")
 
 
 def _skip(text: str, position: int) -> int:
