@@ -37,3 +37,14 @@ def test_a_profile_says_where_things_are(tmp_path: Path, monkeypatch: pytest.Mon
     assert not (tmp_path / "headrace-data").exists()
     with pytest.raises(UsageError, match="mine"):
         app.run(until="caught-up", profile="mien")
+
+
+def test_what_is_added_after_a_run_is_there_at_the_next(tmp_path: Path) -> None:
+    app = make()
+    app.run(until="caught-up", data=tmp_path)
+    assert app.plan is app.plan
+    other = app.job("other")
+    ticks = other.source(Tick, topic="ticks", time="at", partitions=1)
+    other.table("more", ticks.agg(n="count(*)"))
+    app.run(until="caught-up", data=tmp_path)
+    assert app.query("select n from more", data=tmp_path, job="t.other").num_rows == 0

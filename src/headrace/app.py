@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -31,13 +30,18 @@ class App(Definition):
     """
 
     generator: GeneratorFactory | None = None
+    _bound: tuple[int, Plan] | None = None
 
-    @cached_property
+    @property
     def plan(self) -> Plan:
-        """The bound plan; raises DefinitionError where the definition is wrong."""
-        from headrace.plan.build import build
+        """The bound plan of what is defined so far; DefinitionError where that is wrong."""
+        # A definition only grows.
+        size = sum(len(job.sources) + len(job.outputs) for job in self.jobs)
+        if self._bound is None or self._bound[0] != size:
+            from headrace.plan.build import build
 
-        return build(self)
+            self._bound = (size, build(self))
+        return self._bound[1]
 
     def run(
         self,

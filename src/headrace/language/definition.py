@@ -246,7 +246,7 @@ class Definition(JobDefinition):
 
     @property
     def jobs(self) -> tuple[JobDefinition, ...]:
-        """The jobs that read or write anything, the app's own first."""
+        """The jobs that `job` made; before them the app's own, if it reads or writes anything."""
         own = [self] if self.sources or self.outputs else []
         return (*own, *self._others.values())
 

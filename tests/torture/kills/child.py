@@ -77,7 +77,8 @@ def _perform(call: Call) -> None:
     _arm(call)
     for place, plan in call.plans.items():
         module, _, name = place.partition(":")
-        vars(getattr(import_module(module), name))["plan"] = plan
+        app = getattr(import_module(module), name)
+        app.__class__ = type("App", (type(app),), {"plan": plan})
     try:
         code = import_module("headrace.cli.main").call(list(call.arguments))
     except BaseException:
