@@ -6,9 +6,8 @@ import json
 
 from headrace.plan.build import build
 from headrace.plan.explain import explain_json, explain_mermaid, explain_text
-from headrace.plan.serial import from_data
 from tests.plan.samples import Click, activity, clicks
-from tests.plan.test_serial import everything
+from tests.plan.test_serial import everything, from_data
 
 ACTIVITY = """\
 app activity

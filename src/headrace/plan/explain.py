@@ -39,7 +39,7 @@ def explain_text(plan: Plan, width: int = 80) -> str:
 
 
 def explain_json(plan: Plan) -> dict[str, Any]:
-    """The plan as data for JSON: the layout in which plans are stored, with its version."""
+    """The plan as data for JSON, with the version of its layout."""
     data: dict[str, Any] = to_data(plan)
     return {"version": VERSION, **data}
 

@@ -152,7 +152,7 @@ class Judge:
 
     def _pads_with_nothing(self, arguments: list[Tree]) -> bool:
         """Whether the text to fill with, a constant, is empty: a short value cannot be filled."""
-        return one_value(f"select {render(arguments[-1])}") == ""
+        return bool(one_value(f"select {render(arguments[-1])}") == "")
 
     def _is_moderate(self, node: Tree) -> bool:
         """Whether `node` is constant and no number beyond 32 bits, which some positions refuse."""

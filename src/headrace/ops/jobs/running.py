@@ -83,21 +83,15 @@ def run_app(
     until: Until | None = None,
     only: str | None = None,
     listener: Listener | None = None,
-    on_wait: Callable[[Holder], None] | None = None,
-    beside: Callable[[RunningApp], None] | None = None,
 ) -> None:
     """Runs until interrupted (SIGINT, SIGTERM), or until `until` is reached.
 
-    `beside` is called once the jobs are open. A second signal ends the process at once.
+    A second signal ends the process at once.
     """
     with (
         _signals() as stop,
-        start_app(
-            plan, settings, until=until, only=only, listener=listener, on_wait=on_wait, stop=stop
-        ) as running,
+        start_app(plan, settings, until=until, only=only, listener=listener, stop=stop) as running,
     ):
-        if beside is not None:
-            beside(running)
         while not running.wait(0.2):
             pass
 
