@@ -12,7 +12,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo "$$python" && break; done)
 
-.PHONY: help demo test torture check format bench bench-smoke servers docs clean
+.PHONY: help demo test torture mutants check format bench bench-smoke servers docs clean
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 16
 
@@ -57,6 +57,9 @@ torture: $(READY) ## every promise of docs/reliability.md, tried at length
 	$(BIN)/python -m tests.torture --seed $(SEED) --minutes $(MINUTES) \
 		$(if $(PART),--part '$(PART)') $(if $(TRIAL),--trial $(TRIAL))
 
+mutants: $(READY) ## break the engine on purpose: what catches each?
+	$(BIN)/python -m tests.mutants
+
 # DIRECTORY is where their data are kept.
 servers: DIRECTORY ?= .servers
 servers: $(READY) ## Kafka and PostgreSQL without containers, until Ctrl-C
@@ -65,5 +68,5 @@ servers: $(READY) ## Kafka and PostgreSQL without containers, until Ctrl-C
 docs: $(READY) ## write the pages that come from the code
 	$(BIN)/python -m docs.generate
 
-clean: ## remove what was built; data directories stay
+clean: ## remove what was built, the data of the demo too
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -158,3 +158,12 @@ def test_a_property_written_in_another_way_is_refused(monkeypatch: pytest.Monkey
     monkeypatch.setenv("HEADRACE_KAFKA__CLIENT__ID", "x")
     with pytest.raises(UsageError, match='Did you mean "HEADRACE_KAFKA_CLIENT_ID"'):
         load_settings()
+
+
+@pytest.mark.parametrize("age", ["7", "soon", "7 months"])
+def test_an_age_that_is_no_duration_names_the_setting(
+    monkeypatch: pytest.MonkeyPatch, age: str
+) -> None:
+    monkeypatch.setenv("HEADRACE_RETENTION_AGE", age)
+    with pytest.raises(UsageError, match=f"'retention_age': '{age}' is not a duration"):
+        load_settings()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from headrace.values.durations import duration_us
-from headrace.values.errors import UsageError, did_you_mean
+from headrace.values.errors import DefinitionError, UsageError, did_you_mean
 from headrace.values.masking import masked_options, masked_url
 from headrace.values.points import VARIABLE as KILL_VARIABLE
 from headrace.values.properties import GROUPS, flat
@@ -98,8 +98,12 @@ class Settings:
                 + (f"less than {_MEMORY_MIN}" if less else f"more than {_MEMORY_MAX}"),
                 remedy=f"Allow at least {_MEMORY_MIN}; 1GB is the default.",
             )
-        if self.retention_age is not None:
-            duration_us(self.retention_age)
+        try:
+            _ = self.retention_age_us
+        except DefinitionError as error:
+            raise UsageError(
+                f"setting 'retention_age': {error.what}", remedy=error.remedy
+            ) from error
 
     @property
     def retention_age_us(self) -> int | None:

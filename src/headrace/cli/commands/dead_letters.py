@@ -66,7 +66,8 @@ def list_(
 def show(
     app: AppName,
     limit: Annotated[
-        int, typer.Option("--limit", metavar="N", min=1, max=LIMIT_MAX, help="At most N.")
+        int,
+        typer.Option("--limit", metavar="N", min=1, max=LIMIT_MAX, help="At most N of each job."),
     ] = 20,
     reason: Annotated[
         str | None,
@@ -80,7 +81,7 @@ def show(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Shows single dead letters with their text, the newest first."""
+    """Shows single dead letters with their text, the newest of each job first."""
     request = {"limit": limit, "reason": None if reason is None else as_text(reason)}
     settings = settings_for(profile, data)
     replies = ask_jobs(load_app(app), settings, "letters-show", request, only=job)
