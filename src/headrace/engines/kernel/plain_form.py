@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import lru_cache
 
 _DECODER = json.JSONDecoder()
 _SPACE = " \t\r\n"
@@ -44,7 +43,6 @@ class Form:
     quotes: int
 
 
-@lru_cache(256)
 def form_of(sample: str) -> Form | None:
     """The form of `sample`; None unless it is one JSON object of plain values, keys distinct."""
     try:
