@@ -13,6 +13,7 @@ from types import ModuleType
 
 from headrace.app import App
 from headrace.language.definition import JobDefinition
+from headrace.language.location import short_name
 from headrace.values.errors import DefinitionError, HeadraceError, UsageError, did_you_mean
 
 BUILT_IN = ("activity",)
@@ -105,13 +106,13 @@ def _in_their_words(error: Exception, name: str) -> DefinitionError:
         return DefinitionError(
             what,
             expression=(error.text or "").strip() or None,
-            where=f"{_short(error.filename)}:{error.lineno}",
+            where=f"{short_name(error.filename)}:{error.lineno}",
         )
     frames = [f for f in traceback.extract_tb(error.__traceback__) if _is_theirs(f.filename)]
     if not frames:
         return DefinitionError(what)
     last = frames[-1]
-    where = f"{_short(last.filename)}:{last.lineno}"
+    where = f"{short_name(last.filename)}:{last.lineno}"
     return DefinitionError(what, expression=last.line or None, where=where, remedy=_near(error))
 
 
@@ -132,11 +133,6 @@ def _is_theirs(filename: str) -> bool:
     return not filename.startswith(foreign) and "site-packages" not in filename
 
 
-def _short(filename: str) -> str:
-    path = Path(filename)
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else filename
-
-
 def _app_of(module: ModuleType, attribute: str, name: str) -> App:
     apps = {n: v for n, v in vars(module).items() if isinstance(v, App)}
     if attribute:
@@ -152,7 +148,7 @@ def _app_of(module: ModuleType, attribute: str, name: str) -> App:
     if len(apps) == 1:
         return next(iter(apps.values()))
     if not apps:
-        loaded = _short(getattr(module, "__file__", None) or name)
+        loaded = short_name(getattr(module, "__file__", None) or name)
         where = "" if loaded == str(Path(name)) else f" (it is {loaded})"
         raise UsageError(
             f"{name}{where} defines no app", remedy='Write: app = headrace.App("name").'

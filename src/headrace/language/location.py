@@ -16,13 +16,14 @@ def caller() -> str:
     frame = sys._getframe(1)
     while frame.f_back is not None and _is_own(frame.f_globals.get("__name__", "")):
         frame = frame.f_back
-    return f"{_short(frame.f_code.co_filename)}:{frame.f_lineno}"
+    return f"{short_name(frame.f_code.co_filename)}:{frame.f_lineno}"
 
 
 def _is_own(module: str) -> bool:
     return any(module == own or module.startswith(own + ".") for own in _OWN)
 
 
-def _short(file: str) -> str:
+def short_name(file: str) -> str:
+    """The name of a file, relative to the working directory where it lies below."""
     path = Path(file)
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else file

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from headrace.language.aggregates import AGGREGATES
+from headrace.language.steps import Role
 from headrace.plan.operators import (
     Dedupe,
     Explode,
@@ -13,7 +14,6 @@ from headrace.plan.operators import (
     Job,
     Plan,
     Project,
-    Role,
     SessionGap,
     SessionMarks,
     Slide,

@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from headrace.language.steps import Role
 from headrace.plan.html import html_table
 from headrace.values.schema import Schema
 
-Role = Literal["table", "lake", "topic", "index", "ranking", "wide_table"]
 # Roles that keep one row per key; the others are appended to.
 TABLE_ROLES = ("table", "index", "ranking", "wide_table")
 
