@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 
+import pyarrow as pa
 import pytest
 
-from headrace.storage.contract import Target
+from headrace.storage.contract import Claim, Target
 from headrace.storage.kafka.system import KafkaSystem
 from headrace.values.errors import HeadraceError, TopicRefused, Unreachable
 from tests.servers.fixtures import OrSkipped
 from tests.servers.kafka import Kafka
 from tests.servers.kafka_process import JOB, mark, step
-from tests.servers.kafka_records import pairs, produce
+from tests.servers.kafka_records import committed, pairs, produce
 from tests.servers.ports import HOST, free_port
 
 PASSWORD = "sehr_geheim"
@@ -21,7 +23,7 @@ SASL = {"security.protocol": "SASL_PLAINTEXT"}
 
 
 class Guarded(Kafka):
-    """Also listens for logins, and lets `ann` do only what she was given; others may do all."""
+    """Also listens for logins; `ann` and `bob` may do only what they were given, others all."""
 
     login_servers = ""
 
@@ -37,7 +39,7 @@ class Guarded(Kafka):
             "listener.security.protocol.map": protocols,
             "sasl.enabled.mechanisms": "PLAIN",
             "listener.name.sasl_plaintext.plain.sasl.jaas.config": (
-                f'{jaas} username="x" password="x" user_ann="{PASSWORD}";'
+                f'{jaas} username="x" password="x" user_ann="{PASSWORD}" user_bob="{PASSWORD}";'
             ),
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "super.users": "User:ANONYMOUS",
@@ -53,13 +55,31 @@ def guarded() -> Iterator[Guarded]:
 
 @pytest.fixture
 def ann(guarded: Guarded) -> Iterator[KafkaSystem]:
-    url = f"kafka://ann:{PASSWORD}@{guarded.login_servers}"
-    system = KafkaSystem(url, SASL, answer_seconds=10)
+    system = system_of(guarded, "ann")
     yield system
     system.close()
 
 
-def allow(kafka: Kafka, kind: str, name: str, *operations: str) -> None:
+@pytest.fixture
+def blind(guarded: Guarded) -> Iterator[KafkaSystem]:
+    """Of `bob`, who may write Headrace's own topics and not read them."""
+    if "blind" not in guarded.topics():
+        guarded.create_topic("blind", 2)
+        allow(guarded, "TOPIC", "blind", "READ", "WRITE", user="bob")
+        allow(guarded, "TRANSACTIONAL_ID", "headrace", "WRITE", "DESCRIBE", user="bob")
+        for name in ("headrace-marks", "headrace-producers"):
+            rights = ("WRITE", "CREATE", "DESCRIBE_CONFIGS")
+            allow(guarded, "TOPIC", name, *rights, user="bob")
+    system = system_of(guarded, "bob")
+    yield system
+    system.close()
+
+
+def system_of(kafka: Guarded, user: str) -> KafkaSystem:
+    return KafkaSystem(f"kafka://{user}:{PASSWORD}@{kafka.login_servers}", SASL, answer_seconds=10)
+
+
+def allow(kafka: Kafka, kind: str, name: str, *operations: str, user: str = "ann") -> None:
     from confluent_kafka.admin import (
         AclBinding,
         AclOperation,
@@ -75,7 +95,7 @@ def allow(kafka: Kafka, kind: str, name: str, *operations: str) -> None:
             ResourcePatternType.LITERAL
             if kind != "TRANSACTIONAL_ID"
             else ResourcePatternType.PREFIXED,
-            "User:ann",
+            f"User:{user}",
             "*",
             AclOperation[operation],
             AclPermissionType.ALLOW,
@@ -103,8 +123,8 @@ def findings(system: KafkaSystem, targets: list[Target], topics: Mapping[str, in
     return {f.subject: f for f in system.findings(targets, topics)}
 
 
-def target(name: str) -> Target:
-    return Target(JOB, name, "topic", (), partitions=1)
+def target(name: str, partitions: int = 1) -> Target:
+    return Target(JOB, name, "topic", (), partitions=partitions)
 
 
 def test_a_wrong_password_is_said_and_not_shown(guarded: Guarded) -> None:
@@ -174,3 +194,45 @@ def test_rights_that_lack_on_the_notes_are_named(guarded: Guarded, ann: KafkaSys
             raise TopicRefused(found.text)
 
     until_allowed(told)
+
+
+def test_who_may_not_read_what_was_ingested_ingests_nothing_twice(
+    guarded: Guarded, blind: KafkaSystem
+) -> None:
+    rightful = KafkaSystem(f"kafka://{guarded.bootstrap_servers}", answer_seconds=10)
+    values = pa.array([b"a", b"b"])
+    rightful.topic("blind", 2).append_numbered(values, producer="file", first_sequence=0)
+    before = committed(guarded, "blind")
+    topic = until_allowed(lambda: blind.topic("blind", 2))
+    for ask in (
+        lambda: topic.append_numbered(values, producer="file", first_sequence=0),
+        topic.producers,
+    ):
+        with pytest.raises(TopicRefused, match="[Aa]uthorization failed") as caught:
+            ask()
+        assert caught.value.remedy == "Grant the user READ on topic headrace-producers."
+    assert committed(guarded, "blind") == before
+    rightful.close()
+
+
+def test_who_may_not_read_what_was_delivered_delivers_nothing(
+    guarded: Guarded, blind: KafkaSystem
+) -> None:
+    to = target("blind", 2)
+    rightful = KafkaSystem(f"kafka://{guarded.bootstrap_servers}", answer_seconds=10)
+    owner = rightful.destination(to)
+    owner.open(JOB, 1)
+    owner.deliver(step(1), mark(1))
+    until_allowed(lambda: blind.topic("blind", 2))
+    newcomer = blind.destination(to)
+    for ask in (lambda: newcomer.look(JOB), lambda: newcomer.open(JOB, 2)):
+        with pytest.raises(TopicRefused, match="[Aa]uthorization failed") as caught:
+            ask()
+        assert caught.value.remedy == "Grant the user READ on topic headrace-marks."
+    owner.deliver(step(2), mark(2))
+    assert rightful.destination(to).look(JOB) == Claim(1, mark(2))
+    # Who only reads the topic may do without the notes.
+    with closing(blind.snapshot([to])) as snapshot:
+        assert snapshot.kept(to).others == ()
+    owner.close()
+    rightful.close()

@@ -10,6 +10,7 @@ import time
 
 from headrace.storage.kafka.cluster import Cluster
 from headrace.storage.kafka.cursor import Cursor, OffsetGone, TopicGone
+from headrace.storage.kafka.problems import TopicMissing
 from headrace.storage.kafka.topic_settings import change
 from headrace.storage.ways import WHAT_ANSWERS
 from headrace.values.errors import HeadraceError, StateRefused, TopicRefused, Unreachable
@@ -61,13 +62,18 @@ class Compacted:
         """All entries that are committed now; empty where the topic is missing.
 
         With `settled`, also those of transactions that are open now: it waits for their end.
-        Errors as KafkaTopic.
+        Errors as KafkaTopic: TopicRefused where the user may not read it.
         """
         with self._lock:
             try:
                 self._refresh(settled)
-            except TopicRefused:
+            except TopicMissing:
                 self._forget()
+            except TopicRefused as error:
+                # Taken for empty, it would have everything delivered and ingested once more.
+                self._close()
+                remedy = f"Grant the user READ on topic {self.name}."
+                raise TopicRefused(error.what, remedy=remedy) from error
             except HeadraceError:
                 self._close()
                 raise

@@ -47,6 +47,10 @@ _CALL = ("_INVALID_ARG", "INVALID_CONFIG", "INVALID_REQUEST", "UNSUPPORTED_VERSI
 _REPORTS = ("POLICY_VIOLATION", "INVALID_REPLICATION_FACTOR", "INVALID_PARTITIONS")
 
 
+class TopicMissing(TopicRefused):
+    """The topic is not there; rights that lack are no such thing: what they hide may be there."""
+
+
 def _among(error: KafkaError, names: tuple[str, ...]) -> bool:
     known = library().KafkaError
     return error.code() in {getattr(known, name) for name in names if hasattr(known, name)}
@@ -102,9 +106,9 @@ def meaning(error: KafkaError, doing: str, words: str) -> HeadraceError:
     return Unreachable(what, remedy=WHAT_ANSWERS)
 
 
-def missing(name: str, where: str) -> TopicRefused:
+def missing(name: str, where: str) -> TopicMissing:
     """The error for a topic that is not there."""
-    return TopicRefused(
+    return TopicMissing(
         f'There is no topic "{name}" at {where}',
         remedy="Make what is missing with: headrace run APP --create-topics",
     )
