@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -95,6 +96,14 @@ class Cluster:
         fixed = {"transactional.id": transactional_id, **owned}
         producer: Producer = self._made(library().Producer, _WRITING, fixed)
         return producer
+
+    def queue(self) -> tuple[int, int]:
+        """How many rows, and bytes of rows, a producer takes before the brokers have them."""
+        given = self.address.client(_WRITING, {})
+        names = ("queue.buffering.max.messages", "queue.buffering.max.kbytes")
+        rows, kbytes = (int(str(given[name]), 0) for name in names)
+        # To the client no rows at all means as many as there are.
+        return rows or sys.maxsize, kbytes << 10
 
     def admin(self) -> AdminClient:
         with self._lock:

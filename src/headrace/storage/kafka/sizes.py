@@ -1,10 +1,13 @@
-"""Rows that are larger than a topic takes: found before they are sent, by their plain size."""
+"""How large rows are: too large for a topic, or for one block, by their plain size."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -44,6 +47,28 @@ def too_large(rows: pa.Table, bytes_max: int) -> np.ndarray:
     return np.flatnonzero(pc.add(*sizes).to_numpy() > bytes_max)
 
 
+def row_bytes(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
+    """The bytes of each row in `key`, `value` and, where there are any, `headers`."""
+    sizes: npt.NDArray[np.int64] = _lengths(batch.column("key")) + _lengths(batch.column("value"))
+    if "headers" in batch.schema.names:
+        headers = batch.column("headers")
+        names, values = headers.flatten().flatten()
+        each = _lengths(names) + _lengths(values)
+        np.add.at(sizes, headers.value_parent_indices().to_numpy(), each)
+    return sizes
+
+
+def blocks(sizes: npt.NDArray[np.int64], rows_max: int, bytes_max: int) -> Iterator[slice]:
+    """Cuts rows of these sizes into blocks; one that is larger than `bytes_max` stands alone."""
+    ends, first = np.cumsum(sizes), 0
+    while first < len(sizes):
+        before = ends[first - 1] if first else 0
+        fitting = int(np.searchsorted(ends, before + bytes_max, side="right"))
+        stop = min(max(fitting, first + 1), first + rows_max)
+        yield slice(first, stop)
+        first = stop
+
+
 def check_sizes(rows: pa.Table, bytes_max: int, topic: str, servers: str) -> None:
     """UsageError when a row is larger than the topic at `servers` takes."""
     found = too_large(rows, bytes_max)
@@ -62,6 +87,11 @@ def refusals_of(rows: pa.Table, found: np.ndarray, bytes_max: int, number: int) 
         Refusal(number, json.dumps({name: _shown(row[name]) for name in ("key", "value")}), reason)
         for row in rows.take(pa.array(found)).to_pylist()
     ]
+
+
+def _lengths(column: pa.Array) -> npt.NDArray[np.int64]:
+    lengths = pc.fill_null(pc.binary_length(column), 0).cast(pa.int64())
+    return cast("npt.NDArray[np.int64]", lengths.to_numpy(zero_copy_only=False))
 
 
 def _shown(content: bytes | None) -> str | None:

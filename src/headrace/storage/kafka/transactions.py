@@ -17,6 +17,7 @@ import pyarrow as pa
 from headrace.storage.kafka.cluster import Cluster
 from headrace.storage.kafka.library import library
 from headrace.storage.kafka.problems import is_fenced, is_interrupted, meaning
+from headrace.storage.kafka.sizes import blocks, row_bytes
 from headrace.values.errors import HeadraceError, Unreachable
 from headrace.values.points import reach
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 _BLOCK_ROWS = 20_000
 _WAITING_ROWS_MAX = 200_000
 _WAITING_BYTES_MAX = 256 << 20
+# So many blocks of the largest size fill the queue: one is made while the others are sent.
+_BLOCKS = 16
 _POLL_SECONDS = 0.05
 _ABORT_SECONDS = 2.0
 _SIGHT_SECONDS_MAX = 1.0
@@ -87,6 +90,9 @@ class Transactions:
             self._commit(producer)
         except kafka.KafkaException as error:
             raise self._failed(error, doing) from error
+        except BufferError as error:
+            full = kafka.KafkaException(kafka.KafkaError(kafka.KafkaError._QUEUE_FULL))
+            raise self._failed(full, doing) from error
         except BaseException as error:
             if not isinstance(error, Unreachable):
                 self._abort()
@@ -152,21 +158,31 @@ class Sending:
         self._cluster = cluster
         self._producer = producer
         self._doing = doing
+        # Half of what the client takes: it may count more to a row than is in it.
+        rows, bytes_ = cluster.queue()
+        self._rows_max = min(_WAITING_ROWS_MAX, max(rows // 2, 1))
+        self._bytes_max = min(_WAITING_BYTES_MAX, bytes_ // 2)
+        # No more bytes than this wait, in no row more than this.
+        self._bytes = self._largest = 0
         # The offsets of the first records by topic and partition.
         self.first: dict[str, dict[int, int]] = {}
 
     def record(self, topic: str, key: bytes, value: bytes | None) -> None:
         """One record to partition 0."""
+        size = len(key) + len(value or b"")
+        self._until_room(1, size, size)
         self._producer.produce(topic, value=value, key=key, partition=0, on_delivery=self._landed)
 
     def rows(self, topic: str, batch: pa.RecordBatch, counts: list[int]) -> None:
         """Rows with `key`, `value`, and perhaps `timestamp` and `headers`, grouped by partition."""
-        at = 0
+        at, sizes = 0, row_bytes(batch)
+        rows_max, bytes_max = min(_BLOCK_ROWS, self._rows_max), self._bytes_max // _BLOCKS
         for partition, count in enumerate(counts):
-            for first in range(at, at + count, _BLOCK_ROWS):
-                block = batch.slice(first, min(_BLOCK_ROWS, at + count - first))
-                self._until_waiting(_WAITING_ROWS_MAX)
-                self._block(topic, block, partition)
+            for cut in blocks(sizes[at : at + count], rows_max, bytes_max):
+                first, rows = at + cut.start, cut.stop - cut.start
+                in_it = sizes[first : first + rows]
+                self._until_room(rows, int(in_it.sum()), int(in_it.max()))
+                self._block(topic, batch.slice(first, rows), partition)
             at += count
 
     def finish(self) -> None:
@@ -212,8 +228,20 @@ class Sending:
             first = self.first.setdefault(message.topic() or "", {})
             first.setdefault(message.partition() or 0, message.offset() or 0)
 
-    def _until_waiting(self, rows_max: int) -> None:
-        """Waits until no more than so many rows wait; raises when it does not go on."""
+    def _until_room(self, rows: int, bytes_: int, largest: int) -> None:
+        """Waits until the client takes `rows` more: beyond its queue it refuses them.
+
+        It says how many rows wait, and not how large they are: they are taken for the largest.
+        """
+        rows_max, bytes_max = self._rows_max - rows, max(self._bytes_max - bytes_, 0)
+        if self._bytes > bytes_max:
+            rows_max = min(rows_max, bytes_max // self._largest)
+        waiting = self._until_waiting(max(rows_max, 0))
+        self._bytes = min(self._bytes, waiting * self._largest) + bytes_
+        self._largest = max(largest, self._largest if waiting else 0)
+
+    def _until_waiting(self, rows_max: int) -> int:
+        """Waits until no more than so many rows wait; how many do. Raises when it stands still."""
         waiting = len(self._producer)
         last = time.monotonic()
         while waiting > rows_max:
@@ -223,6 +251,7 @@ class Sending:
                 waiting, last = left, now
             elif now - last > self._cluster.answer_seconds:
                 raise self._cluster.silent(self._doing)
+        return waiting
 
 
 def _milliseconds(block: pa.RecordBatch) -> list[int]:
