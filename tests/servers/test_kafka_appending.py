@@ -5,15 +5,17 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
+from headrace.storage.kafka.compacted import Compacted
 from headrace.storage.kafka.system import KafkaSystem
 from headrace.storage.topics.log import LocalTopic
-from headrace.values.errors import UsageError
+from headrace.values.errors import Unreachable, UsageError
 from tests.children import finished
 from tests.servers.kafka import Kafka
 from tests.servers.kafka_process import PARTITIONS, start
@@ -98,6 +100,37 @@ def test_two_of_one_producer_at_once_add_each_row_once(
     for thread in threads:
         thread.join()
     assert pairs(kafka, name) == sorted((record(n) for n in range(100)), key=repr)
+
+
+def silent_once(noted: Compacted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the next look at what was appended go without an answer."""
+    entries = noted.entries
+
+    def looked(*, settled: bool = False) -> dict[bytes, bytes]:
+        monkeypatch.setattr(noted, "entries", entries)
+        raise Unreachable("no answer")
+
+    monkeypatch.setattr(noted, "entries", looked)
+
+
+def test_a_look_without_an_answer_leaves_nothing_that_counts(
+    kafka: Kafka, topics: Topics, system: KafkaSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = topics.create("looked", 2)
+    other = KafkaSystem(f"kafka://{kafka.bootstrap_servers}")
+    rows, more = records(0, 10), records(10, 5)
+    other.topic(name, 2).append_numbered(rows["value"], rows["key"], producer="p", first_sequence=0)
+    topic = system.topic(name, 2)
+    for part, producer, wanted in ((rows, "p", 0), (more, "q", 5), (rows, "p", 0)):
+        silent_once(system._producers, monkeypatch)
+        for attempt in range(2):
+            with pytest.raises(Unreachable) if attempt == 0 else nullcontext():
+                appended = topic.append_numbered(
+                    part["value"], part["key"], producer=producer, first_sequence=0
+                )
+        assert appended.rows == wanted
+    assert pairs(kafka, name) == sorted((record(n) for n in range(15)), key=repr)
+    other.close()
 
 
 def test_timestamps_headers_and_places_are_kept(

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from headrace.storage.contract import Claim, Target
-from headrace.storage.kafka.marks import TOPIC
+from headrace.storage.kafka.marks import TOPIC, entry_key
 from headrace.storage.kafka.system import KafkaSystem
 from headrace.storage.kafka.writer import KafkaWriter
 from headrace.storage.topics.murmur2 import partitions_of
@@ -104,6 +104,19 @@ def test_a_zombie_is_refused_after_its_successor_has_begun(
     with pytest.raises(StateRefused, match="start number 2"):
         writer().open(JOB, 1)
     assert pairs(kafka, topic) == wanted(2)
+
+
+def test_who_was_refused_once_is_refused_again(kafka: Kafka, topic: str, writer: Make) -> None:
+    one = writer()
+    one.open(JOB, 1)
+    one.deliver(step(1), mark(1))
+    # The marks are lost, and the connection with them.
+    produce(kafka, TOPIC, [(entry_key(JOB, topic), None)])
+    one.close()
+    for _ in range(2):
+        with pytest.raises(StateRefused, match="not what this job left"):
+            one.deliver(step(2), mark(2))
+    assert pairs(kafka, topic) == wanted(1)
 
 
 def test_a_newcomer_with_other_data_is_refused_and_stops_nobody(

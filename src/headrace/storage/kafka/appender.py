@@ -120,13 +120,14 @@ class Appender:
         """Becomes the one that appends as `producer`, and learns its last number."""
         self._let_go()
         self._noted.ensure()
-        self._producer = producer
         name = f"headrace-append/{self._about.name}/{producer}"
         settings = batch_settings(self._bytes_max or 0) | _SOON_OVER
         self._transactions = Transactions(self._cluster, name, settings)
         self._transactions.begin_anew()
         state = self._states(settled=True).get(producer)
         self._last = -1 if state is None else state.sequence
+        # Last: with a number that was not learned, rows would come twice or be left out.
+        self._producer = producer
 
     def _transactions_ready(self) -> bool:
         return self._transactions is not None and self._transactions.ready

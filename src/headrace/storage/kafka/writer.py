@@ -103,6 +103,10 @@ class KafkaWriter:
                 with suppress(Unreachable):
                     self._about(_LOOK_SECONDS)
                 raise
+            except StateRefused:
+                # Who was refused must not find itself ready the next time.
+                self._transactions.close()
+                raise
         return count
 
     def refusals(self, after: int) -> tuple[Refusal, ...]:
