@@ -130,6 +130,7 @@ def test_the_last_day_of_the_calendar_is_a_date_too(run: Run) -> None:
         ["state", "rebuild", "activity"],
         ["state", "seek", "activity", "--from", "earliest", "--yes"],
         ["state", "reset", "activity", "--yes"],
+        ["state", "forget-reader", "activity", "user_activity", "old"],
     ],
 )
 def test_a_data_directory_that_is_not_there_is_not_made(

@@ -28,7 +28,7 @@ COMMANDS = {
     "check": "Binds and types every expression of an app; runs nothing.",
     "recompute": "Recomputes closed windows from all events, late ones too.",
     "verify": "Proves that what is served is what the log says.",
-    "state": "What a job keeps: list, inspect, rebuild, seek, reset.",
+    "state": "What a job keeps: list, inspect, rebuild, seek, reset, forget-reader.",
     "dead-letters": "Records that were not accepted: list, show, replay.",
     "status": "Says how far each job is.",
     "doctor": "Looks at the machine and every system, and says what mends them.",

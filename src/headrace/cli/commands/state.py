@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -25,7 +26,7 @@ from headrace.cli.rows import write_rows
 from headrace.cli.session import session
 from headrace.cli.tables import plural, text_table
 from headrace.engines.embedded.epochs.seeking import start_of
-from headrace.ops.jobs import states
+from headrace.ops.jobs import readers, states
 from headrace.ops.jobs.ask import ask, existing_data
 from headrace.ops.jobs.lakes import moved_aside
 from headrace.ops.jobs.seeking import seeking
@@ -34,7 +35,7 @@ from headrace.ops.owner import acquire
 group = typer.Typer(
     add_completion=False,
     cls=AppCommands,
-    help="What a job keeps: list, inspect, rebuild, seek, reset.",
+    help="What a job keeps: list, inspect, rebuild, seek, reset, forget-reader.",
     rich_markup_mode=None,
 )
 
@@ -219,6 +220,34 @@ def reset(
     session.show(
         {"job": chosen.id, "generation": generation, "lost": lost, "moved": moved},
         "\n".join(told),
+    )
+
+
+@group.command(
+    "forget-reader", epilog=examples("headrace state forget-reader activity user_activity old_app")
+)
+def forget_reader(
+    app: AppName,
+    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="A topic of the app.")],
+    reader: Annotated[
+        str,
+        typer.Argument(metavar="READER", help="The job that reads it no more; doctor names it."),
+    ],
+    profile: Profile = None,
+    data: DataDirectory = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Lets retention pass a job that is gone, in a topic of the data directory.
+
+    A job that has state there is refused: move that away first.
+    """
+    gone = readers.forget_reader(load_app(app).plan, settings_for(profile, data), topic, reader)
+    places = ", ".join(f"{p}:{at}" for p, at in enumerate(gone.offsets))
+    session.show(
+        asdict(gone),
+        f"topic {topic}: forgot reader {reader}, which was to read on at {places}; retention kept "
+        f"{plural(gone.freed, 'record')} for it alone",
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from headrace.engines.embedded.deliveries.targets import target_of
 from headrace.ops.doctor.embedded import job_state, local_topics
 from headrace.ops.doctor.machine import machine
+from headrace.ops.doctor.readers import left_readers
 from headrace.plan.operators import TABLE_ROLES, Plan
 from headrace.storage.contract import Finding, System, Target
 from headrace.storage.systems import Systems
@@ -20,16 +21,20 @@ def examine(settings: Settings, plan: Plan | None = None) -> list[Finding]:
     Changes nothing. What cannot be looked at is a finding, never an exception.
     """
     with Systems(settings) as systems:
-        return [*machine(settings), *_embedded(systems, plan), *_bound(systems, plan)]
+        embedded = _embedded(systems, plan, settings)
+        return [*machine(settings), *embedded, *_bound(systems, plan)]
 
 
-def _embedded(systems: Systems, plan: Plan | None) -> list[Finding]:
+def _embedded(systems: Systems, plan: Plan | None, settings: Settings) -> list[Finding]:
     if plan is None:
         return []
     found = []
     if _local_topics(systems):
         declared = {name: n for job in plan.jobs for name, n in job.topics.items()}
         found += local_topics(systems.data, declared)
+        own = {job.id for job in plan.jobs}
+        retains = settings.retention_age is not None or settings.retention_bytes is not None
+        found += left_readers(systems.data, declared, own, retains=retains)
     return [*found, *(f for job in plan.jobs for f in job_state(systems.data, job))]
 
 

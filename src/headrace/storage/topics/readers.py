@@ -6,7 +6,7 @@ A checksum stands beside the offsets: one digit more, and retention would take w
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import xxhash
@@ -55,6 +55,23 @@ def store_reader(directory: Path, reader: str, offsets: Sequence[int] | None) ->
         content = {"readers": readers, "checksum": _checksum(readers)}
         write_json(directory / _FILE_NAME, content)
     return known
+
+
+def held_back(
+    reader: Sequence[int],
+    others: Iterable[Sequence[int]],
+    begin: Sequence[int],
+    end: Sequence[int],
+) -> int:
+    """How many records of a topic from `begin` to `end` only `reader` keeps from retention.
+
+    All are next offsets by partition; `others` are those of the readers beside it.
+    """
+    front = [min(offsets) for offsets in zip(end, *others, strict=True)]
+    return sum(
+        max(0, before - max(at, first))
+        for at, before, first in zip(reader, front, begin, strict=True)
+    )
 
 
 def _checksum(readers: Mapping[str, Sequence[int]]) -> str:
