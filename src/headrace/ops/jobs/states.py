@@ -13,7 +13,7 @@ from headrace.engines.embedded.deliveries.coverage import (
     corrected_views,
     keep_what_was_read,
 )
-from headrace.engines.embedded.epochs.definitions import STREAM_FACT
+from headrace.engines.embedded.epochs.definitions import FEEDS_FACT
 from headrace.engines.embedded.epochs.ledger import begin_at
 from headrace.engines.embedded.epochs.seeking import Start, first_offsets
 from headrace.engines.embedded.epochs.sources import Position
@@ -140,7 +140,7 @@ def _reset(job_id: str, settings: Settings, at: Begins | None) -> int:
         facts["epoch_base"] = str(max(base, last))
         facts[CORRECTED] = store.fact(CORRECTED) or "[]"
         fed = "select name, value from meta.facts where starts_with(name, ?)"
-        facts |= dict(store.rows(fed, [STREAM_FACT]))
+        facts |= dict(store.rows(fed, [FEEDS_FACT]))
         with store.transaction() as connection:
             keep_what_was_read(connection, int(store.fact("generation") or 1))
             connection.execute(

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from headrace.engines.embedded.epochs.definitions import refuse_changed_stream
+from headrace.engines.embedded.epochs.definitions import refuse_changed_feeds
 from headrace.engines.embedded.epochs.engine import JobEngine
 from headrace.engines.embedded.epochs.places import fill_fact, stands_here
 from headrace.plan.operators import TABLE_ROLES, Output, View, has_dedupe
@@ -42,7 +42,7 @@ def next_incarnation(engine: JobEngine, claims: Mapping[str, Claim | None]) -> i
             continue
         if claim.mark is not None:
             refuse_unexplained(engine, output, claim.mark)
-            refuse_changed_stream(engine.store, engine.job, output)
+            refuse_changed_feeds(engine.store, engine.job, output)
         if claim.incarnation >= incarnation:
             raise _taken_over(engine, output, claim.incarnation, incarnation)
     if last > engine.ledger.epoch:
@@ -169,17 +169,21 @@ def lack_of(engine: JobEngine, output: Output, mark: Mark | None) -> Lack | None
 def lacks_past(engine: JobEngine, output: Output, mark: Mark | None) -> bool:
     """Whether `output` keeps all rows of a view and lacks some that were never kept for it.
 
-    It is new and its view is not, it was taken out for a while, or its view was built again.
+    It is new and its view is not, it was taken out for a while, its view was built again, or it is
+    of another view or emits otherwise than before.
     """
     if output.role in TABLE_ROLES or not isinstance(engine.job.input_of(output), View):
         return False
-    if engine.store.fact(fill_fact(output.name)) is not None:
-        return True
     begun = engine.store.rows(
         "select 1 from meta.epochs where generation = ? and kind <> 'seek' limit 1",
         [engine.ledger.generation],
     )
-    return mark is None and bool(begun) and not engine.ledger.delivers(output.name)
+    if not begun:
+        # Nor is it known yet what an output of an earlier generation lacks.
+        return False
+    if engine.store.fact(fill_fact(output.name)) is not None:
+        return True
+    return mark is None and not engine.ledger.delivers(output.name)
 
 
 def refuse_unknown_duplicates(engine: JobEngine, output: Output, after: int) -> None:

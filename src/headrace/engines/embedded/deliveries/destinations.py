@@ -28,7 +28,7 @@ from headrace.engines.embedded.deliveries.outgoing import StreamRows
 from headrace.engines.embedded.deliveries.targets import destination_of
 from headrace.engines.embedded.deliveries.withdrawing import begins_anew, counted, withdrawals
 from headrace.engines.embedded.epochs.counting import count_past
-from headrace.engines.embedded.epochs.definitions import note_streams
+from headrace.engines.embedded.epochs.definitions import note_feeds
 from headrace.engines.embedded.epochs.engine import JobEngine
 from headrace.engines.embedded.epochs.places import fill_fact, leave, stands_here
 from headrace.engines.embedded.epochs.recall import recall
@@ -122,7 +122,7 @@ def _incarnation(engine: JobEngine, destinations: Mapping[str, Destination]) -> 
     incarnation = next_incarnation(engine, claims)
     with engine.store.transaction():
         engine.store.set_fact("incarnation", str(incarnation))
-        note_streams(engine.store, engine.job)
+        note_feeds(engine.store, engine.job)
     return incarnation
 
 
