@@ -267,6 +267,7 @@ RESULTS: dict[str, Case] = {
     "top by an unknown column": _view(lambda s: _totals(s).top(3, by="m")),
     "top by a list": _view(lambda s: s.by("user_id").agg(n="list(amount)").top(3, by="n")),
     "top per no key": _view(lambda s: _totals(s).top(3, by="n", per="n")),
+    "top per window of none": _view(lambda s: _totals(s).top(3, by="n", per="window_start")),
     "top of sessions": _view(lambda s: _sessions(s).top(3, by="n")),
     "rank beside top": _view(lambda s: s.by("user_id").agg(rank="count(*)").top(3, by="rank")),
     "a view of a view": _view(lambda s: _totals(s).tumble("1 hour")),  # type: ignore[operator]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from headrace.language import views as language
-from headrace.language.names import SESSION_COLUMNS, WINDOW_COLUMNS
+from headrace.language.names import SESSION_COLUMNS
 from headrace.language.steps import (
     GapSpec,
     MarksSpec,
@@ -204,7 +204,8 @@ def _top(spec: TopSpec, frame: _Frame, columns: tuple[Column, ...], keys: tuple[
     per = tuple(
         _column(name, [k.name for k in keys], "top(per=…)", "the key", spec.where)
         for name in spec.per
-        if name.lower() not in WINDOW_COLUMNS
+        # Rows of a window are ranked by themselves whether or not it is named.
+        if name.lower() not in frame.own
     )
     return Top(spec.count, by, per)
 
