@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Literal, Optional
+from typing import Annotated, ClassVar, Literal, Optional
 
 import pytest
 
@@ -129,3 +129,70 @@ def test_what_is_no_annotation_is_no_field() -> None:
         TAU = math.tau
 
     assert [f.name for f in schema_of(Constant).fields] == ["x"]
+
+
+def test_checks_of_a_struct_is_a_field() -> None:
+    class Host(hr.Struct):
+        name: str
+        checks: list[str]
+        kept: ClassVar[int] = 3
+
+    class Report(hr.Event):
+        host: Host
+
+    [host] = schema_of(Report).fields
+    assert isinstance(host.type, StructType)
+    assert [f.name for f in host.type.fields] == ["name", "checks"]
+    assert host.type.fields[1] == Field("checks", ListType(Scalar("str")))
+
+
+def test_checks_of_an_event_may_be_annotated() -> None:
+    class Plain(hr.Event):
+        id: str
+        checks: dict[str, str] = {"id": "id <> ''"}
+
+    class Constant(hr.Event):
+        id: str
+        limit: ClassVar[int] = 3
+        checks: ClassVar[dict[str, str]] = {"id": "id <> ''"}
+
+    class Inheriting(Constant):
+        amount: int
+        checks: ClassVar[dict[str, str]]
+
+    for event, names in ((Plain, ["id"]), (Constant, ["id"]), (Inheriting, ["id", "amount"])):
+        assert [f.name for f in schema_of(event).fields] == names
+        assert checks_of(event) == (("id", "id <> ''"),)
+
+
+class Checked(hr.Struct):
+    checks: list[str]
+
+
+class Declared(hr.Event):
+    id: str
+    checks: list[str]
+
+
+class Missing(hr.Event):
+    id: str
+    checks: list[str] | None = None  # type: ignore[assignment]
+
+
+class Inherited(hr.Event, Checked):
+    id: str
+
+
+class Both(Inherited):
+    checks = {"id": "id <> ''"}  # type: ignore[assignment]
+
+
+class Nesting(hr.Event):
+    of: Declared
+
+
+@pytest.mark.parametrize("event", [Declared, Missing, Inherited, Both, Nesting])
+def test_checks_as_a_field_of_an_event_is_refused(event: type[hr.Event]) -> None:
+    with pytest.raises(DefinitionError, match='no field may be called "checks"') as found:
+        schema_of(event)
+    assert "checks = {" in str(found.value.remedy)

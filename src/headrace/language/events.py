@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import sys
 import typing
-from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from headrace.language.annotations import field_type
@@ -92,6 +91,13 @@ def _fields(cls: type[Struct], within: tuple[type, ...]) -> tuple[Field, ...]:
 
     found: dict[str, Field] = {}
     for name, annotation in _annotations(cls).items():
+        if issubclass(cls, Event) and name == "checks":
+            raise DefinitionError(
+                f'{cls.__name__}: no field may be called "checks"',
+                where=caller(),
+                remedy='An event names its checks there: checks = {"name": "expression"}. '
+                "A field of an hr.Struct may be called so.",
+            )
         type_, nullable = field_type(annotation, f"{cls.__name__}.{name}", struct)
         _check_default(cls, name, nullable)
         if any(name.lower() == other.lower() for other in found):
@@ -116,7 +122,11 @@ def _annotations(cls: type[Struct]) -> dict[str, Any]:
         if not issubclass(base, Struct) or base in (Struct, Event):
             continue
         own = inspect.get_annotations(base)
-        holder = SimpleNamespace(__annotations__={n: a for n, a in own.items() if n != "checks"})
+        if issubclass(base, Event) and isinstance(vars(base).get("checks"), dict):
+            # However they are annotated, these are the checks and no field.
+            own = {n: a for n, a in own.items() if n != "checks"}
+        # A class, where ClassVar may stand.
+        holder = type(base.__name__, (), {"__annotations__": own})
         globals_, locals_ = base._written_in
         try:
             hints = typing.get_type_hints(holder, globals_, dict(locals_), include_extras=True)
@@ -126,7 +136,7 @@ def _annotations(cls: type[Struct]) -> dict[str, Any]:
                 where=caller(),
                 remedy="Define or import it above the class.",
             ) from error
-        merged |= {n: a for n, a in hints.items() if typing.get_origin(a) is not ClassVar}
+        merged |= {n: a for n, a in hints.items() if ClassVar not in (a, typing.get_origin(a))}
     return merged
 
 
