@@ -140,3 +140,25 @@ def test_jobs_read_what_other_jobs_write() -> None:
         t.send("paid", [payment(1), payment(2, amount="5")])
         assert t.rows("large_totals") == [{"who": "ann", "total": Decimal("5.00")}]
         assert len(t.verify()) == 2
+
+
+def test_a_source_and_a_destination_of_one_name_are_told_apart() -> None:
+    shop = hr.App("one_name")
+    source = shop.source(Paid, topic="paid", key="who", time="at")
+    shop.lake("paid", source.where("amount > 2"))
+    shop.table("last", source.tumble("1 minute").agg(n="count(*)"))
+    again = shop.job("again").source(Paid, topic="paid", key="who", time="at")
+    shop.job("again").topic("last.paid", again)
+    with headrace.testing.run(shop, start=NOON) as t:
+        t.send("paid", [payment(1), "{", payment(2, amount="5")], partition=0)
+        with pytest.raises(UsageError, match=r"'paid' names lake\.paid and source\.paid") as found:
+            t.counts("paid")
+        assert found.value.remedy == 'Say which: "lake.paid" or "source.paid".'
+        assert t.counts("source.paid") == {"read": 3, "accepted": 2, "dead_lettered": 1}
+        assert t.counts("lake.paid") == {"accepted": 2, "applied": 1, "filtered": 1}
+        assert t.counts("last") == t.counts("table.last") == {"accepted": 2, "applied": 2}
+        assert t.counts("last.paid") == t.counts("topic.last.paid")
+        # Only a destination has late records.
+        assert t.late("paid") == 0
+        with pytest.raises(UsageError, match="has no 'topic.paid'"):
+            t.counts("topic.paid")

@@ -15,7 +15,7 @@ from headrace.engines.embedded.query import query
 from headrace.engines.embedded.runner import JobRunner
 from headrace.engines.kernel.watermark import NEVER_US
 from headrace.ops.ingest.keys import KeyReader
-from headrace.plan.operators import Job, Plan
+from headrace.plan.operators import Job, Output, Plan
 from headrace.proof.recompute import recompute
 from headrace.proof.report import Recomputation, Verification
 from headrace.proof.telling import fill_outputs
@@ -128,7 +128,8 @@ class Driver:
     def counts(self, name: str) -> dict[str, int]:
         """The sums of a source (by topic) or of the view or stream behind a destination.
 
-        Such as accepted, applied, filtered, late, duplicate, failed and "filtered: <reason>".
+        Such as accepted, applied, filtered, late, duplicate, failed and "filtered: <reason>". Where
+        a source and a destination share a name: "source.<name>", or "lake.<name>" by its role.
         """
         self._catch_up()
         job, kind, owner = self._counted(name)
@@ -139,7 +140,8 @@ class Driver:
 
     def late(self, name: str) -> int:
         """How many records came too late for the view behind the destination `name`."""
-        return self.counts(name).get("late", 0)
+        called = {o.name: _called(o) for job in self.plan.jobs for o in job.outputs}
+        return self.counts(called.get(name, name)).get("late", 0)
 
     def dead_letters(self) -> list[dict[str, Any]]:
         """Every refused record (`view` None) and every record that a view failed on."""
@@ -202,18 +204,30 @@ class Driver:
             self._catch_up()
 
     def _counted(self, name: str) -> tuple[Job, str, str]:
-        """(job, kind, name) under which the sums of a topic or destination are kept."""
+        """(job, kind, name) under which the sums of a source or destination are kept."""
+        found: dict[str, tuple[Job, str, str]] = {}
         for job in self.plan.jobs:
-            for output in job.outputs:
-                if output.name == name:
-                    return job, "view", output.input
-            if any(s.topic == name for s in job.sources):
-                return job, "source", name
-        names = [o.name for j in self.plan.jobs for o in j.outputs]
-        raise self._unknown(name, names + [s.topic for j in self.plan.jobs for s in j.sources])
+            found |= {_called(o): (job, "view", o.input) for o in job.outputs}
+        for job in self.plan.jobs:
+            for source in job.sources:
+                found.setdefault(f"source.{source.topic}", (job, "source", source.topic))
+        if name in found:
+            return found[name]
+        named = [called for called in found if called.partition(".")[2] == name]
+        if not named:
+            raise self._unknown(name, [called.partition(".")[2] for called in found])
+        if len(named) > 1:
+            which = " or ".join(f'"{called}"' for called in named)
+            raise UsageError(f"{name!r} names {' and '.join(named)}", remedy=f"Say which: {which}.")
+        return found[named[0]]
 
     def _unknown(self, name: str, valid: list[str]) -> UsageError:
         return UsageError(f"{self.plan.app} has no {name!r}", remedy=did_you_mean(name, valid))
+
+
+def _called(output: Output) -> str:
+    """A destination's name behind its role, which no other has."""
+    return f"{output.role}.{output.name}"
 
 
 def _rows(runner: JobRunner, sql: str) -> list[dict[str, Any]]:
