@@ -266,8 +266,10 @@ def test_records_that_nothing_would_ever_replace_are_refused_in_words(changed: s
                 switch(t, second)
             assert "another name" in str(found.value.remedy)
             t.close()
+            # The way back: nothing was built for the definition that is refused.
+            if changed != "no stream" or again:
+                switch(t, first)
+                t.verify()
+                t.close()
             if not again:
                 assert reset("views", t._settings) == 2
-        # The way back.
-        switch(t, first)
-        t.verify()

@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from headrace.engines.embedded.deliveries.targets import lake_schema
-from headrace.engines.embedded.epochs.definitions import note_views
+from headrace.engines.embedded.epochs.definitions import note_views, refuse_changed_feeds
 from headrace.engines.embedded.epochs.landing import account, apply, land
 from headrace.engines.embedded.epochs.places import fill_fact
 from headrace.engines.embedded.runner import JobRunner
@@ -50,6 +50,7 @@ def rebuild(runner: JobRunner, views: tuple[View, ...], progress: Progress | Non
     tell = progress or (lambda what, done, of: None)
     begun = time.monotonic()
     store, epoch = runner.store, runner.engine.ledger.epoch
+    _refuse_feeds(runner, views)
     cursor = store.cursor()
     behind = _lakes_behind(runner)
     fix = Fixed(
@@ -104,6 +105,14 @@ def _lakes_behind(runner: JobRunner) -> dict[str, Had]:
 
 def _lakes(runner: JobRunner) -> list[Output]:
     return [output for output in runner.job.outputs if output.role == "lake"]
+
+
+def _refuse_feeds(runner: JobRunner, views: tuple[View, ...]) -> None:
+    """Raises StateRefused where no start would take the new views: before they are built."""
+    names = {v.name for v in views}
+    for output in runner.job.outputs:
+        if output.input in names and runner.engine.ledger.delivers(output.name):
+            refuse_changed_feeds(runner.store, runner.job, output)
 
 
 def _to_be_filled(runner: JobRunner, views: tuple[View, ...]) -> None:
