@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 from headrace.engines.kernel.aggregates import StateColumn, aggregate_state
 from headrace.plan.operators import View
-from headrace.values.schema import quote
 
 
 def key_names(view: View) -> list[str]:
@@ -76,15 +75,20 @@ def merge_into_sql(view: View, partial: str, state: str) -> str:
     )
 
 
+def result_name(number: int) -> str:
+    """The column of the view's result of that number: its own name may be that of a key here."""
+    return f"_r{number}"
+
+
 def finals_sql(view: View, states: str, identity: Sequence[str]) -> str:
-    """Results over states: `identity` columns pass, then each result by name and `_failed`.
+    """Results over states: `identity` columns pass, then each as `result_name`, and `_failed`.
 
     A result that raises is null, and `_failed` says how many did.
     """
     finals = [f"{aggregate_state(c).final} as {c.id}" for c in view.aggregates]
     safe, failed = [], []
-    for result in view.results:
-        expression, name = result.expression, quote(result.name)
+    for number, result in enumerate(view.results):
+        expression, name = result.expression, result_name(number)
         if expression.can_fail:
             safe.append(f"try({expression.sql}) as {name}")
             failed.append(f"(try(struct_pack(v := ({expression.sql}))) is null)::int")

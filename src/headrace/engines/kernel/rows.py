@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from headrace.engines.kernel.partial import finals_sql, key_names, matches
+from headrace.engines.kernel.partial import finals_sql, key_names, matches, result_name
 from headrace.plan.operators import SessionGap, SessionMarks, Slide, Tumble, View
 from headrace.values.schema import quote
 
@@ -27,7 +27,7 @@ def rows_sql(view: View, states: str, own: Sequence[str] = ()) -> str:
     inner = finals_sql(view, states, [*identity, *own])
     made = _made(view)
     served = [c.name for c in view.columns if not (view.top is not None and c.name == "rank")]
-    listed = ", ".join(f"{made.get(n, quote(n))} as {quote(n)}" for n in served)
+    listed = ", ".join(f"{made[n]} as {quote(n)}" for n in served)
     rows = f"select {', '.join([listed, '_failed', *own])} from ({inner})"
     if view.having is not None:
         rows = f"select * from ({rows}) where {_safe_condition(view)}"
@@ -41,8 +41,9 @@ def _is_session(view: View) -> bool:
 
 
 def _made(view: View) -> dict[str, str]:
-    """The columns that are not results, as SQL over the identity of a state."""
+    """The columns of a row by name, as SQL over what `finals_sql` gives."""
     made = {k.name: f"k{i}" for i, k in enumerate(view.keys)}
+    made |= {result.name: result_name(i) for i, result in enumerate(view.results)}
     if isinstance(view.window, Tumble | Slide):
         made["window_start"] = "make_timestamp(_slice)"
         made["window_end"] = f"make_timestamp(_slice + {view.window.size_us})"
