@@ -48,3 +48,19 @@ def test_what_is_added_after_a_run_is_there_at_the_next(tmp_path: Path) -> None:
     other.table("more", ticks.agg(n="count(*)"))
     app.run(until="caught-up", data=tmp_path)
     assert app.query("select n from more", data=tmp_path, job="t.other").num_rows == 0
+
+
+def test_a_difference_is_told_while_the_job_runs(tmp_path: Path) -> None:
+    app = hr.App("t")
+    ticks = app.source(Tick, topic="ticks", time="at", partitions=1)
+    app.table("n", ticks.tumble("1 minute").agg(n="count(*)"))
+    topic = LocalTopic.ensure(tmp_path / "topics", "ticks", 1)
+    topic.append(pa.array([b'{"at": "2026-01-01T00:00:00Z"}']))
+    app.run(until="caught-up", data=tmp_path)
+    with app.start(data=tmp_path) as running:
+        (runner,) = running.runners
+        runner.call(lambda: runner.store.connection.execute("update n set n = 5"))
+        (found,) = running.verify()
+        assert not found.holds
+        (table,) = [c for c in found.checked if c.different]
+        assert table.name == "n" and "2026-01-01 00:00:00" in str(table.differences)

@@ -11,16 +11,20 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from headrace.ops.owner import (
     Client,
+    Handler,
     Held,
     HolderFailed,
     HolderGone,
     Owner,
+    Reply,
     acquire,
     acquire_to_run,
     perform,
@@ -74,6 +78,21 @@ def stop(process: Worker) -> list[str]:
     """Lets a run end; returns what it still said."""
     out, _ = process.communicate(timeout=20)
     return out.splitlines()
+
+
+def test_a_reply_that_json_does_not_know_reaches_who_asked(job: Path) -> None:
+    moment = datetime(2026, 1, 1)
+    handlers: dict[str, Handler] = {
+        "when": lambda request, tell: Reply({"keys": [moment, Decimal("1.50")]}),
+        "odd": lambda request, tell: Reply({("no", "key"): 1}),  # type: ignore[dict-item]
+    }
+    with acquire(job, "query") as owner:
+        owner.serve(handlers)
+        with reach_or_acquire(job, "query") as reached:
+            assert isinstance(reached, Client)
+            assert reached.call("when", {}, nothing).header == {"keys": [str(moment), "1.50"]}
+            with pytest.raises(HolderFailed, match="TypeError"):
+                reached.call("odd", {}, nothing)
 
 
 def test_the_first_takes_it_and_the_second_reaches_the_first(job: Path) -> None:

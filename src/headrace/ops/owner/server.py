@@ -7,6 +7,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from multiprocessing.connection import Client as connect
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
@@ -124,13 +125,15 @@ class Server:
 
         with self._under_way():
             try:
-                reply = self._handled(name, request, progress)
+                messages = wire.reply_messages(self._handled(name, request, progress))
+                first = next(messages)
             except ClientGone:
                 raise
             except Exception as error:
                 wire.send(connection, "error", wire.error_content(error, traceback.format_exc()))
             else:
-                wire.send_reply(connection, reply)
+                for message in chain([first], messages):
+                    connection.send_bytes(message)
 
     def _handled(self, name: str, request: Mapping[str, Any], progress: Progress) -> wire.Reply:
         handler = self._handlers.get(name)

@@ -11,7 +11,7 @@ import contextlib
 import json
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from os import dup, getuid
@@ -43,8 +43,13 @@ class HolderFailed(Exception):
 
 
 def send(connection: Connection, kind: str, content: Mapping[str, Any]) -> None:
-    message = json.dumps({"kind": kind, "content": content}, ensure_ascii=False)
-    connection.send_bytes(message.encode())
+    connection.send_bytes(_message(kind, content))
+
+
+def _message(kind: str, content: Mapping[str, Any]) -> bytes:
+    # What JSON does not know, such as a time among the keys of a difference, is shown as text.
+    message = {"kind": kind, "content": content}
+    return json.dumps(message, ensure_ascii=False, default=str).encode()
 
 
 def receive(connection: Connection) -> tuple[str, dict[str, Any]]:
@@ -52,8 +57,9 @@ def receive(connection: Connection) -> tuple[str, dict[str, Any]]:
     return message["kind"], message["content"]
 
 
-def send_reply(connection: Connection, reply: Reply) -> None:
-    send(connection, "reply", {"header": reply.header, "rows": reply.table is not None})
+def reply_messages(reply: Reply) -> Iterator[Any]:
+    """The messages of a reply, in their order, as bytes."""
+    yield _message("reply", {"header": reply.header, "rows": reply.table is not None})
     if reply.table is None:
         return
     batches = reply.table.to_batches(max_chunksize=BATCH_ROWS)
@@ -61,8 +67,8 @@ def send_reply(connection: Connection, reply: Reply) -> None:
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, reply.table.schema) as writer:
             writer.write_batch(batch)
-        connection.send_bytes(sink.getvalue())
-    connection.send_bytes(b"")
+        yield sink.getvalue()
+    yield b""
 
 
 def receive_reply(connection: Connection, content: Mapping[str, Any]) -> Reply:
