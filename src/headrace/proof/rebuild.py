@@ -1,14 +1,15 @@
 """`rebuild`: new and changed views, from all events up to the committed offsets.
 
 The views go through the same pieces as live, over the events that were on time, in large pieces;
-then closed windows are recomputed from all events, late ones too, as `recompute` does.
+then closed windows are recomputed from all events, late ones too, as `recompute` does. By another
+event time or lateness than before, what records see from here on follows from all events as well.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -16,11 +17,12 @@ from numpy.typing import NDArray
 
 from headrace.engines.embedded.deliveries.targets import lake_schema
 from headrace.engines.embedded.epochs.definitions import note_views, refuse_changed_feeds
+from headrace.engines.embedded.epochs.engine import Committed
 from headrace.engines.embedded.epochs.landing import account, apply, land
 from headrace.engines.embedded.epochs.places import fill_fact
 from headrace.engines.embedded.runner import JobRunner
 from headrace.engines.embedded.views.batch import Batch
-from headrace.engines.kernel.generations import PARTITIONS_MAX
+from headrace.engines.kernel.generations import PARTITIONS_MAX, kernel_partition
 from headrace.engines.kernel.watermark import NEVER_US, seen_us
 from headrace.plan.operators import Output, Source, View
 from headrace.proof.events import events_of
@@ -35,10 +37,15 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass
 class _Course:
-    """Where a source stands while its past is gone through again."""
+    """Where a source stands while its past is gone through again.
+
+    `raised` are the epochs, as they are kept, at whose start the source's watermark lay above what
+    one of their records saw.
+    """
 
     greatest_us: dict[int, int] = field(default_factory=dict)
     watermark_us: int = NEVER_US
+    raised: set[int] = field(default_factory=set)
 
 
 def rebuild(runner: JobRunner, views: tuple[View, ...], progress: Progress | None = None) -> float:
@@ -72,13 +79,19 @@ def rebuild(runner: JobRunner, views: tuple[View, ...], progress: Progress | Non
         keep_bytes(store.connection)
         for view in views:
             _forget(runner, view)
+        courses = {}
         for source in runner.job.sources:
             mine = tuple(v for v in views if v.topic == source.topic)
             if mine:
-                _replay(runner, fix, source, mine, tell)
+                courses[source.topic] = _replay(runner, fix, source, mine, tell)
         bytes_back(store.connection)
         note_views(store, runner.job, epoch)
         _to_be_filled(runner, views)
+        corrected = _positions_corrected(runner, courses)
+    if corrected is not None:
+        runner.engine.ledger.advanced(corrected.epoch, corrected.time_us)
+        for topic, position in corrected.positions.items():
+            runner.engine.readers[topic].position = position
     store.connection.execute(f"set threads = {threads}")
     cursor.close()
     return time.monotonic() - begun
@@ -137,9 +150,39 @@ def _forget(runner: JobRunner, view: View) -> None:
         runner.store.counters.forget(connection, kind, view.name)
 
 
+def _positions_corrected(runner: JobRunner, courses: dict[str, _Course]) -> Committed | None:
+    """Has the sources go on from what their events say; inside the transaction.
+
+    By another event time the greatest times of their partitions are others than live has kept: an
+    epoch that reads nothing says so, None where there is no need. By another lateness, too, an
+    epoch may hang on its own watermark, and is marked so that it is not joined to those before it.
+    """
+    engine, ledger, positions = runner.engine, runner.engine.ledger, {}
+    for topic, course in courses.items():
+        runner.store.connection.execute(
+            "update meta.epochs set sources = list_transform(sources, lambda s: case when "
+            "s.topic = $topic then struct_update(s, raised := true) else s end) "
+            "where epoch in (select unnest($raised::bigint[])) "
+            "and len(list_filter(sources, lambda s: s.topic = $topic and not s.raised)) > 0",
+            {"topic": topic, "raised": sorted(course.raised)},
+        )
+        reader = engine.readers[topic]
+        here = {p: kernel_partition(p, reader.number) for p in range(reader.topic.partitions)}
+        greatest = {p: course.greatest_us[k] for p, k in here.items() if k in course.greatest_us}
+        if greatest != reader.position.greatest_us:
+            positions[topic] = replace(reader.position, greatest_us=greatest)
+    if not positions:
+        return None
+    time_us = max(runner.clock.now_us(), ledger.time_us)
+    committed = Committed(ledger.generation, ledger.epoch + 1, time_us, {}, kind="rebuild")
+    committed.positions = {t: r.position for t, r in engine.readers.items()} | positions
+    ledger.write(committed, False, [])
+    return committed
+
+
 def _replay(
     runner: JobRunner, fix: Fixed, source: Source, views: tuple[View, ...], tell: Progress
-) -> None:
+) -> _Course:
     held = events_of(runner, fix, source)
     held.require(
         source,
@@ -167,6 +210,7 @@ def _replay(
                 letters = failed_again(topic, events, view.name, outcome.failed)
                 engine.ledger.insert_letters(letters)
         connection.unregister("_rebuilding")
+    return course
 
 
 def _kernel_columns(generations: Sequence[str]) -> str:
@@ -214,9 +258,10 @@ def _batch(
             seen, course.greatest_us = seen_us(
                 partitions, times, course.greatest_us, source.lateness_us
             )
-            epochs = events.column("_epoch").to_numpy()
-            numbers, places = np.unique(epochs, return_inverse=True)
-            closed = np.maximum(seen, _at_start(starts, numbers)[places])
+            numbers, places = np.unique(events.column("_epoch").to_numpy(), return_inverse=True)
+            kept, at_start = _at_start(starts, numbers)
+            closed = np.maximum(seen, at_start[places])
+            course.raised.update(kept[np.unique(places[seen < closed])].tolist())
         course.watermark_us = max(before, after)
     events = events.append_column("_row", pa.array(np.arange(len(events))))
     events = events.append_column("_seen", pa.array(seen)).append_column(
@@ -258,9 +303,10 @@ def _watermarks(fix: Fixed, source: Source, last: int) -> tuple[list[tuple[int, 
     return starts, known[-1] if known else NEVER_US
 
 
-def _at_start(starts: list[tuple[int, int, int]], epochs: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The source's watermark at the start of each of `epochs`."""
+def _at_start(
+    starts: list[tuple[int, int, int]], epochs: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For each of `epochs` the one as which it is kept, and the source's watermark at its start."""
     first, last, before = np.array([*starts, (1 << 62, 1 << 62, NEVER_US)], np.int64).T
     at = np.searchsorted(last, epochs)
-    found: NDArray[np.int64] = np.where(first[at] <= epochs, before[at], NEVER_US)
-    return found
+    return last[at], np.where(first[at] <= epochs, before[at], NEVER_US)

@@ -146,7 +146,7 @@ class Ledger:
         epoch, sources, tails = committed.epoch, None, None
         if committed.kind == "live":
             sources = [_source(topic, part) for topic, part in committed.sources.items()]
-        elif committed.kind == "seek":
+        elif committed.kind in ("seek", "rebuild"):
             sources = [standing(topic, at) for topic, at in committed.positions.items()]
         if sources is not None:
             tails = [{"topic": t, "tail": at.tail} for t, at in committed.positions.items()]
