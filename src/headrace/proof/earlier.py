@@ -16,6 +16,10 @@ NOTE = (
     "it holds rows of records that an earlier generation of the state read and this one did not, "
     "under the same keys"
 )
+REFUSED_SINCE = (
+    "rows there are of records that an earlier generation of the state accepted and this one has "
+    "refused (dead_letters)"
+)
 NOT_BEGUN = (
     "it holds what an earlier generation of the state told; that goes with what this one delivers "
     "first"
@@ -45,6 +49,23 @@ def left_behind(fix: Fixed, output: Output) -> bool:
         )
     )
     return bool(row and row[0])
+
+
+def refused_since(fix: Fixed, output: Output) -> int:
+    """Of how many dead letters of this generation an earlier one may have given the output rows."""
+    place = (
+        "{0}.topic = l.topic and {0}.identity = l.topic_generation "
+        'and {0}."partition" = l."partition"'
+    )
+    return fix.count(
+        f"meta.dead_letters l join meta.delivered d on {place.format('d')} "
+        'and l."offset" >= d.start_offset and l."offset" < d.end_offset '
+        f"anti join meta.earlier_letters m on {place.format('m')} "
+        'and m."offset" = l."offset" and m.generation = d.generation '
+        f"where l.view is null and l.replayed is null and d.output = {literal(output.name)} "
+        f"and d.generation < {fix.generation}",
+        'count(distinct (l.topic, l.topic_generation, l."partition", l."offset"))',
+    )
 
 
 def given_before(fix: Fixed, output: Output, stream: Stream) -> str | None:

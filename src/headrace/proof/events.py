@@ -188,23 +188,30 @@ def generations(fix: Fixed, source: Source) -> tuple[str, ...]:
 
 
 def read_again(source: Source, lake: str) -> str:
-    """The rows of a lake that this generation of the state read, with the epochs in which it did.
+    """The rows of a lake that this generation of the state accepted, with the epochs in which.
 
     Rows that an earlier generation wrote carry the numbers of its epochs, and may be of records
-    that were not read again. What it replayed, this one has accepted at first reading.
+    that were not read again, or that the definition of now has refused. What it replayed, this one
+    has accepted at first reading; and what this one replayed may stand there since before.
     """
-    mine = "l._replay is not null and l._epoch >= (select min(first_epoch) from meta.epochs)"
+    topic = literal(source.topic)
     ranges = (
         'select epoch, identity, "partition" as p, start_offset, end_offset from meta.reads '
-        f"where topic = {literal(source.topic)} and end_offset > start_offset"
+        f"where topic = {topic} and end_offset > start_offset"
+    )
+    letters = (
+        'select d.topic_generation as identity, d."partition" as p, d."offset" as o, d.replayed, '
+        "e.epoch from meta.dead_letters d left join meta.replays e "
+        f"on e.replay = d.replayed and e.topic = d.topic where d.view is null and d.topic = {topic}"
     )
     return (
-        "(select l.* replace "
-        f"(case when {mine} then l._epoch else r.epoch end as _epoch, "
-        f"case when {mine} then l._replay end as _replay) "
+        "(select l.* replace (case when d.o is null then r.epoch else d.epoch end as _epoch, "
+        "d.replayed as _replay) "
         f"from {lake} l asof left join ({ranges}) r "
         "on l._partition = r.p and l._topic_generation = r.identity "
-        f"and l._offset >= r.start_offset where {mine} or l._offset < r.end_offset)"
+        f"and l._offset >= r.start_offset left join ({letters}) d on l._partition = d.p "
+        "and l._topic_generation = d.identity and l._offset = d.o "
+        "where l._offset < r.end_offset and (d.o is null or d.replayed is not null))"
     )
 
 

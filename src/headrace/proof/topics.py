@@ -12,9 +12,15 @@ from headrace.engines.batch.expected import expected_stream
 from headrace.engines.batch.watermarks import PARTITION
 from headrace.engines.embedded.deliveries.shown import kept as kept_of
 from headrace.engines.embedded.runner import JobRunner
-from headrace.plan.operators import Output, Stream
+from headrace.plan.operators import Explode, Output, Stream
 from headrace.proof.bags import APART, apart, digest, missing_rows, ours, shown, stable, there
-from headrace.proof.earlier import NOTE, given_before, left_behind
+from headrace.proof.earlier import (
+    NOTE,
+    REFUSED_SINCE,
+    given_before,
+    left_behind,
+    refused_since,
+)
 from headrace.proof.events import Events
 from headrace.proof.fixed import Fixed
 from headrace.proof.json_rows import carried
@@ -57,13 +63,27 @@ def check_topic(runner: JobRunner, fix: Fixed, events: Events, output: Output) -
     outdated = 0
     if missing and kept.compacts:
         outdated = _leave_out_outdated(fix, wanted, output, columns)
-    found = excused(runner, fix, output, missing, unexpected, outdated=outdated)
+    since = _refused_since(fix, output, reader, unexpected)
+    found = excused(runner, fix, output, missing, unexpected - since, outdated=outdated)
+    if since:
+        notes = [found.note, f"{since:,} {REFUSED_SINCE}"]
+        found = Excused(found.missing, found.unexpected + since, "; ".join(filter(None, notes)))
     if unexpected > found.unexpected and left_behind(fix, output):
         found = Excused(found.missing, unexpected, NOTE)
     left = missing - found.missing, unexpected - found.unexpected
     kinds = [kind for kind, n in zip(("missing", "unexpected"), left, strict=True) if n]
     rows = fix.count(_HELD)
     return Checked("topic", output.name, rows, sum(left), shown(fix, kinds), note=found.note)
+
+
+def _refused_since(fix: Fixed, output: Output, stream: Stream, unexpected: int) -> int:
+    """How many unexpected rows may be of records that are dead letters to this generation alone.
+
+    Which ones their events would tell, and nobody knows them any more.
+    """
+    records = refused_since(fix, output) if unexpected else 0
+    several = any(isinstance(step, Explode) for step in stream.steps)
+    return unexpected if records and several else min(unexpected, records)
 
 
 def _leave_out_outdated(fix: Fixed, wanted: str, output: Output, columns: list[str]) -> int:
