@@ -78,6 +78,30 @@ def test_explode_twice_keeps_the_order_of_positions() -> None:
     )
 
 
+def test_explode_as_often_as_one_likes_keeps_the_order_of_positions() -> None:
+    app, source = things()
+    rows = source.explode("items", "item")
+    # Every row of a record is compared by its position.
+    rows = rows.explode("[item, item + 100]", "item").dedupe(by=("who", "item"))
+    for more in (1000, 10_000, 100_000):
+        rows = rows.explode(f"[item + {more}, item]", "item")
+    app.table("out", rows.by("who").agg(all="list(item)", first="first(item)", last="last(item)"))
+    wanted = [
+        item + a + b + c + d
+        for item in range(12)
+        for a in (0, 100)
+        for b in (1000, 0)
+        for c in (10_000, 0)
+        for d in (100_000, 0)
+    ]
+    items = [*range(12), 3]
+    check(
+        app,
+        [thing(0, items=items), thing(1, items=[5, None])],
+        {"out": ("who all first last", [("a", [*wanted, *[None] * 8], 111_000, None)])},
+    )
+
+
 def test_a_column_that_fails_takes_its_row_out_of_lake_and_topic() -> None:
     app, source = things()
     risky = source.with_columns(number="cast(text as bigint)")

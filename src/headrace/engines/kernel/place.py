@@ -17,6 +17,7 @@ from headrace.engines.kernel.dedupe import KEY, key_sql
 from headrace.engines.kernel.steps import Failures, Select, again, apply_step, begin, project
 from headrace.plan.operators import (
     Dedupe,
+    Explode,
     Named,
     SessionGap,
     SessionMarks,
@@ -95,7 +96,8 @@ def _chain(
             segments.append(Segment(sql, step, rows.columns))
             rows = again(f"select * from {SOURCE}", rows.columns)
             continue
-        rows = apply_step(step, index, rows, failures)
+        exploded = sum(isinstance(s, Explode) for s in steps[:index])
+        rows = apply_step(step, index, rows, failures, exploded)
         reason = getattr(step, "reason", None)
         if reason is not None:
             reasons[index] = reason

@@ -29,6 +29,9 @@ OWN = (
 `_seen` is the watermark that the record sees, `_closed` that or the source's, if greater.
 """
 
+_ELEMENTS_MAX = 1 << 31
+"""No list has more elements, no record gives more rows; two such numbers have room in 63 bits."""
+
 
 @dataclass
 class Failures:
@@ -98,14 +101,16 @@ def _plain(columns: Sequence[str]) -> tuple[tuple[str, str], ...]:
     return tuple((quote(c), c) for c in columns)
 
 
-def apply_step(step: Step, index: int, rows: Select, failures: Failures) -> Select:
-    """`rows` behind one step. Not for Dedupe."""
+def apply_step(
+    step: Step, index: int, rows: Select, failures: Failures, exploded: int = 0
+) -> Select:
+    """`rows` behind one step, with so many `exploded` before it. Not for Dedupe."""
     if isinstance(step, Filter):
         return _filter(step, index, rows, failures)
     if isinstance(step, Project):
         return project(step.columns, rows, failures)
     assert isinstance(step, Explode)
-    sql = _explode(step, index, rows.sql(), rows.columns, failures)
+    sql = _explode(step, index, rows.sql(), rows.columns, failures, exploded)
     return again(sql, columns_after(step, rows.columns))
 
 
@@ -171,9 +176,16 @@ def _risky_project(columns: Sequence[Named], rows: str, failures: Failures) -> s
 
 
 def _explode(
-    step: Explode, index: int, rows: str, columns: Sequence[str], failures: Failures
+    step: Explode,
+    index: int,
+    rows: str,
+    columns: Sequence[str],
+    failures: Failures,
+    exploded: int,
 ) -> str:
     """One row per element; a row whose list is empty or null stays as one, filtered."""
+    if exploded > 1:
+        rows = _renumbered(rows)
     failed = verdicts.code(verdicts.FAILED, failures.add(step.values))
     empty = verdicts.code(verdicts.FILTERED, index)
     own = ", ".join(c for c in OWN if c != "_pos")
@@ -190,6 +202,15 @@ def _explode(
         f"from ({inner})"
     )
     # Exploding twice must keep positions unique and in order.
-    pos = "_pos * 1000000 + _i as _pos"
+    pos = f"_pos * {_ELEMENTS_MAX} + _i as _pos" if exploded else "_i as _pos"
     element = f"case when _verdict = 0 then _l.v[_i + 1] end as {quote(step.name)}"
     return f"select {own}, {pos}{kept}, {element}, _verdict from ({spread})"
+
+
+def _renumbered(rows: str) -> str:
+    """`rows` with the positions of each record counted from 0, in the order that they had.
+
+    Behind two lists they may be so great that there is no room for those of a third.
+    """
+    nth = "row_number() over (partition by _row order by _pos) - 1"
+    return f"select * replace ({nth} as _pos) from ({rows})"
