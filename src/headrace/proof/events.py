@@ -167,8 +167,15 @@ def _with_log(
     rest = _named("rest", source.topic)
     _, _, whole = _from_log(runner, fix, source, rest, had)
     both = _named("both", source.topic)
+    # Rows that an earlier generation wrote go by the epochs of this one, which may be joined too.
+    begun = (
+        f"_epoch = (select epoch from meta.epochs where epoch > {had.epoch} "
+        f"and first_epoch <= {had.epoch}) and _replay is null "
+        f"and _offset < ({list(had.offsets.get(source.topic, []))}::bigint[])[_partition + 1]"
+    )
     fix.cursor.execute(
-        f"create or replace temp view {both} as select * from {name} where _epoch <= {had.epoch} "
+        f"create or replace temp view {both} as "
+        f"select * from {name} where _epoch <= {had.epoch} or ({begun}) "
         f"union all by name select * from {rest} where _epoch > {had.epoch}"
     )
     return both, f"lake {lake} and the log", whole

@@ -31,8 +31,8 @@ _THREAD = "proof"
 class Had:
     """What a lake has for sure: all up to `epoch`, and of it up to these offsets, by topic.
 
-    Epochs are joined once every lake was given them. So `epoch` may lie inside of joined ones, and
-    offsets say what of those the lake has; without any it has none of them, or all.
+    Epochs are joined once every lake in the app was given them. So `epoch` may lie inside of joined
+    ones, and offsets say what of those the lake has; without any it has none of them, or all.
     """
 
     epoch: int = -1

@@ -109,10 +109,8 @@ def _lakes_behind(runner: JobRunner) -> dict[str, Had]:
         noted, mark = ledger.mark(output.name), None if claim is None else claim.mark
         if noted is None or mark is None or mark.generation != ledger.generation:
             behind[output.name] = Had()
-        elif mark.epoch < noted:
+        elif min(mark.epoch, noted) < ledger.epoch:
             behind[output.name] = Had(mark.epoch, mark.offsets)
-        elif noted < ledger.epoch:
-            behind[output.name] = Had(noted)
     return behind
 
 

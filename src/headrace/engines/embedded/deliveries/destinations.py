@@ -173,7 +173,7 @@ def _begin(
             leave(engine.store, output.name)
     if same and noted is not None:
         delivery.look_for_refused(Mark(engine.job.id, engine.ledger.generation, noted).number)
-    delivery.start(delivered, marked, _rows(engine, delivery, delivered, mark))
+    delivery.start(delivered, marked, _rows(engine, delivery, made, delivered, mark))
     for epoch in _epochs(engine, delivered + 1, engine.ledger.epoch):
         while not delivery.has_room(1.0):
             pass
@@ -187,7 +187,7 @@ def _epochs(engine: JobEngine, first: int, last: int) -> list[int]:
 
 
 def _rows(
-    engine: JobEngine, delivery: Delivery, delivered: int, mark: Mark | None
+    engine: JobEngine, delivery: Delivery, made: StreamRows, delivered: int, mark: Mark | None
 ) -> dict[str, int]:
     """All rows sent and landed; those of a crash's last moment are in no transaction yet."""
     noted, ledger, name = engine.ledger.mark(delivery.name), engine.ledger, delivery.name
@@ -196,6 +196,7 @@ def _rows(
     # One epoch's rows at a time are in memory.
     tables = (delivery.rows_of(recall(engine, epoch)) for epoch in epochs)
     unnoted = {"sent": sum(len(table) for table in tables if table is not None)}
+    unnoted["sent"] += _rows_begun(engine, delivery, made, first, delivered)
     unnoted["refused"] = len(delivery.refused)
     unnoted["landed"] = unnoted["sent"] - unnoted["refused"]
     known = {c: engine.store.counters.value(("destination", name, c)) or 0 for c in unnoted}
@@ -204,6 +205,24 @@ def _rows(
         gone = dict.fromkeys(known, 0)
         known |= gone if mark is None else counted(engine.store, name, mark, ledger.generation)
     return {counter: known[counter] + more for counter, more in unnoted.items()}
+
+
+def _rows_begun(
+    engine: JobEngine, delivery: Delivery, made: StreamRows, first: int, delivered: int
+) -> int:
+    """The rows that the destination has of epochs joined around `delivered`, from `first` on."""
+    around = engine.store.rows(
+        "select epoch from meta.epochs where first_epoch between ? and ? and epoch > ?",
+        [first, delivered, delivered],
+    )
+    if not made.begun or not around:
+        return 0
+    committed, begun = recall(engine, around[0][0]), made.begun
+    lacks = delivery.rows_of(committed)
+    made.begun = ()
+    whole = delivery.rows_of(committed)
+    made.begun = begun
+    return 0 if lacks is None or whole is None else len(whole) - len(lacks)
 
 
 def _delivered(engine: JobEngine, output: Output, mark: Mark | None, made: StreamRows) -> int:
@@ -234,13 +253,21 @@ def _after_mark(engine: JobEngine, output: Output, mark: Mark, made: StreamRows)
         # an older copy before it was reset counts on from a lower one. Where this generation has
         # left a mark there, the destination was put back as it was before: it lacks them all.
         return 0 if marked else noted or 0
+    made.begun = _begun(engine, engine.job.input_of(output).topic, mark)
     if noted is None or mark.epoch >= marked:
         # Epochs that gave no rows left no mark.
         return max(mark.epoch, noted or 0)
-    topic = engine.job.input_of(output).topic
-    # What it has may end inside of epochs that were joined since.
-    if mark.generation == engine.ledger.generation:
-        identity = engine.ledger.identities(topic, mark.epoch)[-1]
-        ends = mark.offsets[topic]
-        made.begun = tuple(Range(identity, p, 0, end) for p, end in enumerate(ends))
     return mark.epoch
+
+
+def _begun(engine: JobEngine, topic: str, mark: Mark) -> tuple[Range, ...]:
+    """What a destination has of epochs that were joined around its mark since; mostly nothing.
+
+    They are joined where it was not there: it was taken out of the app, or was put back as it was.
+    """
+    inside = "select 1 from meta.epochs where first_epoch <= ? and epoch > ?"
+    ends = mark.offsets.get(topic)
+    if ends is None or not engine.store.rows(inside, [mark.epoch, mark.epoch]):
+        return ()
+    identity = engine.ledger.identities(topic, mark.epoch)[-1]
+    return tuple(Range(identity, p, 0, end) for p, end in enumerate(ends))

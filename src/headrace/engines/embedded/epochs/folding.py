@@ -41,9 +41,9 @@ def fold(store: StateStore, upto: int, start: int = 0, records_max: int = RECORD
     names = [d[0] for d in relation.description]
     epochs = [dict(zip(names, row, strict=True)) for row in relation.fetchall()]
     runs: list[list[_Epoch]] = []
-    timed = _timed(store, start, upto)
+    apart = _timed(store, start, upto) | _noted(store)
     for epoch in epochs:
-        if runs and runs[-1][-1]["epoch"] not in timed and _joins(runs[-1], epoch, records_max):
+        if runs and runs[-1][-1]["epoch"] not in apart and _joins(runs[-1], epoch, records_max):
             runs[-1].append(epoch)
         else:
             runs.append([epoch])
@@ -63,6 +63,15 @@ def _timed(store: StateStore, start: int, upto: int) -> set[int]:
         [start, upto, TOO_FAR_AHEAD],
     )
     return {epoch for (epoch,) in rows}
+
+
+def _noted(store: StateStore) -> set[int]:
+    """The epochs up to which an output was given all: it may be out of the app for a while.
+
+    What it was given behind that is counted when it is put back.
+    """
+    sql = "select value from meta.counters where kind = 'mark' and counter = 'epoch'"
+    return {epoch for (epoch,) in store.rows(sql)}
 
 
 def _joins(run: list[_Epoch], epoch: _Epoch, records_max: int) -> bool:
