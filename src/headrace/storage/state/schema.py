@@ -30,6 +30,11 @@ create table if not exists meta.delivered (
   "partition" integer, start_offset bigint, end_offset bigint);
 create table if not exists meta.earlier_letters (
   generation bigint, topic varchar, identity varchar, "partition" integer, "offset" bigint);
+create table if not exists meta.earlier_replays (
+  generation bigint, topic varchar, identity varchar, "partition" integer, "offset" bigint,
+  epoch bigint);
+create table if not exists meta.delivered_upto (
+  output varchar, generation bigint, topic varchar, epoch bigint);
 create table if not exists meta.earlier_tails (
   generation bigint, topic varchar, identity varchar, tail blob);
 create table if not exists meta.counters (

@@ -3,7 +3,8 @@
 A reset forgets how far the state was, not what lakes and topics hold. So it leaves behind which
 records the generation read, and when a destination is opened by a later one, its mark says how much
 of that it was given. Records inside of these ranges are never delivered to it again, but for those
-that were dead letters then: of these it was given nothing.
+that were dead letters then: of these it was given nothing. Nor was it given those that the
+generation accepted by a replay behind the mark.
 """
 
 from __future__ import annotations
@@ -20,13 +21,24 @@ from headrace.storage.state.store import StateStore
 
 Offsets = NDArray[np.int64]
 
-KEPT_TABLES = ("earlier", "delivered", "earlier_regions", "earlier_letters", "earlier_tails")
+KEPT_TABLES = (
+    "earlier",
+    "delivered",
+    "delivered_upto",
+    "earlier_regions",
+    "earlier_letters",
+    "earlier_replays",
+    "earlier_tails",
+)
 """Tables of the schema `meta` that a reset leaves as they are."""
 CORRECTED = "corrected"
 """The fact with the views, as JSON, that earlier generations recomputed nobody knows how far.
 
 Earlier versions left it behind in place of `meta.earlier_regions`.
 """
+
+_GIVEN = ("meta.delivered", "meta.delivered_upto")
+"""What outputs were given by earlier generations: the ranges, and the epochs of their marks."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +60,13 @@ def keep_what_was_read(connection: duckdb.DuckDBPyConnection, generation: int) -
         "insert into meta.earlier_letters "
         'select ?, topic, topic_generation, "partition", "offset" from meta.dead_letters '
         "where view is null and replayed is null",
+        [generation],
+    )
+    connection.execute(
+        "insert into meta.earlier_replays "
+        'select ?, d.topic, topic_generation, "partition", "offset", r.epoch '
+        "from meta.dead_letters d join meta.replays r on r.replay = replayed and r.topic = d.topic "
+        "where view is null",
         [generation],
     )
     connection.execute(
@@ -91,21 +110,26 @@ def note_delivered(store: StateStore, output: str, topic: str, mark: Mark, ident
         identity = mark.identities.get(topic) or identity
         given = [Range(identity, p, 0, end) for p, end in enumerate(ends)]
     with store.transaction() as connection:
-        # It stands where it was taken away once.
-        connection.execute(
-            "update meta.delivered set output = ? where starts_with(output, ?) "
-            "and try_cast(split_part(output, ':', 2) as bigint) > ?",
-            [output, _away(output, ""), mark.generation],
-        )
-        connection.execute(
-            "delete from meta.delivered where output = ? and generation >= ? and topic = ?",
-            [output, mark.generation, topic],
-        )
+        for table in _GIVEN:
+            # It stands where it was taken away once.
+            connection.execute(
+                f"update {table} set output = ? where starts_with(output, ?) "
+                "and try_cast(split_part(output, ':', 2) as bigint) > ?",
+                [output, _away(output, ""), mark.generation],
+            )
+            connection.execute(
+                f"delete from {table} where output = ? and generation >= ? and topic = ?",
+                [output, mark.generation, topic],
+            )
         for one in given:
             connection.execute(
                 "insert into meta.delivered values (?, ?, ?, ?, ?, ?, ?)",
                 [output, mark.generation, topic, one.identity, one.partition, one.start, one.end],
             )
+        connection.execute(
+            "insert into meta.delivered_upto values (?, ?, ?, ?)",
+            [output, mark.generation, topic, mark.epoch],
+        )
 
 
 def set_aside(store: StateStore, output: str, generation: int) -> None:
@@ -115,10 +139,11 @@ def set_aside(store: StateStore, output: str, generation: int) -> None:
     """
     if store.rows("select 1 from meta.delivered where output = ? limit 1", [output]):
         with store.transaction() as connection:
-            connection.execute(
-                "update meta.delivered set output = ? where output = ?",
-                [_away(output, generation), output],
-            )
+            for table in _GIVEN:
+                connection.execute(
+                    f"update {table} set output = ? where output = ?",
+                    [_away(output, generation), output],
+                )
 
 
 def _away(output: str, generation: int | str) -> str:
@@ -139,22 +164,28 @@ def delivered(store: StateStore, output: str, topic: str) -> tuple[Range, ...]:
 def refused_before(store: StateStore, output: str, topic: str) -> dict[tuple[str, int], Offsets]:
     """Offsets, by generation and partition of `topic`, of what was a dead letter until now.
 
-    Each generation whose records `output` has refused them.
+    Each generation whose records `output` has refused them, or replayed them behind its mark.
     """
     same = " and ".join(f"{{0}}.{c} = l.{c}" for c in ("topic", "identity", '"partition"'))
+    letters = (
+        "with letters as (from meta.earlier_letters union all "
+        "select r.* exclude (epoch) from meta.earlier_replays r join meta.delivered_upto u "
+        "on u.output = $output and u.generation = r.generation and u.topic = r.topic "
+        "and u.epoch < r.epoch) "
+    )
     accepted = (
-        'select l.identity, l."partition", l."offset" from meta.earlier_letters l '
+        'select l.identity, l."partition", l."offset" from letters l '
         f"join meta.delivered d on {same.format('d')} "
         'and l."offset" >= d.start_offset and l."offset" < d.end_offset '
-        f"anti join meta.earlier_letters m on {same.format('m')} "
-        'and m."offset" = l."offset" and m.generation = d.generation where d.output = ?'
+        f"anti join letters m on {same.format('m')} "
+        'and m."offset" = l."offset" and m.generation = d.generation where d.output = $output'
     )
-    rows = store.rows(
-        'select identity, "partition", list(distinct "offset") from meta.earlier_letters '
+    sql = (
+        f'{letters} select identity, "partition", list(distinct "offset") from letters '
         f'anti join ({accepted}) using (identity, "partition", "offset") '
-        "where topic = ? group by 1, 2",
-        [output, topic],
+        "where topic = $topic group by 1, 2"
     )
+    rows = store.connection.execute(sql, {"output": output, "topic": topic}).fetchall()
     return {(identity, p): np.array(offsets, np.int64) for identity, p, offsets in rows}
 
 
