@@ -60,12 +60,15 @@ class Counters:
             if key in self._new:
                 self._new.remove(key)
 
-    def rename(self, connection: duckdb.DuckDBPyConnection, kind: str, name: str, new: str) -> None:
-        """Makes the counters of `name` those of `new`, which has none, inside a transaction."""
-        values = {k[2]: self.value(k) for k in self._places if k[:2] == (kind, name)}
-        self.forget(connection, kind, name)
+    def move(
+        self, connection: duckdb.DuckDBPyConnection, old: tuple[str, str], new: tuple[str, str]
+    ) -> None:
+        """Makes the counters of `old` (kind, name) those of `new` alone, inside a transaction."""
+        values = {k[2]: self.value(k) for k in self._places if k[:2] == old}
+        self.forget(connection, *old)
+        self.forget(connection, *new)
         for counter, value in values.items():
-            self.set((kind, new, counter), value or 0)
+            self.set((*new, counter), value or 0)
 
     def write(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Writes what has changed, inside the transaction that changed it."""

@@ -84,7 +84,8 @@ create or replace view main.epochs as
     make_timestamp(w.after_us) as watermark_after
   from meta.epochs e left join meta.watermarks w on w.epoch = e.epoch;
 create or replace view main.conservation as
-  with c as (select kind, name, counter, value from meta.counters where kind <> 'mark'),
+  with c as (select kind, name, counter, value from meta.counters
+    where kind in ('source', 'view', 'view_rows', 'destination')),
   p as (select kind, name,
       coalesce(max(value) filter (where counter = 'read'), 0) as read,
       coalesce(max(value) filter (where counter = 'accepted'), 0) as accepted,

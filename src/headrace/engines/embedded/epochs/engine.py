@@ -26,7 +26,7 @@ from headrace.engines.embedded.epochs.definitions import (
 from headrace.engines.embedded.epochs.landing import account, apply, land, told
 from headrace.engines.embedded.epochs.ledger import Ledger
 from headrace.engines.embedded.epochs.places import arriving, fill_fact
-from headrace.engines.embedded.epochs.renaming import follow_streams
+from headrace.engines.embedded.epochs.renaming import follow_streams, leave_readers
 from headrace.engines.embedded.epochs.sources import (
     Position,
     SourceEpoch,
@@ -149,7 +149,7 @@ class JobEngine:
                 # Should it come back, it lacks what its view does from here on.
                 self.store.set_fact(fill_fact(output), "untold")
             follow_streams(self.store, self.job, fresh)
-            self.ledger.forget_unknown_readers()
+            leave_readers(self.store, self.job, self.ledger.epoch)
             for view in changed if fresh else ():
                 self.drop_view(connection, view)
             self._create(connection, without=stale)

@@ -66,11 +66,11 @@ def _timed(store: StateStore, start: int, upto: int) -> set[int]:
 
 
 def _noted(store: StateStore) -> set[int]:
-    """The epochs up to which an output was given all: it may be out of the app for a while.
+    """The epochs up to which outputs were given all, and streams counted that are out of the app.
 
-    What it was given behind that is counted when it is put back.
+    What they were given behind that, or read, is counted when they are put back.
     """
-    sql = "select value from meta.counters where kind = 'mark' and counter = 'epoch'"
+    sql = "select value from meta.counters where counter = 'epoch'"
     return {epoch for (epoch,) in store.rows(sql)}
 
 

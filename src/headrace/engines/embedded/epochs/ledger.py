@@ -257,15 +257,6 @@ class Ledger:
             self._drop_rows(output)
         return unknown
 
-    def forget_unknown_readers(self) -> None:
-        """Forgets the sums of views and streams that the job no longer has; in a transaction."""
-        known = {v.name for v in self.job.views} | {s.name for s in self.job.streams}
-        for kind, name in self.store.rows(
-            "select distinct kind, name from meta.counters where kind in ('view', 'view_rows')"
-        ):
-            if name not in known:
-                self.store.counters.forget(self.store.connection, kind, name)
-
     def noted(self) -> int | None:
         """The least epoch that is noted of any destination; None while none is."""
         marks = [self.mark(o.name) for o in self.job.outputs]

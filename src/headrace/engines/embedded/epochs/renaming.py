@@ -1,7 +1,8 @@
 """Streams go by the name of their first output; what is kept of one follows it to another name.
 
 Outputs may be put into another order or taken out: the stream behind them is the same, with all
-that its dedupes remember and its sums.
+that its dedupes remember and its sums. Once the last one is taken out, its sums stand aside, with
+the epoch up to which they count, until one is put back: the log may not tell them any more.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ from headrace.storage.state.store import StateStore
 _FACT = "stream "
 """What the names of the facts begin with that say which stream goes by a name: its fingerprint."""
 _COUNTED = ("view", "view_rows")
+_ASIDE = {kind: f"left {kind}" for kind in _COUNTED}
+"""The kinds of counters that hold the sums of streams which the job does not have at present."""
+_LEFT = "left"
+"""The kind of the counters that say up to which epoch those count."""
 
 
 def follow_streams(store: StateStore, job: Job, fresh: bool) -> None:
@@ -32,14 +37,60 @@ def follow_streams(store: StateStore, job: Job, fresh: bool) -> None:
         store.drop_fact(_FACT + old)
     for old, new in moves.items():
         drop_state(connection, new)
-        for kind in _COUNTED:
-            store.counters.forget(connection, kind, new)
         _move(store, connection, _aside(old), new)
     for stream in job.streams:
         if fresh:
             drop_state(connection, stream.name)
         if store.fact(_FACT + stream.name) != stream.fingerprint:
             store.set_fact(_FACT + stream.name, stream.fingerprint)
+            if stream.name not in moves.values():
+                _forget_left(store, stream.name)
+    for view in job.views:
+        if view.name in known:
+            # What stood aside was of a stream of that name.
+            store.drop_fact(_FACT + view.name)
+            _forget_left(store, view.name)
+
+
+def leave_readers(store: StateStore, job: Job, epoch: int) -> None:
+    """Sets the sums of streams that the job no longer has aside, as those up to `epoch`.
+
+    Forgets those of views. Inside a transaction.
+    """
+    known = {v.name for v in job.views} | {s.name for s in job.streams}
+    for kind, name in store.rows(
+        "select distinct kind, name from meta.counters where kind in ('view', 'view_rows')"
+    ):
+        if name in known:
+            continue
+        if store.fact(_FACT + name) is None:
+            store.counters.forget(store.connection, kind, name)
+            continue
+        store.counters.move(store.connection, (kind, name), (_ASIDE[kind], name))
+        store.counters.set((_LEFT, name, "epoch"), epoch)
+
+
+def come_back(store: StateStore, stream: str) -> int | None:
+    """Gives a stream its sums back; the epoch up to which they count, None where there are none.
+
+    Inside a transaction.
+    """
+    upto = left_at(store, stream)
+    if upto is not None:
+        for kind in _COUNTED:
+            store.counters.move(store.connection, (_ASIDE[kind], stream), (kind, stream))
+        store.counters.forget(store.connection, _LEFT, stream)
+    return upto
+
+
+def left_at(store: StateStore, stream: str) -> int | None:
+    """The epoch up to which the sums of a stream count that stand aside; None where none do."""
+    return store.counters.value((_LEFT, stream, "epoch"))
+
+
+def _forget_left(store: StateStore, name: str) -> None:
+    for kind in (*_ASIDE.values(), _LEFT):
+        store.counters.forget(store.connection, kind, name)
 
 
 def _aside(name: str) -> str:
@@ -60,6 +111,6 @@ def _moves(known: dict[str, str], now: dict[str, str]) -> dict[str, str]:
 
 def _move(store: StateStore, connection: duckdb.DuckDBPyConnection, old: str, new: str) -> None:
     rename_state(connection, old, new)
-    for kind in _COUNTED:
-        store.counters.rename(connection, kind, old, new)
+    for kind in (*_COUNTED, *_ASIDE.values(), _LEFT):
+        store.counters.move(connection, (kind, old), (kind, new))
     connection.execute("update meta.dead_letters set view = ? where view = ?", [new, old])
