@@ -247,3 +247,32 @@ def test_what_was_accepted_is_not_left_out_by_a_stricter_definition(tmp_path: Pa
         t.open()
         assert len(t.rows("everything")) == 2
         t.verify()
+
+
+def test_a_lake_of_a_topic_that_the_app_was_given_later() -> None:
+    """Earlier epochs have read nothing of it."""
+
+    def app_of(later: bool) -> hr.App:
+        app, source = things(partitions=2)
+        app.table("totals", source.agg(n="count(*)"))
+        if later:
+            others = app.source(Large, topic="others", time="at", partitions=1)
+            app.lake("kept", others)
+            app.topic("copied", others.where("n > 1"))
+        return app
+
+    with headrace.testing.run(app_of(False), start=START) as t:
+        for n in range(3):
+            t.send("things", [thing(n)])
+            t.epoch()
+        t.close()
+        t.plan = app_of(True).plan
+        t.open()
+        t.send("others", [{"at": START, "who": "a", "n": n} for n in (1, 2, 3)])
+        t.send("things", [thing(4)])
+        for _ in range(2):
+            assert [row["n"] for row in t.rows("kept")] == [1, 2, 3]
+            assert len(t.rows("copied")) == 2
+            assert t.rows("totals") == [{"n": 4}]
+            t.verify()
+            t.restart()

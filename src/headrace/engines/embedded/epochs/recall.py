@@ -21,6 +21,8 @@ from headrace.storage.contract import RECORDS, Fetched
 from headrace.storage.lake.merge import widened
 from headrace.values.errors import TopicRefused
 
+_Range = tuple[int, int, int | None, bool]
+
 
 def recall(engine: JobEngine, epoch: int) -> Committed:
     """Epoch `epoch` as it was when it was committed."""
@@ -31,7 +33,10 @@ def recall(engine: JobEngine, epoch: int) -> Committed:
     sources = {}
     if kind == "live":
         for topic, reader in engine.readers.items():
-            sources[topic] = _source_epoch(engine, reader, epoch, time_us)
+            found = ranges(engine, topic, epoch)
+            # A topic that the app was given later was not read.
+            if found:
+                sources[topic] = _source_epoch(engine, reader, epoch, time_us, found)
     elif kind == "replay":
         sources = recall_replay(engine, epoch)
     committed = Committed(generation, epoch, time_us, sources, kind=kind)
@@ -86,7 +91,7 @@ def _find_late(engine: JobEngine, committed: Committed) -> None:
                 committed.late[view.name] = rows
 
 
-def ranges(engine: JobEngine, topic: str, epoch: int) -> list[tuple[int, int, int | None, bool]]:
+def ranges(engine: JobEngine, topic: str, epoch: int) -> list[_Range]:
     """(start, end, greatest time before, exempt) of an epoch, by partition."""
     return [
         (start, end, greatest, exempt)
@@ -98,9 +103,10 @@ def ranges(engine: JobEngine, topic: str, epoch: int) -> list[tuple[int, int, in
     ]
 
 
-def _source_epoch(engine: JobEngine, reader: SourceReader, epoch: int, time_us: int) -> SourceEpoch:
+def _source_epoch(
+    engine: JobEngine, reader: SourceReader, epoch: int, time_us: int, found: list[_Range]
+) -> SourceEpoch:
     topic = reader.topic
-    found = ranges(engine, topic.name, epoch)
     watermark = engine.store.rows(
         "select before_us from meta.watermarks where topic = ? and epoch = ?", [topic.name, epoch]
     )[0][0]
