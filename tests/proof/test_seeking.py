@@ -11,7 +11,7 @@ import sys
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import duckdb
 import numpy as np
@@ -19,9 +19,12 @@ import pyarrow as pa
 import pytest
 
 import headrace as hr
+from headrace.engines.embedded.epochs.engine import Committed, JobEngine
 from headrace.engines.embedded.epochs.seeking import start_of
+from headrace.engines.embedded.runner import JobRunner
 from headrace.ops.jobs import states
 from headrace.ops.jobs.ask import ask
+from headrace.ops.jobs.letters import replayed
 from headrace.ops.jobs.rebuilding import rebuild_job
 from headrace.ops.jobs.seeking import seeking
 from headrace.storage.topics.log import LocalTopic
@@ -190,28 +193,73 @@ def test_without_a_lake_verify_says_how_far_it_reaches(tmp_path: Path) -> None:
     assert total(tmp_path, "totals", app) == 180
 
 
-def test_dead_letters_of_two_generations_are_replayed_apart(tmp_path: Path) -> None:
+def letters_of_two_generations(data: Path) -> hr.App:
+    """A job with dead letters in two generations of its topic; the app that accepts them."""
+
     def app_of(event: type[hr.Event]) -> hr.App:
         app = hr.App("letters")
         source = app.source(event, topic="pings", key="who", partitions=1)
         app.table("totals", source.by("who").agg(n="count(*)"))
         app.table("once", source.dedupe(by=("who", "kind")).by("who").agg(n="count(*)"))
         app.lake("events", source)
+        app.topic("copy", source)
         return app
 
     strict, lenient = app_of(Strict), app_of(Lenient)
     for again in range(2):
-        topic = LocalTopic.ensure(tmp_path / "topics", "pings", 1)
+        topic = LocalTopic.ensure(data / "topics", "pings", 1)
         topic.append(pa.array([b'{"who": "a", "kind": "y"}', b'{"who": "a", "kind": "x"}']))
         if again:
-            seek(tmp_path, "earliest", strict)
-        run(tmp_path, strict)
+            seek(data, "earliest", strict)
+        run(data, strict)
         if not again:
-            shutil.rmtree(tmp_path / "topics" / "pings")
-    rebuild_job(lenient.plan.jobs[0], settings(tmp_path))
+            shutil.rmtree(data / "topics" / "pings")
+    rebuild_job(lenient.plan.jobs[0], settings(data))
+    return lenient
+
+
+def test_dead_letters_of_two_generations_are_replayed_apart(tmp_path: Path) -> None:
+    lenient = letters_of_two_generations(tmp_path)
     report = ask(lenient.plan.jobs[0], settings(tmp_path), "letters-replay", {}).header
     assert (report["accepted"], report["refused"]) == (2, 0)
     assert total(tmp_path, "totals", lenient) == total(tmp_path, "once", lenient) == 4
+    assert holds(lenient, tmp_path)
+
+
+@pytest.mark.parametrize("stands", [True, False])
+def test_what_a_replay_committed_before_it_failed_is_delivered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stands: bool
+) -> None:
+    """The second generation's epoch fails; the job goes on, or stands still and is opened again."""
+    lenient = letters_of_two_generations(tmp_path)
+    [job] = lenient.plan.jobs
+    commits = []
+
+    def commit_one(engine: JobEngine, *arguments: Any) -> Committed:
+        commits.append(arguments)
+        if len(commits) == 2:
+            raise duckdb.OutOfMemoryException("Out of Memory Error: 1 GB")
+        return commit_replay(engine, *arguments)
+
+    commit_replay = JobEngine.commit_replay
+    monkeypatch.setattr(JobEngine, "commit_replay", commit_one)
+    with JobRunner(job, settings(tmp_path)) as runner:
+        with pytest.raises(duckdb.OutOfMemoryException):
+            replayed(runner)
+        if not stands:
+            LocalTopic.ensure(tmp_path / "topics", "pings", 1).append(
+                pa.array([b'{"who": "b", "kind": "x"}'])
+            )
+            runner.run(until="caught-up")
+    assert len(commits) == 2
+    rest = ask(job, settings(tmp_path), "letters-replay", {}).header
+    assert rest["accepted"] == 1
+    run(tmp_path, lenient)
+    wanted = 4 if stands else 5
+    counted = "select count(*)::int as n from "
+    for place in ("lake.events", "topic.copy"):
+        assert rows(lenient, tmp_path, counted + place) == [{"n": wanted}], place
+    assert total(tmp_path, "totals", lenient) == wanted
     assert holds(lenient, tmp_path)
 
 

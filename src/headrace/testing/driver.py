@@ -154,10 +154,9 @@ class Driver:
         self._catch_up()
         accepted = 0
         for runner in self.runners.values():
-            epochs, _ = replay_epochs(runner.engine, self.clock.now_us())
-            for committed in epochs:
-                runner.handed_over(committed)
-                accepted += sum(len(part.events) for part in committed.sources.values())
+            now_us = self.clock.now_us()
+            epochs, _ = replay_epochs(runner.engine, now_us, runner.handed_over)
+            accepted += sum(len(part.events) for e in epochs for part in e.sources.values())
         return accepted
 
     def watermark(self, topic: str) -> datetime | None:

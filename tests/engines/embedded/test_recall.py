@@ -183,7 +183,8 @@ def test_a_replay_that_refused_some_is_delivered_as_it_was() -> None:
         t.restart()
         [runner] = t.runners.values()
         # As where it is killed before anything of this is delivered.
-        _, refused = replay_epochs(runner.engine, runner.engine.ledger.time_us)
+        now_us = runner.engine.ledger.time_us
+        _, refused = replay_epochs(runner.engine, now_us, lambda committed: None)
         assert refused == 1
         t.close()
         t.plan = strict.plan

@@ -46,14 +46,11 @@ def replayed(runner: JobRunner) -> dict[str, Any]:
     """Judges every dead letter again by the present definition, and sends refused rows again."""
 
     def work() -> dict[str, Any]:
-        epochs, refused = replay_epochs(runner.engine, runner.clock.now_us())
-        accepted = 0
-        for committed in epochs:
-            runner.handed_over(committed)
-            accepted += sum(len(s.events) for s in committed.sources.values())
+        now_us = runner.clock.now_us()
+        epochs, refused = replay_epochs(runner.engine, now_us, runner.handed_over)
         return {
             "job": runner.job.id,
-            "accepted": accepted,
+            "accepted": sum(len(s.events) for e in epochs for s in e.sources.values()),
             "refused": refused,
             "epoch": epochs[-1].epoch if epochs else None,
         }

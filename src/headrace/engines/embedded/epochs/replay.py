@@ -6,6 +6,7 @@ and is late for every view with windows; running totals apply it at once (semant
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -26,11 +27,15 @@ _LETTERS = (
 )
 
 
-def replay_epochs(engine: JobEngine, now_us: int) -> tuple[list[Committed], int]:
+def replay_epochs(
+    engine: JobEngine, now_us: int, hand_over: Callable[[Committed], None]
+) -> tuple[list[Committed], int]:
     """Judges all dead letters of the job's sources again, in one epoch; one more for each
     generation of a topic that was made again.
 
-    Returns the epochs (none where nothing is accepted) and how many records are still refused.
+    Each epoch is given to `hand_over` when it is committed: a later one that fails must not keep it
+    from the deliveries, which would pass it. Returns the epochs (none where nothing is accepted)
+    and how many records are still refused.
     """
     committed, refused = [], 0
     generations = {t: engine.ledger.identities(t) for t in engine.readers}
@@ -51,6 +56,7 @@ def replay_epochs(engine: JobEngine, now_us: int) -> tuple[list[Committed], int]
         if sources:
             time_us = max(now_us, engine.ledger.time_us)
             committed.append(engine.commit_replay(sources, number, time_us))
+            hand_over(committed[-1])
     return committed, refused
 
 
