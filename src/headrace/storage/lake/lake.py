@@ -1,9 +1,9 @@
 """The lake: rows and mark appended to a Delta table in one commit.
 
 Invariants: a commit names only files that are on disk; a mark is answered for only when its
-commit is on disk; rows land only if no other writer has left an entry since this one last looked.
-Delta does not refuse an old transaction number, so numbers are compared here, on the snapshot
-that the commit is made on, and a rival's commit in between makes ours fail.
+commit and all before it are on disk; rows land only if no other writer has left an entry since
+this one last looked. Delta does not refuse an old transaction number, so numbers are compared
+here, on the snapshot that the commit is made on, and a rival's commit in between makes ours fail.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from headrace.storage.lake.compaction import FILES_MIN, compact
 from headrace.storage.lake.disk import writing
 from headrace.storage.lake.entries import Entry, last_entry, transactions
 from headrace.storage.lake.files import remove_files, write_files
-from headrace.storage.lake.log import LOG, Log, sync_commits
+from headrace.storage.lake.log import LOG, Log
 from headrace.storage.lake.merge import widened
 from headrace.storage.lake.opening import fenced, look, take
 from headrace.values.errors import DefinitionError, HeadraceError, StateRefused, did_you_mean
@@ -97,11 +97,10 @@ class DeltaLake:
         entry = Entry(last.job, last.incarnation, mark)
         with writing(self.directory):
             self._check_present()
-            version = log.table.version()
             log.table.update_incremental()
             if self._landed(log, last, entry):
                 # A commit whose outcome the caller did not learn: it only has to be durable.
-                sync_commits(self.directory, version, log.table.version())
+                log.sync()
             else:
                 self._append(log, rows, last, entry)
         self._taken = (log, entry)

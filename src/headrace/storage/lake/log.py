@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -191,18 +191,28 @@ def create(
         return rival
     reach("lake.created")
     sync_directory(directory)
-    sync_commits(directory, -1, table.version())
+    sync_commits(directory, range(table.version() + 1))
     return table
 
 
-@dataclass(frozen=True)
+@dataclass
 class Log:
-    """The log of an open lake, on the snapshot that `table` is at."""
+    """The log of an open lake, on the snapshot that `table` is at.
+
+    Commits above `synced` may not be on disk yet, also when the table has moved to them.
+    """
 
     directory: Path
     table: DeltaTable
     schema: pa.Schema
     partition_by: tuple[str, ...]
+    synced: int
+
+    def sync(self) -> None:
+        """Makes all commits up to that of `table` durable; OSError."""
+        version = self.table.version()
+        sync_commits(self.directory, range(self.synced + 1, version + 1))
+        self.synced = version
 
     def commit(
         self, entry: Entry, added: Sequence[DataFile] = (), replaced: Sequence[DataFile] = ()
@@ -214,7 +224,6 @@ class Log:
         """
         from deltalake import PostCommitHookProperties, Schema
 
-        before = self.table.version()
         actions: list[AddAction | RemoveAction] = [_add(f, change=not replaced) for f in added]
         actions += [_remove(f) for f in replaced]
         self.table.create_write_transaction(
@@ -229,33 +238,31 @@ class Log:
         )
         reach("lake.committed")
         self.table.update_incremental()
-        sync_commits(self.directory, before, self.table.version())
+        self.sync()
         reach("lake.commit.synced")
 
     def with_columns(self, fields: Sequence[pa.Field], entry: Entry) -> Log:
         """The log after a commit that adds `fields`, or fields inside of them, to the table."""
         from deltalake import Field
 
-        before = self.table.version()
         self.table.alter.add_columns(
             [Field.from_arrow(field) for field in fields], commit_properties=entry.properties()
         )
         reach("lake.columns.added")
         self.table.update_incremental()
-        sync_commits(self.directory, before, self.table.version())
+        self.sync()
         stored = in_lake(pa.schema(self.table.schema().to_arrow()))
-        return Log(self.directory, self.table, stored, self.partition_by)
+        return Log(self.directory, self.table, stored, self.partition_by, self.synced)
 
     def configure(self, wanted: dict[str, str], entry: Entry) -> None:
         """Gives the table the properties `wanted`, if it does not have them."""
         present = self.table.metadata().configuration
         if wanted.items() <= present.items():
             return
-        before = self.table.version()
         self.table.alter.set_table_properties(wanted, commit_properties=entry.properties())
         reach("lake.configured")
         self.table.update_incremental()
-        sync_commits(self.directory, before, self.table.version())
+        self.sync()
 
 
 def _add(file: DataFile, *, change: bool) -> AddAction:
@@ -273,10 +280,10 @@ def _remove(file: DataFile) -> RemoveAction:
     return RemoveAction(file.path, False, now_ms, file.bytes, dict(file.partition))
 
 
-def sync_commits(directory: Path, after: int, until: int) -> None:
-    """Makes the commits of the versions above `after`, up to `until`, durable, and notes them."""
+def sync_commits(directory: Path, versions: Iterable[int]) -> None:
+    """Makes the commits of `versions` durable, those that are there, and notes them; OSError."""
     log = directory / LOG
-    names = [f"{version:020}.json" for version in range(after + 1, until + 1)]
+    names = [f"{version:020}.json" for version in versions]
     there = [name for name in names if (log / name).exists()]
     for name in there:
         sync_file(log / name)

@@ -34,6 +34,13 @@ def is_noted(path: Path) -> bool:
     return path.name in _noted(path.parent)
 
 
+def unnoted(log: Path) -> list[int]:
+    """The versions of the commits of `log` that are not noted, and so may not be durable."""
+    noted = _noted(log)
+    names = [path.name for path in log.iterdir() if path.name not in noted]
+    return list(_versions(_COMMIT, names, None).values())
+
+
 def differs(path: Path) -> bool:
     """Whether a file of a log is not what was noted of it; OSError when it cannot be read."""
     wanted = _noted(path.parent).get(path.name)

@@ -14,8 +14,9 @@ from headrace.storage.contract import Claim
 from headrace.storage.lake.columns import in_lake
 from headrace.storage.lake.disk import writing
 from headrace.storage.lake.entries import Entry, last_entry, transactions
-from headrace.storage.lake.log import Log, create, load_mended, sync_commits
+from headrace.storage.lake.log import LOG, Log, create, load_mended, sync_commits
 from headrace.storage.lake.merge import columns_to_add
+from headrace.storage.lake.noted import unnoted
 from headrace.storage.lake.reading import claim_in, no_entry, not_ours
 from headrace.values.errors import StateRefused
 from headrace.values.points import reach
@@ -57,10 +58,12 @@ def take(
     _check_partitions(directory, table.metadata().partition_columns, partition_by)
     stored = in_lake(pa.schema(table.schema().to_arrow()))
     new = columns_to_add(stored, schema, directory)
-    # What a killed process committed counts from here on, so it has to be on disk.
-    sync_commits(directory, version - 1, table.version())
+    # What a killed process committed counts from here on, so it has to be on disk; so has what
+    # the disk refused to sync before.
+    here = table.version()
+    sync_commits(directory, sorted({*unnoted(directory / LOG), *range(version, here + 1)}))
     entry = Entry(newcomer.job, newcomer.incarnation, last.mark)
-    log = Log(directory, table, stored, partition_by)
+    log = Log(directory, table, stored, partition_by, synced=here)
     if entry.incarnation > last.incarnation:
         log.commit(entry)
     reach("lake.fenced")
