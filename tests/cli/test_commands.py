@@ -66,6 +66,50 @@ def test_simulate_again_adds_nothing(run: Run) -> None:
     assert report["outcome"]["malformed"] == COUNT // 1000
 
 
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.ndjson", "rows.tsv", "rows.csv.gz", "rows.x"])
+def test_a_file_s_name_that_says_no_format_is_refused(run: Run, tmp_path: Path, name: str) -> None:
+    out = tmp_path / name
+    ask = ["query", "activity", "from dead_letters", "--out", str(out)]
+    code, shown, err = run(*ask)
+    assert (code, shown, out.exists()) == (2, "", False)
+    assert name in err and ".csv, .json or .parquet" in err and "--format table|csv|json" in err
+    assert run(*ask, "--format", "csv")[0] == 0
+    assert len(list(csv.reader(io.StringIO(out.read_text())))) == 1 + COUNT // 1000
+
+
+@pytest.mark.parametrize("name", ["rows", "rows.txt"])
+def test_a_table_in_a_file_says_that_it_is_cut(run: Run, tmp_path: Path, name: str) -> None:
+    out = tmp_path / name
+    ask = "select range::varchar || repeat('x', {}) as n from range({})"
+    for length, rows, cut in ((1, 1000, False), (1, 1001, True), (300, 1, True)):
+        code, shown, err = run("query", "activity", ask.format(length, rows), "--out", str(out))
+        assert (code, shown) == (0, "")
+        assert (str(out) in err and "--format csv" in err) if cut else err == ""
+        assert len(out.read_text().splitlines()) > min(rows, 1000)
+
+
+@pytest.mark.parametrize(
+    ("words", "format"),
+    [(["query", "activity", "select 1"], "csv"), (["plan", "activity"], "mermaid")],
+)
+def test_json_and_another_format_contradict_each_other(
+    words: list[str], format: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert call([*words, "--format", format, "--json"]) == 2
+    out, err = capfd.readouterr()
+    said = json.loads(err)["error"]
+    assert (out, said["kind"]) == ("", "UsageError")
+    assert f"--json or --format {format}, not both" in said["text"]
+
+
+def test_json_is_the_format_of_a_plan(capfd: pytest.CaptureFixture[str]) -> None:
+    shown = []
+    for arguments in (["--json"], ["--format", "json"], ["--json", "--format", "json"]):
+        assert call(["plan", "activity", *arguments]) == 0
+        shown.append(json.loads(capfd.readouterr().out))
+    assert shown[0] == shown[1] == shown[2]
+
+
 def test_query_in_every_format(run: Run, tmp_path: Path) -> None:
     sql = "select kind, name, balanced from conservation order by kind, name"
     as_json = json.loads(run("query", "activity", sql, "--json")[1])

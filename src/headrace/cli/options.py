@@ -120,6 +120,15 @@ Yes = Annotated[
 ]
 
 
+def check_json(format: str | None, as_json: bool) -> None:
+    """UsageError where --format and --json, which is --format json, contradict each other."""
+    if as_json and format not in (None, "json"):
+        raise UsageError(
+            f"--json is --format json, and --format {format} says something else",
+            remedy=f"Give --json or --format {format}, not both.",
+        )
+
+
 def examples(*lines: str) -> str:
     """The examples at the end of a command's help, line by line as they are."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

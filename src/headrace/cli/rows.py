@@ -17,6 +17,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from headrace.cli.session import session
 from headrace.cli.tables import WHOLE, text_table
 from headrace.values.errors import DiskRefused, UsageError
 from headrace.values.schema import quote
@@ -30,7 +31,8 @@ _CHUNK_BYTES = 1 << 20
 def write_rows(rows: pa.Table, format: Format, out: Path | None) -> None:
     """Writes `rows` to `out`, or to standard output; a name that stands twice becomes `name_1`.
 
-    Raises DiskRefused when `out` cannot be written, UsageError for Parquet on a terminal.
+    Says so where a table in a file does not hold all of them. Raises DiskRefused when `out` cannot
+    be written, UsageError for Parquet on a terminal.
     """
     rows = rows.rename_columns(_distinct(rows.column_names))
     if out is None:
@@ -45,7 +47,7 @@ def write_rows(rows: pa.Table, format: Format, out: Path | None) -> None:
     beside = out.with_name(f".{out.name}.part")
     try:
         with beside.open("wb") as file:
-            _WRITERS[format](rows, file)
+            whole = _WRITERS[format](rows, file)
         beside.replace(out)
     except OSError as error:
         with suppress(OSError):
@@ -53,6 +55,11 @@ def write_rows(rows: pa.Table, format: Format, out: Path | None) -> None:
         raise DiskRefused(
             f"{out} cannot be written: {error.strerror}", remedy="Choose another with --out FILE."
         ) from error
+    if not whole:
+        session.note(
+            f"{out} holds only a part: a table has at most {TABLE_ROWS_MAX:,} rows, and cells of "
+            f"{CELL_CHARS_MAX} characters; --format csv writes all"
+        )
 
 
 def _distinct(names: list[str]) -> list[str]:
@@ -69,12 +76,13 @@ def _distinct(names: list[str]) -> list[str]:
     return found
 
 
-def _table(rows: pa.Table, file: BinaryIO) -> None:
+def _table(rows: pa.Table, file: BinaryIO) -> bool:
     shown = rows.slice(0, TABLE_ROWS_MAX)
     columns = [f"cast({_text(quote(f.name), f.type)} as varchar)" for f in rows.schema]
     cells = _select(shown, columns).fetchall()
     numbers = [i for i, f in enumerate(rows.schema) if _is_number(f.type)]
-    body = [["" if cell is None else _short(str(cell)) for cell in row] for row in cells]
+    full = [["" if cell is None else str(cell) for cell in row] for row in cells]
+    body = [[_short(cell) for cell in row] for row in full]
     width = None if file is sys.stdout.buffer else WHOLE
     text = text_table(rows.column_names, body, right=numbers, columns=width)
     more = len(rows) - len(shown)
@@ -82,13 +90,14 @@ def _table(rows: pa.Table, file: BinaryIO) -> None:
     if more:
         end = f"({more:,} more of {len(rows):,} rows; --format csv shows all)"
     file.write(f"{text}\n{end}\n".encode(errors="replace"))
+    return not more and body == full
 
 
 def _short(cell: str) -> str:
     return cell if len(cell) <= CELL_CHARS_MAX else cell[: CELL_CHARS_MAX - 1] + "…"
 
 
-def _csv(rows: pa.Table, file: BinaryIO) -> None:
+def _csv(rows: pa.Table, file: BinaryIO) -> bool:
     columns = [f"{_text(quote(f.name), f.type)} as {quote(f.name)}" for f in rows.schema]
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "rows.csv"
@@ -98,9 +107,10 @@ def _csv(rows: pa.Table, file: BinaryIO) -> None:
         with path.open("rb") as written:
             while chunk := written.read(_CHUNK_BYTES):
                 file.write(chunk)
+    return True
 
 
-def _json(rows: pa.Table, file: BinaryIO) -> None:
+def _json(rows: pa.Table, file: BinaryIO) -> bool:
     fields = ", ".join(f"{quote(f.name)} := {_plain(quote(f.name), f.type)}" for f in rows.schema)
     cursor = _select(rows, [f"cast(to_json(struct_pack({fields})) as varchar)"])
     file.write(b"[")
@@ -110,13 +120,16 @@ def _json(rows: pa.Table, file: BinaryIO) -> None:
             file.write(before + line.encode())
             before = b",\n"
     file.write(b"\n]\n")
+    return True
 
 
-def _parquet(rows: pa.Table, file: BinaryIO) -> None:
+def _parquet(rows: pa.Table, file: BinaryIO) -> bool:
     pq.write_table(rows, file, compression="zstd")
+    return True
 
 
-_WRITERS: dict[Format, Callable[[pa.Table, BinaryIO], None]] = {
+# They say whether all rows were written, whole.
+_WRITERS: dict[Format, Callable[[pa.Table, BinaryIO], bool]] = {
     "table": _table,
     "csv": _csv,
     "json": _json,

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from headrace.cli.loading import load_app
-from headrace.cli.options import AppName, Debug, Json, examples
+from headrace.cli.options import AppName, Debug, Json, check_json, examples
 from headrace.cli.session import json_text
 from headrace.plan.capabilities import check_engine
 from headrace.plan.explain import explain_json, explain_mermaid, explain_text
@@ -23,8 +23,9 @@ EXAMPLES = examples(
 def command(
     app: AppName,
     format: Annotated[
-        Literal["text", "json", "mermaid"], typer.Option("--format", help="How it is shown.")
-    ] = "text",
+        Literal["text", "json", "mermaid"] | None,
+        typer.Option("--format", help="How it is shown.  [default: text]", show_default=False),
+    ] = None,
     engine: Annotated[
         str, typer.Option("--engine", help="Check that this engine can do all of it.")
     ] = "embedded",
@@ -32,6 +33,7 @@ def command(
     debug: Debug = False,
 ) -> None:
     """Shows the plan of an app: sources, steps, views, destinations; --json is --format json."""
+    check_json(format, as_json)
     plan = load_app(app).plan
     check_engine(plan, engine)
     if as_json or format == "json":

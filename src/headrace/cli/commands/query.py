@@ -17,11 +17,13 @@ from headrace.cli.options import (
     Json,
     Profile,
     as_text,
+    check_json,
     examples,
 )
 from headrace.cli.rows import Format, write_rows
 from headrace.cli.telling import tell
 from headrace.ops.jobs.ask import ask_query
+from headrace.values.errors import UsageError
 
 EXAMPLES = examples(
     'headrace query activity "select * from page_view_counts order by view_count desc limit 10"',
@@ -60,12 +62,15 @@ def command(
     debug: Debug = False,
 ) -> None:
     """Answers SQL over views, lakes, topics, dead letters and sums; --json is --format json."""
+    check_json(format, as_json)
+    how = format or _format(as_json, out)
     settings = settings_for(profile, data)
     rows = ask_query(load_app(app).plan, settings, as_text(sql), job, tell)
-    write_rows(rows, format or _format(as_json, out), out)
+    write_rows(rows, how, out)
 
 
 def _format(as_json: bool, out: Path | None) -> Format:
+    """The format that is asked for without --format; UsageError where nobody can tell."""
     if as_json:
         return "json"
     match "" if out is None else out.suffix.lower():
@@ -75,4 +80,9 @@ def _format(as_json: bool, out: Path | None) -> Format:
             return "json"
         case ".parquet":
             return "parquet"
-    return "table"
+        case "" | ".txt":
+            return "table"
+    raise UsageError(
+        f"--out {out}: its name does not say how rows are to be written",
+        remedy="End it with .csv, .json or .parquet, or say --format table|csv|json|parquet.",
+    )
