@@ -12,6 +12,7 @@ import xxhash
 
 from headrace.ops.ingest.combined import combined_shape
 from headrace.ops.ingest.csv_tables import CsvReader, csv_shape
+from headrace.ops.ingest.identity import Rows
 from headrace.ops.ingest.lines import LineBatch, LineReader, Place, cut_long
 from headrace.ops.ingest.mapping import Mapper, Shape
 from headrace.ops.ingest.other_tables import ParquetReader, json_lines_shape
@@ -52,6 +53,7 @@ class Reading:
 class Part:
     """The next records of an input; for lines, the place behind them and its digest.
 
+    For CSV, the `cells` that they were made of; `rows` is how far the file is taken with them.
     `unmapped` of them are not of the format, or an expression fails on them: they stand as they
     were. Nobody looks at JSON lines without expressions.
     """
@@ -60,6 +62,8 @@ class Part:
     place: Place | None = None
     digest: str | None = None
     unmapped: int = 0
+    cells: pa.Table | None = None
+    rows: Rows | None = None
 
 
 def format_of(name: str, asked: str | None) -> Format:
@@ -84,7 +88,6 @@ class Input:
     def __init__(self, name: str, format_: Format, reading: Reading) -> None:
         self.name = name
         self.format = format_
-        self.by_lines = format_ in ("ndjson", "combined")
         self.torn: Torn | None = None
         self._reading = reading
 
@@ -116,7 +119,7 @@ class Input:
             mapper = self._mapper_of(csv_shape(reader.dialect))
             for table in reader:
                 values, unmapped = self._mapped(mapper, table)
-                yield Part(values, unmapped=unmapped)
+                yield Part(values, unmapped=unmapped, cells=table)
         self.torn = reader.torn
 
     def parquet(self, path: Path) -> Iterator[Part]:

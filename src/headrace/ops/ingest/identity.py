@@ -35,12 +35,25 @@ class Content:
 
 
 @dataclass(frozen=True)
+class Rows:
+    """How far a CSV file was taken, which is always read from its first row.
+
+    `retaken` rows stand twice: first as they were half written, then whole. `last` is the digest of
+    the cells of the last row.
+    """
+
+    retaken: int = 0
+    last: str | None = None
+
+
+@dataclass(frozen=True)
 class Note:
     """What a producer leaves in the topic with each batch.
 
     `input` is the file's path ("-": standard input), `options` stand for how it is read, `again`
     counts the deliberate repetitions. `content` is the file as it was when this ingest began, for
-    standard input what was read so far; `earlier` are shorter states of a file that grew.
+    standard input what was read so far; `earlier` are shorter states of a file that grew. `place`
+    is how far lines were taken, `rows` how far a CSV file was.
     """
 
     input: str
@@ -50,6 +63,7 @@ class Note:
     place: Place = Place()
     complete: bool = False
     earlier: tuple[Content, ...] = ()
+    rows: Rows = Rows()
 
     def to_json(self) -> dict[str, Any]:
         return {"kind": _KIND, **asdict(self)}
@@ -67,6 +81,8 @@ class Note:
             Place(**note["place"]),
             note["complete"],
             tuple(Content(**content) for content in note["earlier"]),
+            # Notes of before have none.
+            Rows(**note.get("rows", {})),
         )
 
 

@@ -34,6 +34,7 @@ from headrace.ops.ingest.keys import KeyReader
 from headrace.ops.ingest.lines import Place
 from headrace.ops.ingest.pipe import FIRST_BYTES, piped
 from headrace.ops.ingest.report import FileReport, Format, IngestRefused, IngestReport
+from headrace.ops.ingest.rows import missing
 from headrace.ops.ingest.streams import STDIN, file_blocks, open_input, pipe_blocks
 from headrace.storage.contract import Log
 from headrace.values.errors import InputRefused, UsageError
@@ -132,9 +133,12 @@ class _Ingesting:
             source = Input(name, format_, self.reading)
             seen = self._seen(name, size)
             if format_ == "parquet":
-                return self._append(source, task, source.parquet(path))
+                parts = missing(source.parquet(path), task.records, task.note.rows)
+                return self._append(source, task, parts)
             if format_ == "csv":
-                return self._append(source, task, source.csv(file_blocks(file, size, 0, seen)))
+                every = source.csv(file_blocks(file, size, 0, seen))
+                parts = missing(every, task.records, task.note.rows)
+                return self._append(source, task, parts)
             blocks, place = _behind(file, size, task.note.place, seen)
             return self._append(source, task, source.lines(blocks, place))
 
@@ -175,7 +179,7 @@ class _Ingesting:
         first = FirstRecords(
             self.reading.source, source.format, mapped=bool(self.reading.expressions)
         )
-        number = task.records if source.by_lines else 0
+        number = task.records
         try:
             with closing(ahead(self._keyed(parts))) as keyed:
                 for part, keys in self.stages.each(keyed, _APPEND, "wait for records"):
@@ -274,6 +278,8 @@ def _behind(
 
 def _noted(note: Note, part: Part, pipe: _Beginning | None) -> Note:
     """`note` as it is behind `part`."""
+    if part.rows is not None:
+        note = replace(note, rows=part.rows)
     if part.place is None:
         return note
     note = replace(note, place=part.place)
@@ -284,4 +290,6 @@ def _noted(note: Note, part: Part, pipe: _Beginning | None) -> Note:
 
 
 def _where(note: Note, records: int) -> str:
-    return f"line {note.place.lines:,}" if note.place.lines else f"row {records:,}"
+    if note.place.lines:
+        return f"line {note.place.lines:,}"
+    return f"row {records - note.rows.retaken:,}"
