@@ -72,16 +72,22 @@ def source_topic(
     app: App, topic: str, settings: Settings, *, create: bool = False
 ) -> Iterator[tuple[Log, SourceSpec]]:
     """The topic of a source, and how the app reads it; `create` makes what is missing."""
+    spec = source_of(app, topic)
+    with Systems(settings) as systems:
+        if create:
+            create_topics(app, systems)
+        yield systems.topic_to_append(topic, spec.partitions), spec
+
+
+def source_of(app: App, topic: str) -> SourceSpec:
+    """How the app reads `topic`; UsageError where it does not."""
     specs = {spec.topic: spec for job in app.jobs for spec in job.sources}
     if topic not in specs:
         raise UsageError(
             f"{app.name} has no source that reads topic {topic!r}",
             remedy=did_you_mean(topic, specs),
         )
-    with Systems(settings) as systems:
-        if create:
-            create_topics(app, systems)
-        yield systems.topic_to_append(topic, specs[topic].partitions), specs[topic]
+    return specs[topic]
 
 
 def create_topics(app: App, systems: Systems) -> None:

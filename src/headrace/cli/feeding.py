@@ -3,37 +3,46 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from functools import partial
 
 from headrace.app import App
-from headrace.cli.asking import source_topic
+from headrace.cli.asking import source_of, source_topic
 from headrace.ops.ingest.generator import GeneratorFactory, Simulation
 from headrace.ops.ingest.simulate import simulate
 from headrace.values.clock import SystemClock
-from headrace.values.errors import UsageError
+from headrace.values.errors import DefinitionError, UsageError
 from headrace.values.settings import Settings
 
 LATE_EVERY = 50
+Feed = Callable[[threading.Event], AbstractContextManager[None]]
 
 
 def generator_of(app: App) -> GeneratorFactory:
-    """The app's generator; UsageError when it has none."""
+    """The app's generator; UsageError when it has none, or one that names no topic."""
     if app.generator is None:
         raise UsageError(
             f"{app.name} has no generator",
             remedy="Set app.generator, or feed it: headrace ingest APP TOPIC FILE",
         )
+    if not isinstance(getattr(app.generator, "topic", None), str):
+        raise DefinitionError(
+            f"The generator of {app.name} does not say which topic it writes",
+            remedy='Give its class the name of the topic: topic = "…"',
+        )
     return app.generator
 
 
-def feeding(app: App, settings: Settings, rate: float) -> AbstractContextManager[None]:
-    """Writes `rate` records a second, by the clock, while the context lasts; raises its error.
+def feeding(app: App, settings: Settings, rate: float) -> Feed:
+    """What writes `rate` records a second, by the clock, beside a run.
 
-    UsageError at once, before the context is entered, where that cannot be.
+    It is given the event that ends the run, and sets it where it cannot go on; its error is raised
+    when the context ends. UsageError at once, before anything runs, where that cannot be.
     """
     factory = generator_of(app)
+    source_of(app, factory.topic)
     simulation = Simulation(
         count=None,
         rate=rate,
@@ -42,12 +51,16 @@ def feeding(app: App, settings: Settings, rate: float) -> AbstractContextManager
         late_every=LATE_EVERY,
         live=True,
     )
-    return _feeding(app, settings, factory, simulation)
+    return partial(_feeding, app, settings, factory, simulation)
 
 
 @contextmanager
 def _feeding(
-    app: App, settings: Settings, factory: GeneratorFactory, simulation: Simulation
+    app: App,
+    settings: Settings,
+    factory: GeneratorFactory,
+    simulation: Simulation,
+    end_run: threading.Event,
 ) -> Iterator[None]:
     from_now = replace(simulation, start_us=SystemClock().now_us())
     stop = threading.Event()
@@ -59,6 +72,7 @@ def _feeding(
                 simulate(topic, factory, from_now, stop=stop)
         except BaseException as error:
             problems.append(error)
+            end_run.set()
 
     thread = threading.Thread(target=feed, name="simulate")
     thread.start()

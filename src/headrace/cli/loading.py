@@ -7,13 +7,13 @@ import importlib.util
 import os
 import shlex
 import sys
-import traceback
 from pathlib import Path
 from types import ModuleType
 
 from headrace.app import App
 from headrace.language.definition import JobDefinition
 from headrace.language.location import short_name
+from headrace.language.theirs import in_their_code
 from headrace.values.errors import DefinitionError, HeadraceError, UsageError, did_you_mean
 
 BUILT_IN = ("activity",)
@@ -100,20 +100,15 @@ def _import(name: str) -> ModuleType:
 
 def _in_their_words(error: Exception, name: str) -> DefinitionError:
     """What went wrong in the user's own code, with its place there and none of ours."""
-    what = f"{name} cannot be loaded: {type(error).__name__}: {error}"
+    what = f"{name} cannot be loaded"
     if isinstance(error, SyntaxError) and error.filename is not None:
-        what = f"{name} cannot be loaded: {type(error).__name__}: {error.msg}"
         return DefinitionError(
-            what,
+            f"{what}: {type(error).__name__}: {error.msg}",
             expression=(error.text or "").strip() or None,
             where=f"{short_name(error.filename)}:{error.lineno}",
         )
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if _is_theirs(f.filename)]
-    if not frames:
-        return DefinitionError(what)
-    last = frames[-1]
-    where = f"{short_name(last.filename)}:{last.lineno}"
-    return DefinitionError(what, expression=last.line or None, where=where, remedy=_near(error))
+    found = in_their_code(error, what, remedy=_near(error))
+    return found or DefinitionError(f"{what}: {type(error).__name__}: {error}")
 
 
 def _near(error: Exception) -> str | None:
@@ -125,12 +120,6 @@ def _near(error: Exception) -> str | None:
     if not (isinstance(asked, JobDefinition) or asked is sys.modules["headrace"]):
         return None
     return did_you_mean(error.name, [n for n in dir(asked) if not n.startswith("_")])
-
-
-def _is_theirs(filename: str) -> bool:
-    package = str(Path(__file__).resolve().parents[1])
-    foreign = (package, sys.base_prefix + os.sep, "<frozen", "<string")
-    return not filename.startswith(foreign) and "site-packages" not in filename
 
 
 def _app_of(module: ModuleType, attribute: str, name: str) -> App:

@@ -54,7 +54,7 @@ class UsageError(HeadraceError):
 
 
 class DefinitionError(UsageError):
-    """The app's definition is wrong; raised when the app is loaded, never later.
+    """The app's definition is wrong; raised when the app is loaded, or its generator fails.
 
     `expression` and `position` (0-based character) mark the spot, `where` names file and line.
     """

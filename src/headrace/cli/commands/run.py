@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +11,7 @@ import typer
 from headrace.app import App
 from headrace.cli.asking import create_topics as make_topics
 from headrace.cli.asking import settings_for
-from headrace.cli.feeding import feeding
+from headrace.cli.feeding import Feed, feeding
 from headrace.cli.interrupts import stop_on_signals
 from headrace.cli.live import Watch
 from headrace.cli.loading import load_app
@@ -83,7 +83,7 @@ def command(
         )
     loaded = load_app(app)
     settings = settings_for(profile, data)
-    feed = nullcontext() if simulate is None else feeding(loaded, settings, simulate)
+    feed = None if simulate is None else feeding(loaded, settings, simulate)
     if create_topics:
         with Systems(settings) as systems:
             make_topics(loaded, systems)
@@ -100,7 +100,7 @@ def _live(
     settings: Settings,
     until: Until | None,
     job: str | None,
-    feed: AbstractContextManager[None],
+    feed: Feed | None,
     watch: Watch,
 ) -> tuple[list[dict[str, Any]], float]:
     """Runs until it is over; gives the last status of each job, and the seconds."""
@@ -118,7 +118,7 @@ def _live(
             stop=stop,
         ) as running,
     ):
-        with feed:
+        with nullcontext() if feed is None else feed(stop):
             while not running.wait(0.1):
                 watch.look(running)
         found = running.status()

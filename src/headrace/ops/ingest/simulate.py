@@ -8,16 +8,24 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
+from headrace.language.theirs import in_their_code
 from headrace.ops.ingest.ahead import ahead
 from headrace.ops.ingest.alone import Filled
-from headrace.ops.ingest.generator import GeneratorFactory, Partitions, SimulatedBatch, Simulation
+from headrace.ops.ingest.generator import (
+    Generator,
+    GeneratorFactory,
+    Partitions,
+    SimulatedBatch,
+    Simulation,
+)
 from headrace.storage.contract import Log
-from headrace.values.errors import UsageError
+from headrace.values.errors import HeadraceError, UsageError
 
 # Grows whenever the same simulation would give other bytes.
 _VERSION = 1
@@ -61,22 +69,25 @@ def simulate(
 
     With a count the same simulation is appended once: one that was killed goes on where it ended.
     A live one has no end but `stop`. Raises UsageError when its times reach into the future,
-    where nothing would be accepted, or its start would be waited for.
+    where nothing would be accepted, or its start would be waited for; DefinitionError for what an
+    app's own generator raises.
     """
     _check_times(simulation)
     begun = time.monotonic()
-    generator = factory(simulation, Partitions(topic.partitions))
+    with _told(factory):
+        generator = factory(simulation, Partitions(topic.partitions))
     producer = _producer(factory.topic, simulation)
     filled = Filled(topic.partitions)
     given, added = 0, 0
     note = None if simulation.live else {"kind": "simulate", **asdict(simulation)}
     stopped = stop or threading.Event()
-    batches = generator.batches()
+    batches = _batches(factory, generator)
     for batch in _paced(batches, stopped) if simulation.live else ahead(batches):
         appended = topic.append_numbered(
             batch.values, batch.keys, producer=producer, first_sequence=given, note=note
         )
-        generator.wrote(batch)
+        with _told(factory):
+            generator.wrote(batch)
         filled.note(appended)
         given += len(batch)
         added += appended.rows
@@ -84,6 +95,8 @@ def simulate(
             progress(given)
         if stopped.is_set():
             break
+    with _told(factory):
+        outcome = generator.outcome()
     return SimulateReport(
         topic=topic.name,
         added=added,
@@ -91,8 +104,33 @@ def simulate(
         seconds=time.monotonic() - begun,
         alone=filled.alone(topic, _there(topic, producer)),
         parameters=asdict(simulation),
-        outcome=generator.outcome(),
+        outcome=outcome,
     )
+
+
+def _batches(factory: GeneratorFactory, generator: Generator) -> Iterator[SimulatedBatch]:
+    with _told(factory):
+        batches = iter(generator.batches())
+    while True:
+        with _told(factory):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch
+
+
+@contextmanager
+def _told(factory: GeneratorFactory) -> Iterator[None]:
+    """Says of an error in the code of an app that it is there, and where."""
+    try:
+        yield
+    except HeadraceError:
+        raise
+    except Exception as error:
+        told = in_their_code(error, f"The generator of topic {factory.topic} failed")
+        if told is None:
+            raise
+        raise told from error
 
 
 def _check_times(simulation: Simulation) -> None:
