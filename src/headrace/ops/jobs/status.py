@@ -64,9 +64,11 @@ def _source(
     position = reader.position
     known = position.watermark_us != NEVER_US
     greatest = {p: instant_text(us) for p, us in position.greatest_us.items()}
-    # A partition that has given no event yet holds nobody back, and none holds itself.
+    # One that has given no event yet holds nobody back, none holds itself, and the watermark has
+    # passed those that are exempt.
     least = min(position.greatest_us.values(), default=0)
     behind = max(position.greatest_us.values(), default=0) > least
+    behind &= least - reader.source.lateness_us >= position.watermark_us
     return {
         "topic": topic,
         "lag_records": reader.lag(),
