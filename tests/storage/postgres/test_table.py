@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -57,21 +56,24 @@ def test_a_mark_that_is_there_adds_nothing(database: Database) -> None:
 def test_a_greater_generation_replaces_the_table_in_one_step(database: Database) -> None:
     table = opened(database)
     table.deliver(delivery(OF, [("u", str(n), n) for n in range(500)]), mark(7))
-    seen: set[int] = set()
-    done = threading.Event()
+    seen: list[int] = []
+    looked, done = threading.Event(), threading.Event()
 
     def read() -> None:
         with database.connect() as connection:
             while not done.is_set():
-                seen.add(connection.execute("select count(*) from totals").fetchone()[0])
+                seen.append(connection.execute("select count(*) from totals").fetchone()[0])
+                looked.set()
 
     reader = threading.Thread(target=read)
     reader.start()
+    assert looked.wait(60)
     table.deliver(delivery(OF, [("u", "x", 1), ("u", "1", 2)]), mark(3, generation=2))
-    time.sleep(0.02)
+    looked.clear()
+    assert looked.wait(60), "the reader has ended"
     done.set()
     reader.join()
-    assert seen <= {500, 2}
+    assert seen[0] == 500 and set(seen) <= {500, 2}
     assert served(database.dsn, OF) == [("1", 2), ("x", 1)]
     assert table.deliver(delivery(OF, [("u", "y", 1)]), mark(9)) == 1, "of the generation before"
     assert served(database.dsn, OF) == [("1", 2), ("x", 1)]
