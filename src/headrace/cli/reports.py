@@ -78,6 +78,7 @@ def recomputation_text(found: Recomputation) -> str:
     names = ("destination", "equal", done, "added", "withdrawn")
     rows = [_counts(d) for d in found.destinations]
     lines.append(text_table(names, rows, right=(1, 2, 3, 4)))
+    lines += [f"  {d.name}: left as it is: {d.note}" for d in found.destinations if d.note]
     if found.dry_run:
         lines.append(f"{plural(found.corrections, 'row')} would change; nothing was written")
     else:

@@ -7,7 +7,15 @@ from collections.abc import Callable, Iterator
 
 from headrace.engines.batch.relations import AsOf
 from headrace.engines.embedded.deliveries.coverage import CORRECTED
-from headrace.plan.operators import Dedupe, Output, SessionGap, SessionMarks, Stream, View
+from headrace.plan.operators import (
+    TABLE_ROLES,
+    Dedupe,
+    Output,
+    SessionGap,
+    SessionMarks,
+    Stream,
+    View,
+)
 from headrace.proof.fixed import Fixed, regions
 from headrace.storage.state.store import one_row
 from headrace.values.schema import literal, quote
@@ -33,6 +41,11 @@ UNKNOWN = (
     "its rows may hold what a recompute corrected before the state was reset, by a version that "
     "did not keep which; the next one brings both together: headrace recompute APP"
 )
+
+
+def only_adds(output: Output) -> bool:
+    """Whether `output` has final rows, and keeps what earlier generations gave it."""
+    return output.role not in TABLE_ROLES and output.emit == "final"
 
 
 def left_behind(fix: Fixed, output: Output) -> bool:
@@ -85,7 +98,7 @@ def given_before(fix: Fixed, output: Output, stream: Stream) -> str | None:
 
 
 def leave_out_corrected(
-    fix: Fixed, view: View, compare: Callable[[AsOf], None], differences: str
+    fix: Fixed, output: Output, view: View, compare: Callable[[AsOf], None], differences: str
 ) -> int:
     """Takes rows out of the table `differences` that an earlier generation's recompute made.
 
@@ -96,7 +109,7 @@ def leave_out_corrected(
     key = [quote(name) for name in view.key_columns]
     same = " and ".join(f"o.{k} is not distinct from d.{k}" for k in key) or "true"
     gone = 0
-    for as_of in _left_corrected(fix, view):
+    for as_of in _left_corrected(fix, output, view):
         if not fix.cursor.execute(f"select 1 from {differences} limit 1").fetchall():
             break
         compare(as_of)
@@ -110,14 +123,14 @@ def leave_out_corrected(
     return gone
 
 
-def _left_corrected(fix: Fixed, view: View) -> Iterator[AsOf]:
+def _left_corrected(fix: Fixed, output: Output, view: View) -> Iterator[AsOf]:
     """What recomputes may have left behind, the last one first.
 
     Of windows a recompute writes those that it covers, so that those of all generations add up;
     of sessions it writes whatever differs from what its own generation serves.
     """
     sessions = isinstance(view.window, SessionGap | SessionMarks)
-    here = fix.as_of(view.name, view.topic)
+    here = fix.as_of(view.name, view.topic, output=output.name)
     if sessions and here.regions:
         return
     found = _recomputed_in(fix, view)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -75,9 +76,15 @@ class Fixed:
         assert row is not None
         return int(row[0])
 
-    def as_of(self, view: str, topic: str, extra: Region | None = None) -> AsOf:
-        """What the batch must compute for a view: this epoch, with what was recomputed."""
-        found = regions(self.cursor, view)
+    def as_of(
+        self, view: str, topic: str, extra: Region | None = None, output: str | None = None
+    ) -> AsOf:
+        """What the batch must compute for a view: this epoch, with what was recomputed.
+
+        Of one `output`: with those recomputes alone that did not leave it out.
+        """
+        without = () if output is None else left_out(self.cursor, output)
+        found = regions(self.cursor, view, without=without)
         if extra is not None:
             found.append(extra)
         return AsOf(self.epoch, self.watermarks_us[topic], found)
@@ -181,10 +188,29 @@ def lake_versions(runner: JobRunner) -> dict[str, int | None]:
     return {name: version(runner.data.lake(name)) for name in lakes}
 
 
+def left_out_fact(output: str) -> str:
+    """The name under which the state keeps, as JSON, the recomputes that left out `output`."""
+    return f"not recomputed {output}"
+
+
+def left_out(cursor: duckdb.DuckDBPyConnection, output: str) -> list[int]:
+    """The numbers of this generation's recomputes that corrected nothing of `output`."""
+    sql = "select value from meta.facts where name = ?"
+    row = one_row(cursor.execute(sql, [left_out_fact(output)]))
+    return [] if row is None else json.loads(row[0])
+
+
 def regions(
-    cursor: duckdb.DuckDBPyConnection, view: str, generation: int | None = None
+    cursor: duckdb.DuckDBPyConnection,
+    view: str,
+    generation: int | None = None,
+    *,
+    without: Sequence[int] = (),
 ) -> list[Region]:
-    """The recomputes of a view, in their order: of this generation, or of an earlier one."""
+    """The recomputes of a view, in their order: of this generation, or of an earlier one.
+
+    But for those of the numbers `without`.
+    """
     noted = "meta.regions"
     if generation is not None:
         noted = f"(from meta.earlier_regions where generation = {generation})"
@@ -195,6 +221,8 @@ def regions(
     ).fetchall()
     made: dict[int, Region] = {}
     for number, from_us, bound_us, epoch, generation, partition, end in rows:
+        if number in without:
+            continue
         if number not in made:
             made[number] = Region(from_us, bound_us, {}, epoch)
         offsets = made[number].offsets

@@ -7,6 +7,7 @@ then on `verify` holds those rows against all events up to there.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,9 +22,10 @@ from headrace.engines.batch.tolerance import tolerance
 from headrace.engines.embedded.runner import JobRunner
 from headrace.plan.operators import Output, Slide, Tumble, View
 from headrace.proof.corrections import commit
+from headrace.proof.earlier import NOTE, left_behind, only_adds
 from headrace.proof.events import Events, events_of, with_segments
 from headrace.proof.expected import expected_rows, latest_region, row_key
-from headrace.proof.fixed import Fixed, fixed
+from headrace.proof.fixed import Fixed, fixed, left_out_fact
 from headrace.proof.report import Corrected, Recomputation
 from headrace.proof.served import served
 from headrace.values.clock import instant_text
@@ -35,10 +37,13 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class _Found:
-    """The corrections of one output: `_op` and the view's columns, and how many of each kind."""
+    """The corrections of one output: `_op` and the view's columns, and how many of each kind.
+
+    `changes` are None of an output that is left as it is.
+    """
 
     output: Output
-    changes: pa.Table
+    changes: pa.Table | None
     report: Corrected
 
 
@@ -81,11 +86,13 @@ def recompute(
     bound = max((r.bound_us for r in regions.values()), default=None)
     epoch = None
     if not dry_run and regions:
-        corrections = [(f.output, f.changes) for f in found]
+        corrections = [(f.output, f.changes) for f in found if f.changes is not None]
 
         def note(_: duckdb.DuckDBPyConnection) -> None:
-            for view, region in regions.items():
-                _note(runner, view, region)
+            for view in (v for v in views if v.name in regions):
+                number = _note(runner, view.name, regions[view.name])
+                mine = [f for f in found if f.output.input == view.name]
+                _note_left_out(runner, mine, view, number)
 
         with fix.spent("commit"):
             epoch = runner.call(lambda: commit(runner, corrections, note))
@@ -126,6 +133,10 @@ def _corrections(
     source = runner.job.source(view.topic)
     made = []
     for output in (o for o in runner.job.outputs if o.input == view.name):
+        if only_adds(output) and left_behind(fix, output):
+            # What it holds of these would be withdrawn, or replaced by what this generation saw.
+            made.append(_Found(output, None, Corrected(output.name, 0, 0, 0, 0, NOTE)))
+            continue
         as_of = fix.as_of(view.name, source.topic, region)
         with fix.spent(f"{output.name}: compute"):
             rows = expected_rows(view, source, output, as_of, events)
@@ -175,8 +186,8 @@ def _within(view: View, region: Region) -> str:
     return f"{low}window_end <= make_timestamp({region.bound_us})"
 
 
-def _note(runner: JobRunner, view: str, region: Region) -> None:
-    number = runner.store.rows("select coalesce(max(number), 0) + 1 from meta.regions")[0][0]
+def _note(runner: JobRunner, view: str, region: Region) -> int:
+    number: int = runner.store.rows("select coalesce(max(number), 0) + 1 from meta.regions")[0][0]
     runner.store.connection.executemany(
         "insert into meta.regions values (?, ?, ?, ?, ?, ?, ?, ?)",
         [
@@ -184,3 +195,16 @@ def _note(runner: JobRunner, view: str, region: Region) -> None:
             for (generation, p), end in region.offsets.items()
         ],
     )
+    return number
+
+
+def _note_left_out(runner: JobRunner, found: list[_Found], view: View, number: int) -> None:
+    """Keeps which outputs of a view the recompute `number` left as they were."""
+    store, windows = runner.store, isinstance(view.window, Tumble | Slide)
+    for one in found:
+        name = left_out_fact(one.output.name)
+        if one.changes is None:
+            store.set_fact(name, json.dumps([*json.loads(store.fact(name) or "[]"), number]))
+        elif not windows:
+            # Of sessions it writes whatever is apart, what others left out included.
+            store.drop_fact(name)

@@ -91,13 +91,17 @@ def _staged(content: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Corrected:
-    """What a recompute found in one destination."""
+    """What a recompute found in one destination.
+
+    `note` says why it was left as it is, where it was.
+    """
 
     name: str
     equal: int
     corrected: int
     missing: int
     deleted: int
+    note: str | None = None
 
 
 @dataclass(frozen=True)

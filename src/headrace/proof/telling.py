@@ -23,7 +23,7 @@ from headrace.proof.earlier import left_behind
 from headrace.proof.events import events_of
 from headrace.proof.expected import expected_rows
 from headrace.proof.filling import fill_tables
-from headrace.proof.fixed import Fixed, fixed
+from headrace.proof.fixed import Fixed, fixed, left_out_fact
 from headrace.proof.served import served
 from headrace.values.schema import quote
 
@@ -58,6 +58,8 @@ def _tell(runner: JobRunner, untold: list[Output]) -> None:
     def note(_: duckdb.DuckDBPyConnection) -> None:
         for output in outputs:
             runner.store.drop_fact(fill_fact(output.name))
+            # It has what every recompute until now would have given it.
+            runner.store.drop_fact(left_out_fact(output.name))
 
     def told() -> None:
         if corrections:

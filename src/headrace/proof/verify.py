@@ -21,6 +21,7 @@ from headrace.proof.earlier import (
     corrected_unknown,
     leave_out_corrected,
     left_behind,
+    only_adds,
 )
 from headrace.proof.events import Events, events_of, with_segments
 from headrace.proof.expected import expected_rows, latest_region, row_key
@@ -86,7 +87,7 @@ def _check(runner: JobRunner, fix: Fixed, events: dict[str, Events], output: Out
     if not events[source.topic].whole:
         return Checked(output.role, output.name, 0, 0, note=_GONE, compared=False)
     if isinstance(reader, View):
-        note = NOTE if _only_adds(output) and left_behind(fix, output) else None
+        note = NOTE if only_adds(output) and left_behind(fix, output) else None
         if any(d.not_begun for d in runner.deliveries if d.name == output.name):
             note = NOT_BEGUN
         if note is not None:
@@ -118,19 +119,21 @@ def _check_view(
         )
         fix.cursor.execute(f"create or replace temp table {apart} as {sql}")
 
-    compare(fix.as_of(view.name, source.topic), held, wanted, apart, doubtful=tolerated.rows)
+    present = fix.as_of(view.name, source.topic, output=output.name)
+    compare(present, held, wanted, apart, doubtful=tolerated.rows)
     refused = corrected = 0
     if output.role in TABLE_ROLES and output.name not in runner.engine.inside:
         refused = leave_out(fix, output, view, apart)
-    if _only_adds(output):
+    if only_adds(output):
         corrected = leave_out_corrected(
             fix,
+            output,
             view,
             lambda as_of: compare(as_of, held, "_proof_other", BESIDE, doubtful=tolerated.rows),
             apart,
         )
     different, told = _different(runner, fix, output)
-    if different and _only_adds(output) and corrected_unknown(fix, view):
+    if different and only_adds(output) and corrected_unknown(fix, view):
         return Checked(output.role, output.name, 0, 0, note=UNKNOWN, compared=False)
     first = fix.cursor.sql(f"select * from {apart} limit {SHOWN}").to_arrow_table()
     changed, own = None, f"(from {wanted} where _own)" if tolerated.rows else wanted
@@ -166,10 +169,6 @@ def _different(runner: JobRunner, fix: Fixed, output: Output) -> tuple[int, str 
     apart = [counts.get(kind, 0) for kind in ("missing", "unexpected")]
     found = excused(runner, fix, output, *apart)
     return sum(counts.values()) - found.missing - found.unexpected, found.note
-
-
-def _only_adds(output: Output) -> bool:
-    return output.role not in TABLE_ROLES and output.emit == "final"
 
 
 def _has_late(fix: Fixed, view: View) -> bool:
