@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from headrace.engines.batch.relations import AsOf
 from headrace.engines.embedded.deliveries.coverage import CORRECTED
+from headrace.engines.embedded.epochs.places import fill_fact
 from headrace.plan.operators import (
     TABLE_ROLES,
     Dedupe,
@@ -27,6 +28,13 @@ NOTE = (
 REFUSED_SINCE = (
     "rows there are of records that an earlier generation of the state accepted and this one has "
     "refused (dead_letters)"
+)
+AHEAD = (
+    "it holds rows that an earlier generation of the state closed and this one has not come by yet"
+)
+UNTOLD = (
+    "it was not told yet what it lacks of its view, or holds by another definition; the next start "
+    "of the job tells it"
 )
 NOT_BEGUN = (
     "it holds what an earlier generation of the state told; that goes with what this one delivers "
@@ -62,6 +70,29 @@ def left_behind(fix: Fixed, output: Output) -> bool:
         )
     )
     return bool(row and row[0])
+
+
+def ahead(fix: Fixed, output: Output, topic: str) -> bool:
+    """Whether an earlier generation gave an output final rows of what is still open here."""
+    now_us = fix.watermarks_us[topic]
+    given = f"meta.delivered_closed where output = {literal(output.name)} and topic = "
+    beyond = "" if now_us is None else f" and watermark_us > {now_us}"
+    return (
+        only_adds(output)
+        and fix.count(f"{given}{literal(topic)}{beyond}", "count(watermark_us)") > 0
+    )
+
+
+def of_others(fix: Fixed, output: Output, topic: str) -> str | None:
+    """Why final rows in `output` need not be this generation's; None where they must be."""
+    if not only_adds(output):
+        return None
+    if left_behind(fix, output):
+        return NOTE
+    if ahead(fix, output, topic):
+        return AHEAD
+    untold = fix.count(f"meta.facts where name = {literal(fill_fact(output.name))}")
+    return UNTOLD if untold else None
 
 
 def refused_since(fix: Fixed, output: Output) -> int:

@@ -22,7 +22,7 @@ from headrace.engines.batch.tolerance import tolerance
 from headrace.engines.embedded.runner import JobRunner
 from headrace.plan.operators import Output, Slide, Tumble, View
 from headrace.proof.corrections import commit
-from headrace.proof.earlier import NOTE, left_behind, only_adds
+from headrace.proof.earlier import AHEAD, NOTE, ahead, left_behind, only_adds
 from headrace.proof.events import Events, events_of, with_segments
 from headrace.proof.expected import expected_rows, latest_region, row_key
 from headrace.proof.fixed import Fixed, fixed, left_out_fact
@@ -133,9 +133,9 @@ def _corrections(
     source = runner.job.source(view.topic)
     made = []
     for output in (o for o in runner.job.outputs if o.input == view.name):
-        if only_adds(output) and left_behind(fix, output):
-            # What it holds of these would be withdrawn, or replaced by what this generation saw.
-            made.append(_Found(output, None, Corrected(output.name, 0, 0, 0, 0, NOTE)))
+        note = _left_as_it_is(fix, output, view)
+        if note is not None:
+            made.append(_Found(output, None, Corrected(output.name, 0, 0, 0, 0, note)))
             continue
         as_of = fix.as_of(view.name, source.topic, region)
         with fix.spent(f"{output.name}: compute"):
@@ -144,6 +144,18 @@ def _corrections(
         with fix.spent(f"{output.name}: compare"):
             made.append(_difference(runner, fix, view, output, region))
     return made
+
+
+def _left_as_it_is(fix: Fixed, output: Output, view: View) -> str | None:
+    """Why nothing of `output` is corrected; None where it is.
+
+    Rows that this generation cannot have would be withdrawn, or replaced by what it saw of them.
+    """
+    if only_adds(output) and left_behind(fix, output):
+        return NOTE
+    # Windows that are open here lie outside of the region.
+    windows = isinstance(view.window, Tumble | Slide)
+    return AHEAD if not windows and ahead(fix, output, view.topic) else None
 
 
 def _difference(

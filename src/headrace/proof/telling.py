@@ -19,7 +19,7 @@ from headrace.engines.embedded.epochs.tables import empty_relation
 from headrace.engines.embedded.runner import JobRunner
 from headrace.plan.operators import TABLE_ROLES, Output, View
 from headrace.proof.corrections import Correction, commit
-from headrace.proof.earlier import left_behind
+from headrace.proof.earlier import ahead, left_behind
 from headrace.proof.events import events_of
 from headrace.proof.expected import expected_rows
 from headrace.proof.filling import fill_tables
@@ -53,11 +53,14 @@ def _tell(runner: JobRunner, untold: list[Output]) -> None:
     with fixed(runner) as fix:
         outputs = [o for o in untold if o.name not in fix.undelivered]
         found: list[Correction] = [(o, _lacking(runner, fix, o)) for o in outputs]
+        # What is closed there and not yet here is told at a later start.
+        early = [o for o in outputs if ahead(fix, o, runner.job.input_of(o).topic)]
     corrections = [(o, changes) for o, changes in found if len(changes)]
 
     def note(_: duckdb.DuckDBPyConnection) -> None:
         for output in outputs:
-            runner.store.drop_fact(fill_fact(output.name))
+            if output not in early:
+                runner.store.drop_fact(fill_fact(output.name))
             # It has what every recompute until now would have given it.
             runner.store.drop_fact(left_out_fact(output.name))
 
@@ -106,9 +109,10 @@ def _held(runner: JobRunner, fix: Fixed, output: Output, view: View) -> tuple[st
         # All that is there gives way to what is delivered first.
         return empty_relation(view.columns), True
     held = served(runner, fix, output, view)
+    adds = left_behind(fix, output) or ahead(fix, output, view.topic)
     if output.role != "topic":
-        return held, left_behind(fix, output)
+        return held, adds
     shared = kept(runner.systems, runner.job, output, fix.snapshots.get(output.name)).others
     # A record of somebody else has none of the columns.
     ours = " or ".join(f"{quote(c.name)} is not null" for c in view.columns)
-    return f"(select * from {held} where {ours})", bool(shared) or left_behind(fix, output)
+    return f"(select * from {held} where {ours})", bool(shared) or adds

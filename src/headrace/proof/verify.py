@@ -15,12 +15,11 @@ from headrace.plan.operators import TABLE_ROLES, Output, Source, View
 from headrace.proof.earlier import (
     BESIDE,
     NOT_BEGUN,
-    NOTE,
     STILL_CORRECTED,
     UNKNOWN,
     corrected_unknown,
     leave_out_corrected,
-    left_behind,
+    of_others,
     only_adds,
 )
 from headrace.proof.events import Events, events_of, with_segments
@@ -87,7 +86,7 @@ def _check(runner: JobRunner, fix: Fixed, events: dict[str, Events], output: Out
     if not events[source.topic].whole:
         return Checked(output.role, output.name, 0, 0, note=_GONE, compared=False)
     if isinstance(reader, View):
-        note = NOTE if only_adds(output) and left_behind(fix, output) else None
+        note = of_others(fix, output, source.topic)
         if any(d.not_begun for d in runner.deliveries if d.name == output.name):
             note = NOT_BEGUN
         if note is not None:

@@ -35,6 +35,8 @@ create table if not exists meta.earlier_replays (
   epoch bigint);
 create table if not exists meta.delivered_upto (
   output varchar, generation bigint, topic varchar, epoch bigint);
+create table if not exists meta.delivered_closed (
+  output varchar, generation bigint, topic varchar, watermark_us bigint);
 create table if not exists meta.earlier_tails (
   generation bigint, topic varchar, identity varchar, tail blob);
 create table if not exists meta.counters (

@@ -25,6 +25,7 @@ KEPT_TABLES = (
     "earlier",
     "delivered",
     "delivered_upto",
+    "delivered_closed",
     "earlier_regions",
     "earlier_letters",
     "earlier_replays",
@@ -37,8 +38,10 @@ CORRECTED = "corrected"
 Earlier versions left it behind in place of `meta.earlier_regions`.
 """
 
-_GIVEN = ("meta.delivered", "meta.delivered_upto")
-"""What outputs were given by earlier generations: the ranges, and the epochs of their marks."""
+_GIVEN = ("meta.delivered", "meta.delivered_upto", "meta.delivered_closed")
+"""What outputs were given by earlier generations: the ranges, and of their marks the epochs and the
+watermarks, up to which final rows were given.
+"""
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,10 @@ def note_delivered(store: StateStore, output: str, topic: str, mark: Mark, ident
             "insert into meta.delivered_upto values (?, ?, ?, ?)",
             [output, mark.generation, topic, mark.epoch],
         )
+        connection.execute(
+            "insert into meta.delivered_closed values (?, ?, ?, ?)",
+            [output, mark.generation, topic, mark.watermarks_us.get(topic)],
+        )
 
 
 def set_aside(store: StateStore, output: str, generation: int) -> None:
@@ -159,6 +166,13 @@ def delivered(store: StateStore, output: str, topic: str) -> tuple[Range, ...]:
         [output, topic],
     )
     return tuple(Range(*row) for row in rows)
+
+
+def closed_before(store: StateStore, output: str, topic: str) -> int | None:
+    """The watermark up to which earlier generations gave `output` final rows; None: to none."""
+    sql = "select max(watermark_us) from meta.delivered_closed where output = ? and topic = ?"
+    ((closed_us,),) = store.rows(sql, [output, topic])
+    return None if closed_us is None else int(closed_us)
 
 
 def refused_before(store: StateStore, output: str, topic: str) -> dict[tuple[str, int], Offsets]:

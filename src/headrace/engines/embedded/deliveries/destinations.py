@@ -17,6 +17,7 @@ from headrace.engines.embedded.deliveries.claims import (
 )
 from headrace.engines.embedded.deliveries.coverage import (
     Range,
+    closed_before,
     delivered,
     note_delivered,
     refused_before,
@@ -234,11 +235,11 @@ def _delivered(engine: JobEngine, output: Output, mark: Mark | None, made: Strea
     reader = engine.job.input_of(output)
     topic = reader.topic
     if mark.generation < ledger.generation:
-        made.after = mark
         identity = engine.readers[topic].topic.identity
         note_delivered(engine.store, output.name, topic, mark, identity)
     if isinstance(reader, Stream):
         check_given(engine, output)
+    made.closed_us = closed_before(engine.store, output.name, topic)
     made.held = delivered(engine.store, output.name, topic)
     made.refused_before = refused_before(engine.store, output.name, topic)
     return max(_after_mark(engine, output, mark, made), first_epoch(engine) - 1)

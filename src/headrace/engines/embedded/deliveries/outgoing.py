@@ -25,7 +25,6 @@ from headrace.engines.kernel.place import SOURCE
 from headrace.engines.kernel.rows import CLOSES
 from headrace.plan.operators import Job, Output, Project, Stream, View
 from headrace.storage.chunks import one_array
-from headrace.storage.contract import Mark
 from headrace.storage.outbound.json_values import rows_to_json, splice
 from headrace.values.errors import StateRefused
 from headrace.values.schema import quote
@@ -48,7 +47,7 @@ class StreamRows:
         self.columns = columns
         self.source = job.source(self.input.topic)
         # What the destination has from earlier generations of the state.
-        self.after: Mark | None = None
+        self.closed_us: int | None = None
         self.held: tuple[Range, ...] = ()
         # What they refused of that, by the topic's generation and partition.
         self.refused_before: Mapping[tuple[str, int], Offsets] = {}
@@ -143,14 +142,12 @@ class StreamRows:
         return made
 
     def _beyond_mark(self, rows: pa.Table, committed: Committed) -> pa.Table:
-        """Final rows of what closes after what an earlier generation delivered.
+        """Final rows of what closes after what earlier generations delivered.
 
         Corrections are of what was delivered: all of them.
         """
-        if self.after is None or self.output.emit != "final" or committed.kind == "correction":
-            return rows
-        closed = self.after.watermarks_us.get(self.source.topic)
-        if closed is None:
+        closed = self.closed_us
+        if closed is None or self.output.emit != "final" or committed.kind == "correction":
             return rows
         names = rows.column_names
         # Rows of sessions that wait since before they said when they close have but their end.
