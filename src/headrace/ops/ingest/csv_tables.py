@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
+from headrace.ops.ingest.exact import of_cell
 from headrace.ops.ingest.mapping import Column, Shape
 from headrace.ops.ingest.streams import Torn
 from headrace.values.errors import InputRefused
@@ -83,7 +84,7 @@ def csv_shape(dialect: Dialect) -> Shape:
         Column(
             name,
             type_,
-            f'"text {i}"' if type_ == "VARCHAR" else _cast(f'"text {i}"', type_),
+            of_cell(f'"text {i}"', type_),
             text=f'"text {i}"',
         )
         for i, (name, type_) in enumerate(zip(dialect.names, dialect.types, strict=True))
@@ -274,9 +275,3 @@ def _character(sniffed: str) -> str:
 def _expression_type(sniffed: str) -> str:
     plain = "TIMESTAMP" if sniffed.startswith("TIMESTAMP") else sniffed
     return plain if plain in _PLAIN_TYPES else "VARCHAR"
-
-
-def _cast(text: str, type_: str) -> str:
-    if type_ == "TIMESTAMP":
-        return f"try_cast({text} AS timestamptz)::timestamp"
-    return f"try_cast({text} AS {type_})"

@@ -10,6 +10,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet
 
+from headrace.ops.ingest.exact import of_json
 from headrace.ops.ingest.mapping import Column, Shape
 from headrace.values.errors import InputRefused
 from headrace.values.schema import literal, quote
@@ -87,12 +88,14 @@ def json_lines_shape(sample: pa.Array, name: str) -> Shape:
             f"FROM read_json({literal(file.name)}, format = 'newline_delimited', "
             "sample_size = -1, maximum_object_size = 16777216)"
         )
-        names, types = relation.columns, [str(type_) for type_ in relation.types]
+        names, types = relation.columns, relation.types
     columns = []
     for column, type_ in zip(names, types, strict=True):
         path = literal("$." + '"' + column.replace('"', '\\"') + '"')
         text = f"nullif(json_extract(\"json value\", {path})::varchar, 'null')"
-        columns.append(Column(column, type_, _typed(path, text, type_), text=text, json=True))
+        string = f'json_extract_string("json value", {path})'
+        value = of_json(text, string, type_)
+        columns.append(Column(column, str(type_), value, text=text, json=True))
     return Shape(
         columns=tuple(columns),
         raw="value",
@@ -100,11 +103,3 @@ def json_lines_shape(sample: pa.Array, name: str) -> Shape:
         prepare='try(decode(value)::json) AS "json value"',
         fits="json_type(\"json value\") = 'OBJECT'",
     )
-
-
-def _typed(path: str, text: str, type_: str) -> str:
-    if type_ == "VARCHAR":
-        return f'json_extract_string("json value", {path})'
-    if type_ in ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE"):
-        return f'try_cast(json_extract_string("json value", {path}) AS timestamptz)::timestamp'
-    return f"try_cast({text}::json AS {type_})"
