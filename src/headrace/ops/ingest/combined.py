@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from headrace.ops.ingest.mapping import Column, Shape
-from headrace.values.schema import literal
+from headrace.ops.ingest.mapping import LINE, Column, Shape
+from headrace.values.schema import literal, quote
 
 _QUOTED = r'"((?:[^"\\]|\\.)*)"'
 _LINE = (
@@ -27,11 +27,11 @@ _NOT_PAGES = (
     "dmg iso wasm"
 )
 
-_LINE_AS, _REQUEST_AS = '("line parts")', '("request parts")'
+_LINE_AS, _REQUEST_AS = '("headrace: line parts")', '("headrace: request parts")'
 
 
 def combined_shape() -> Shape:
-    """The shape of tables of one binary column `value`, a log line per row.
+    """The shape of tables of one binary column `LINE`, a log line per row.
 
     Columns: ip, ident, user, time (UTC), method, path, protocol, status, bytes, referer, agent.
     """
@@ -59,12 +59,13 @@ def combined_shape() -> Shape:
             text("referer", part("referer")),
             text("agent", part("agent")),
         ),
-        raw="value",
-        empty=pa.table({"value": pa.array([], pa.binary())}),
+        raw=quote(LINE),
+        empty=pa.table({LINE: pa.array([], pa.binary())}),
         prepare=(
-            f'regexp_extract(try(decode(value)), {line}, [{names}]) AS "line parts", '
+            f"regexp_extract(try(decode({quote(LINE)})), {line}, [{names}]) "
+            'AS "headrace: line parts", '
             f"regexp_extract({_LINE_AS}.request, {request}, ['method', 'path', 'protocol']) "
-            'AS "request parts"'
+            'AS "headrace: request parts"'
         ),
         fits=f"{_LINE_AS}.ip <> '' AND \"time\" IS NOT NULL",
         defaults=_activity(),

@@ -78,41 +78,45 @@ def sniff(sample: bytes, name: str) -> Dialect:
 
 
 def csv_shape(dialect: Dialect) -> Shape:
-    """The shape of the tables of `CsvReader`: binary columns "cell 0", "cell 1", …"""
+    """The shape of the tables of `CsvReader`: binary columns "headrace: cell 0" and so on."""
     count = len(dialect.names)
     columns = tuple(
         Column(
             name,
             type_,
-            of_cell(f'"text {i}"', type_),
-            text=f'"text {i}"',
+            of_cell(f'"headrace: text {i}"', type_),
+            text=f'"headrace: text {i}"',
         )
         for i, (name, type_) in enumerate(zip(dialect.names, dialect.types, strict=True))
     )
     members = " || ',' || ".join(
         f"to_json({literal(name)})::varchar || ':' || "
-        f"coalesce(to_json(\"text {i}\")::varchar, 'null')"
+        f"coalesce(to_json(\"headrace: text {i}\")::varchar, 'null')"
         for i, name in enumerate(dialect.names)
     )
     unreadable = f" || encode({literal(dialect.delimiter)}) || ".join(
-        f"coalesce(\"cell {i}\", ''::blob)" for i in range(count)
+        f"coalesce(\"headrace: cell {i}\", ''::blob)" for i in range(count)
     )
-    decoded = " AND ".join(f'("cell {i}" IS NULL OR "text {i}" IS NOT NULL)' for i in range(count))
-    cells = {f"cell {i}": pa.array([], pa.binary()) for i in range(count)}
+    decoded = " AND ".join(
+        f'("headrace: cell {i}" IS NULL OR "headrace: text {i}" IS NOT NULL)' for i in range(count)
+    )
+    cells = {f"headrace: cell {i}": pa.array([], pa.binary()) for i in range(count)}
     return Shape(
         columns=columns,
         raw=(
-            f'coalesce("bad row", CASE WHEN {decoded} '
+            f'coalesce("headrace: bad row", CASE WHEN {decoded} '
             f"THEN try(encode('{{' || {members} || '}}')) END, {unreadable})"
         ),
-        empty=pa.table({**cells, "bad row": pa.array([], pa.binary())}),
-        prepare=", ".join(f'try(decode("cell {i}")) AS "text {i}"' for i in range(count)),
-        fits=f'"bad row" IS NULL AND {decoded}',
+        empty=pa.table({**cells, "headrace: bad row": pa.array([], pa.binary())}),
+        prepare=", ".join(
+            f'try(decode("headrace: cell {i}")) AS "headrace: text {i}"' for i in range(count)
+        ),
+        fits=f'"headrace: bad row" IS NULL AND {decoded}',
     )
 
 
 class CsvReader:
-    """Tables of cells as bytes, and of "bad row": the text of a row that has other cells.
+    """Tables of cells as bytes, and "headrace: bad row": the text of a row that has other cells.
 
     After iteration `torn` holds why the stream broke off, or None; the rows before were given.
     """
@@ -138,7 +142,7 @@ class CsvReader:
             bad.append(row)
             return "skip"
 
-        cells = [f"cell {i}" for i in range(len(dialect.names))]
+        cells = [f"headrace: cell {i}" for i in range(len(dialect.names))]
         given = 0
         try:
             for batch in pyarrow.csv.open_csv(self._file, *_options(dialect, cells, keep)):
@@ -231,7 +235,7 @@ def _with_bad_rows(table: pa.Table, bad: list[Any], before: int) -> pa.Table:
     """`table` with the bad rows, numbered from 1 behind `before` earlier ones, in their places."""
     texts = pa.nulls(table.num_rows, pa.binary())
     if not bad:
-        return table.append_column("bad row", texts)
+        return table.append_column("headrace: bad row", texts)
     total = table.num_rows + len(bad)
     places = np.array([row.number for row in bad]) - 1 - before
     is_bad = np.zeros(total, bool)
@@ -243,8 +247,8 @@ def _with_bad_rows(table: pa.Table, bad: list[Any], before: int) -> pa.Table:
     said = pa.array([_bytes(row.text) for row in bad], pa.binary())
     both = pa.concat_tables(
         [
-            table.append_column("bad row", texts),
-            pa.table({**nothing, "bad row": said}),
+            table.append_column("headrace: bad row", texts),
+            pa.table({**nothing, "headrace: bad row": said}),
         ]
     )
     return both.take(pa.array(source))

@@ -14,7 +14,7 @@ from headrace.ops.ingest.combined import combined_shape
 from headrace.ops.ingest.csv_tables import CsvReader, csv_shape
 from headrace.ops.ingest.identity import Rows
 from headrace.ops.ingest.lines import LineBatch, LineReader, Place, cut_long
-from headrace.ops.ingest.mapping import Mapper, Shape
+from headrace.ops.ingest.mapping import LINE, Mapper, Shape
 from headrace.ops.ingest.other_tables import ParquetReader, json_lines_shape
 from headrace.ops.ingest.report import Format
 from headrace.ops.ingest.streams import Torn
@@ -108,7 +108,7 @@ class Input:
         for batch in batches:
             values, unmapped = batch.values, 0
             if mapper is not None:
-                values, unmapped = self._mapped(mapper, pa.table({"value": values}))
+                values, unmapped = self._mapped(mapper, pa.table({LINE: values}))
             yield Part(values, batch.place, batch.digest, unmapped)
         self.torn = reader.torn
 

@@ -7,6 +7,7 @@ column) stays as it was read, so that the reader makes a dead letter of it.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -19,6 +20,8 @@ from headrace.storage.state.store import configure
 from headrace.values.errors import UsageError, did_you_mean
 from headrace.values.schema import Field, Schema, literal, quote
 
+# What reads lines gives them by this name.
+LINE = "headrace: line"
 _ALLOWED = (
     "An expression of --map makes one value of the columns of its row: no subquery, no *, and "
     "nothing that changes from call to call, as random() does."
@@ -44,10 +47,11 @@ class Column:
 class Shape:
     """What the tables of a file look like.
 
-    All SQL is over the table as read plus what `prepare` adds (a list of `… AS name`; internal
-    names hold a space, so that they are none of the file's). `raw` is the record of a row that
-    cannot be mapped (BLOB), `fits` whether it can be read at all. `defaults` are expressions for
-    fields that get none from the user.
+    All SQL is over the table as read plus what `prepare` adds (a list of `… AS name`). Internal
+    names begin with "headrace: ", so that they are none of the file's: of two columns of one name
+    DuckDB takes the first. `raw` is the record of a row that cannot be mapped (BLOB), `fits`
+    whether it can be read at all. `defaults` are expressions for fields that get none from the
+    user.
     """
 
     columns: tuple[Column, ...]
@@ -70,6 +74,9 @@ class Mapper:
         configure(self._connection)
         self._shape = shape
         self._schema = schema
+        # SQL tells names that differ only in case as little apart as equal ones.
+        seen = Counter(column.name.lower() for column in shape.columns)
+        self._visible = [c for c in shape.columns if seen[c.name.lower()] == 1]
         if schema is not None:
             _check_fields(expressions, schema)
         record, used = self._record(expressions)
@@ -89,9 +96,10 @@ class Mapper:
 
     def __call__(self, table: pa.Table) -> tuple[pa.Array, int]:
         """One record (binary) per row of `table`, in order, and how many stayed as they were."""
-        rows = self._typed(table, self._shape.columns).project(f'*, {self._mapped} AS "mapped row"')
+        rows = self._typed(table, self._visible).project(f'*, {self._mapped} AS "headrace: record"')
         found = rows.project(
-            f'coalesce("mapped row", {self._shape.raw}) AS value, "mapped row" IS NULL AS unmapped'
+            f'coalesce("headrace: record", {self._shape.raw}) AS value, '
+            '"headrace: record" IS NULL AS unmapped'
         ).to_arrow_table()
         values = found["value"].combine_chunks().cast(pa.binary())
         if len(values) != table.num_rows:
@@ -132,7 +140,7 @@ class Mapper:
 
     def _by_name(self, column: Column, name: str) -> str:
         if column.text is None:
-            return json_of_value(quote(column.name), column.type, self._field(name))
+            return json_of_value(column.value, column.type, self._field(name))
         return column.text if column.json else json_of_text(column.text, self._field(name))
 
     def _field(self, name: str) -> Field | None:
@@ -140,16 +148,13 @@ class Mapper:
 
     def _bind(self, name: str, expression: str) -> tuple[str, list[Column]]:
         """The type of an expression and the columns it uses; UsageError when it has none."""
-        columns = self._shape.columns
+        columns = self._visible
         what = f"--map {name}={expression}"
         try:
             type_ = self._type_of(expression, columns)
         except duckdb.Error as error:
             reason = str(error).splitlines()[0]
-            raise UsageError(
-                f"{what}: {reason}",
-                remedy="Columns of the file: " + ", ".join(c.name for c in columns),
-            ) from None
+            raise UsageError(f"{what}: {reason}", remedy=self._names_of(expression)) from None
         if type_ is None:
             raise UsageError(f"{what} makes several values of a row", remedy=_ALLOWED)
         try:
@@ -159,8 +164,19 @@ class Mapper:
         near = [c for c in columns if c.name.lower() in expression.lower()]
         return type_, [column for column in near if self._needs(expression, column)]
 
+    def _names_of(self, expression: str) -> str:
+        """What an expression may name, and of what it seems to name why it may not."""
+        said = "Columns of the file: " + ", ".join(column.name for column in self._shape.columns)
+        hidden = [column.name for column in self._shape.columns if column not in self._visible]
+        if not any(name.lower() in expression.lower() for name in hidden):
+            return said
+        return (
+            f"{said}. SQL does not tell {' and '.join(hidden)} apart: --map FIELD={hidden[0]} "
+            "takes one as it was written, and nothing else can be made of it."
+        )
+
     def _needs(self, expression: str, column: Column) -> bool:
-        others = tuple(other for other in self._shape.columns if other is not column)
+        others = tuple(other for other in self._visible if other is not column)
         try:
             self._type_of(expression, others)
         except duckdb.Error:

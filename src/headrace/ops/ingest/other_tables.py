@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet
+from duckdb.sqltypes import DuckDBPyType
 
 from headrace.ops.ingest.exact import of_json
-from headrace.ops.ingest.mapping import Column, Shape
+from headrace.ops.ingest.mapping import LINE, Column, Shape
 from headrace.values.errors import InputRefused
 from headrace.values.schema import literal, quote
 
 _ROWS_MAX = 65_536
+# Objects with more names than these are maps by data, not rows with columns.
+_NAMES_MAX = 1_000
 
 
 class ParquetReader:
@@ -35,15 +39,24 @@ class ParquetReader:
         empty = self._renamed(self._file.schema_arrow.empty_table())
         types = duckdb.connect().from_arrow(empty).types
         columns = tuple(
-            Column(name, str(type_), f'"value {i}"')
+            Column(name, str(type_), f'"headrace: value {i}"')
             for i, (name, type_) in enumerate(zip(names, types, strict=True))
         )
+        members = ", ".join(
+            f'{literal(name)}, "headrace: value {i}"' for i, name in enumerate(names)
+        )
+        # A struct, other than a JSON object, tells no names apart that differ only in case.
+        seen = Counter(name.lower() for name in names)
         row = "struct_pack({})".format(
-            ", ".join(f'{quote(name)} := "value {i}"' for i, name in enumerate(names))
+            ", ".join(
+                f"{quote(name if seen[name.lower()] == 1 else f'{name} {i}')} "
+                f':= "headrace: value {i}"'
+                for i, name in enumerate(names)
+            )
         )
         return Shape(
             columns=columns,
-            raw=f"coalesce(try(encode(to_json({row})::varchar)), encode(({row})::varchar))",
+            raw=f"coalesce(try(encode(json_object({members})::varchar)), encode(({row})::varchar))",
             empty=empty,
         )
 
@@ -55,7 +68,7 @@ class ParquetReader:
             raise self._refused(error) from None
 
     def _renamed(self, table: pa.Table) -> pa.Table:
-        return table.rename_columns([f"value {i}" for i in range(table.num_columns)])
+        return table.rename_columns([f"headrace: value {i}" for i in range(table.num_columns)])
 
     def _refused(self, error: Exception) -> InputRefused:
         return InputRefused(
@@ -65,7 +78,7 @@ class ParquetReader:
 
 
 def json_lines_shape(sample: pa.Array, name: str) -> Shape:
-    """The shape of tables of one binary column `value`, a JSON object per row.
+    """The shape of tables of one binary column `LINE`, a JSON object per row.
 
     Columns and types are those of `sample`, the first lines; InputRefused if it has none.
     """
@@ -82,24 +95,56 @@ def json_lines_shape(sample: pa.Array, name: str) -> Shape:
             f"{name} holds no JSON objects, so it has no columns for --map",
             remedy="If it is something else, say so with --format csv|combined|parquet.",
         )
-    with tempfile.NamedTemporaryFile(suffix=".ndjson") as file:
-        Path(file.name).write_text("\n".join(objects), encoding="utf-8")
-        relation = connection.sql(
-            f"FROM read_json({literal(file.name)}, format = 'newline_delimited', "
-            "sample_size = -1, maximum_object_size = 16777216)"
-        )
-        names, types = relation.columns, relation.types
     columns = []
-    for column, type_ in zip(names, types, strict=True):
-        path = literal("$." + '"' + column.replace('"', '\\"') + '"')
-        text = f"nullif(json_extract(\"json value\", {path})::varchar, 'null')"
-        string = f'json_extract_string("json value", {path})'
+    for column, type_ in _names_and_types(connection, objects, name):
+        path = _path(column)
+        text = f"nullif(json_extract(\"headrace: json\", {path})::varchar, 'null')"
+        string = f'json_extract_string("headrace: json", {path})'
         value = of_json(text, string, type_)
         columns.append(Column(column, str(type_), value, text=text, json=True))
     return Shape(
         columns=tuple(columns),
-        raw="value",
-        empty=pa.table({"value": pa.array([], pa.binary())}),
-        prepare='try(decode(value)::json) AS "json value"',
-        fits="json_type(\"json value\") = 'OBJECT'",
+        raw=quote(LINE),
+        empty=pa.table({LINE: pa.array([], pa.binary())}),
+        prepare=f'try(decode({quote(LINE)})::json) AS "headrace: json"',
+        fits="json_type(\"headrace: json\") = 'OBJECT'",
     )
+
+
+def _names_and_types(
+    connection: duckdb.DuckDBPyConnection, objects: list[str], name: str
+) -> list[tuple[str, DuckDBPyType]]:
+    """The columns of JSON objects as they are written in them, and the types that fit."""
+    rows = connection.from_arrow(pa.table({"value": pa.array(objects, pa.string())}))
+    keys = rows.project("unnest(json_keys(value::json)) AS key").distinct().order("key")
+    names = [key for (key,) in keys.fetchall()]
+    if len({key.lower() for key in names}) < len(names) <= _NAMES_MAX:
+        # DuckDB would call one of two that differ only in case something else.
+        members = (f"'column {i}', value::json -> {_path(key)}" for i, key in enumerate(names))
+        told = rows.project(f"json_object({', '.join(members)})::varchar").fetchall()
+        objects = [text for (text,) in told]
+        found = _sniffed(connection, objects, name)
+        return [(key, found[f"column {i}"]) for i, key in enumerate(names)]
+    return list(_sniffed(connection, objects, name).items())
+
+
+def _sniffed(
+    connection: duckdb.DuckDBPyConnection, objects: list[str], name: str
+) -> dict[str, DuckDBPyType]:
+    with tempfile.NamedTemporaryFile(suffix=".ndjson") as file:
+        Path(file.name).write_text("\n".join(objects), encoding="utf-8")
+        try:
+            relation = connection.sql(
+                f"FROM read_json({literal(file.name)}, format = 'newline_delimited', "
+                "sample_size = -1, maximum_object_size = 16777216)"
+            )
+        except duckdb.Error as error:
+            raise InputRefused(
+                f"DuckDB finds no columns for --map in {name}: {str(error).splitlines()[0]}",
+                remedy="Without --map its lines are taken as they are, for a view to take apart.",
+            ) from None
+        return dict(zip(relation.columns, relation.types, strict=True))
+
+
+def _path(key: str) -> str:
+    return literal('$."' + key.replace('"', '\\"') + '"')
