@@ -64,7 +64,8 @@ def _as_written(type_: DuckDBPyType) -> str:
         return "VARCHAR"
     if type_.id not in _NESTED:
         return str(type_)
-    children = [(name, _as_written(child)) for name, child in type_.children]
+    nested = ((name, child) for name, child in type_.children if isinstance(child, DuckDBPyType))
+    children = [(name, _as_written(child)) for name, child in nested]
     if type_.id == "struct":
         return f"STRUCT({', '.join(f'{quote(name)} {child}' for name, child in children)})"
     if type_.id == "map":

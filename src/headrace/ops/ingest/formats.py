@@ -19,7 +19,7 @@ from headrace.ops.ingest.other_tables import ParquetReader, json_lines_shape
 from headrace.ops.ingest.report import Format
 from headrace.ops.ingest.streams import Torn
 from headrace.plan.operators import Source
-from headrace.values.errors import UsageError, did_you_mean
+from headrace.values.errors import InputRefused, UsageError, did_you_mean
 from headrace.values.schema import Schema
 
 FORMATS: tuple[Format, ...] = ("ndjson", "csv", "parquet", "combined")
@@ -30,7 +30,7 @@ _ENDINGS: dict[str, Format] = {
     ".pq": "parquet",
 }
 _PACKED = (".gz", ".zst", ".zstd")
-_SAMPLE_ROWS = 20_000
+_SAMPLE_ROWS, _SAMPLE_BYTES = 20_000, 64 << 20
 
 
 @dataclass(frozen=True)
@@ -92,19 +92,32 @@ class Input:
         self._reading = reading
 
     def lines(
-        self, blocks: Iterator[bytes], place: Place, hasher: xxhash.xxh3_128 | None = None
+        self,
+        blocks: Iterator[bytes],
+        place: Place,
+        hasher: xxhash.xxh3_128 | None = None,
+        beginning: Iterator[bytes] | None = None,
     ) -> Iterator[Part]:
-        """NDJSON and log lines, from `place` on."""
+        """NDJSON and log lines, from `place` on.
+
+        `beginning` are the stream's blocks from its first byte (None: those are `blocks`): JSON
+        has the same columns and types wherever it is gone on with.
+        """
         reader = LineReader(blocks, place, self._reading.value_bytes_max, hasher)
         batches: Iterator[LineBatch] = iter(reader)
         mapper = None
         if self.format == "combined":
             mapper = self._mapper_of(combined_shape())
         elif self._reading.expressions:
-            first = next(batches, None)
-            if first is not None:
-                mapper = self._mapper_of(json_lines_shape(first.values[:_SAMPLE_ROWS], self.name))
-                batches = chain((first,), batches)
+            shape = None
+            if beginning is not None:
+                first = LineReader(beginning, Place(), self._reading.value_bytes_max)
+                shape, _ = self._json_shape(iter(first))
+            if shape is None:
+                shape, read = self._json_shape(batches)
+                batches = chain(read, batches)
+            if shape is not None:
+                mapper = self._mapper_of(shape)
         for batch in batches:
             values, unmapped = batch.values, 0
             if mapper is not None:
@@ -129,6 +142,30 @@ class Input:
         for table in reader:
             values, unmapped = self._mapped(mapper, table)
             yield Part(values, unmapped=unmapped)
+
+    def _json_shape(self, batches: Iterator[LineBatch]) -> tuple[Shape | None, list[LineBatch]]:
+        """The shape by the first batch that holds an object, and the batches read to find it.
+
+        InputRefused where many lines, or all, are none; None where there are no lines.
+        """
+        read, lines, size = [], 0, 0
+        fields = () if self._reading.schema is None else self._reading.schema.fields
+        names = [field.name for field in fields]
+        for batch in batches:
+            read.append(batch)
+            shape = json_lines_shape(batch.values[:_SAMPLE_ROWS], self.name, names)
+            if shape is not None:
+                return shape, read
+            lines += len(batch.values)
+            size += batch.values.nbytes
+            if lines > _SAMPLE_ROWS or size > _SAMPLE_BYTES:
+                break
+        if lines:
+            raise InputRefused(
+                f"{self.name} holds no JSON objects, so it has no columns for --map",
+                remedy="If it is something else, say so with --format csv|combined|parquet.",
+            )
+        return None, read
 
     def _mapper_of(self, shape: Shape) -> Mapper:
         return Mapper(shape, self._reading.expressions, self._reading.schema)

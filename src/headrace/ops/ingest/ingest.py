@@ -140,7 +140,11 @@ class _Ingesting:
                 parts = missing(every, task.records, task.note.rows)
                 return self._append(source, task, parts)
             blocks, place = _behind(file, size, task.note.place, seen)
-            return self._append(source, task, source.lines(blocks, place))
+            # Its own handle, as the place in the file is where its rest is read.
+            with open_input(path) as again:
+                beginning = file_blocks(again, size, 0, lambda _: None)
+                lines = source.lines(blocks, place, beginning=beginning)
+                return self._append(source, task, lines)
 
     def _take_pipe(self, name: str, descriptor: int) -> FileReport:
         format_ = format_of(name, self.reading.format)
@@ -157,7 +161,7 @@ class _Ingesting:
             return self._append(source, task_for_pipe(options), source.csv(iter(rows)), rows)
         came = piped(blocks, options, known, again=self.again)
         beginning = _Beginning(came.blocks)
-        parts = source.lines(iter(beginning), came.task.note.place, came.hasher)
+        parts = source.lines(iter(beginning), came.task.note.place, came.hasher, came.beginning)
         return self._append(source, came.task, parts, beginning)
 
     def _known(self, format_: Format) -> tuple[str, Known]:

@@ -51,7 +51,8 @@ class Shape:
     names begin with "headrace: ", so that they are none of the file's: of two columns of one name
     DuckDB takes the first. `raw` is the record of a row that cannot be mapped (BLOB), `fits`
     whether it can be read at all. `defaults` are expressions for fields that get none from the
-    user.
+    user. `later` are columns with JSON texts that rows may have, though the first had none:
+    fields of the same name take them, expressions do not see them.
     """
 
     columns: tuple[Column, ...]
@@ -60,6 +61,7 @@ class Shape:
     prepare: str = ""
     fits: str = "true"
     defaults: Mapping[str, str] = field(default_factory=dict)
+    later: tuple[Column, ...] = ()
 
 
 class Mapper:
@@ -136,7 +138,15 @@ class Mapper:
                 remedy="Say which is which with --map FIELD=EXPRESSION. Columns of the file: "
                 + ", ".join(names),
             )
-        return "'{' || " + " || ',' || ".join(members) + " || '}'", used
+        return "'{' || " + " || ',' || ".join(members) + self._later(asked) + " || '}'", used
+
+    def _later(self, asked: Mapping[str, str]) -> str:
+        members = (
+            f" || coalesce({literal(f',{_json_text(column.name)}:')} || {column.text}, '')"
+            for column in self._shape.later
+            if column.name not in asked
+        )
+        return "".join(members)
 
     def _by_name(self, column: Column, name: str) -> str:
         if column.text is None:

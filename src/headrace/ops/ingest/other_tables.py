@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import duckdb
@@ -77,10 +77,11 @@ class ParquetReader:
         )
 
 
-def json_lines_shape(sample: pa.Array, name: str) -> Shape:
+def json_lines_shape(sample: pa.Array, name: str, fields: Sequence[str]) -> Shape | None:
     """The shape of tables of one binary column `LINE`, a JSON object per row.
 
-    Columns and types are those of `sample`, the first lines; InputRefused if it has none.
+    Columns and types are those of `sample`, the first lines (None if none is an object); those of
+    `fields` that it does not have may come later. InputRefused if DuckDB finds no types.
     """
     connection = duckdb.connect()
     objects = (
@@ -91,19 +92,19 @@ def json_lines_shape(sample: pa.Array, name: str) -> Shape:
         .to_pylist()
     )
     if not objects:
-        raise InputRefused(
-            f"{name} holds no JSON objects, so it has no columns for --map",
-            remedy="If it is something else, say so with --format csv|combined|parquet.",
-        )
+        return None
+    told = dict(_names_and_types(connection, objects, name))
+    later = {field: DuckDBPyType("JSON") for field in fields if field not in told}
     columns = []
-    for column, type_ in _names_and_types(connection, objects, name):
+    for column, type_ in (told | later).items():
         path = _path(column)
         text = f"nullif(json_extract(\"headrace: json\", {path})::varchar, 'null')"
         string = f'json_extract_string("headrace: json", {path})'
         value = of_json(text, string, type_)
         columns.append(Column(column, str(type_), value, text=text, json=True))
     return Shape(
-        columns=tuple(columns),
+        columns=tuple(columns[: len(told)]),
+        later=tuple(columns[len(told) :]),
         raw=quote(LINE),
         empty=pa.table({LINE: pa.array([], pa.binary())}),
         prepare=f'try(decode({quote(LINE)})::json) AS "headrace: json"',

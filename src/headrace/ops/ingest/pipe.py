@@ -24,11 +24,15 @@ _MEMORY_BYTES = 32 << 20
 
 @dataclass(frozen=True)
 class Piped:
-    """What is left to do, the blocks left to read, and the hash of what came before them."""
+    """What is left to do, the blocks left to read, and the hash of what came before them.
+
+    `beginning` are the blocks before them, to be read first; None if there are none.
+    """
 
     task: Task
     blocks: Iterator[bytes]
     hasher: xxhash.xxh3_128
+    beginning: Iterator[bytes] | None = None
 
 
 def piped(blocks: Iterator[bytes], options: str, known: Known, *, again: bool) -> Piped:
@@ -52,7 +56,8 @@ def piped(blocks: Iterator[bytes], options: str, known: Known, *, again: bool) -
     kept.seek(note.content.bytes if same else 0)
     rest = _kept_then(kept, torn, blocks)
     if same:
-        return Piped(Task(producer, records, note, "part"), rest, hasher)
+        beginning = _first(kept, note.content.bytes)
+        return Piped(Task(producer, records, note, "part"), rest, hasher, beginning)
     return Piped(task_for_pipe(options), rest, xxhash.xxh3_128())
 
 
@@ -77,6 +82,16 @@ def _same(blocks: Iterator[bytes], kept: IO[bytes], note: Note, hasher: xxhash.x
 
 def _size(content: Content) -> int:
     return content.bytes
+
+
+def _first(kept: IO[bytes], count: int) -> Iterator[bytes]:
+    """The first `count` bytes of `kept`, which stays at its place."""
+    for start in range(0, count, BLOCK_BYTES):
+        place = kept.tell()
+        kept.seek(start)
+        block = kept.read(min(BLOCK_BYTES, count - start))
+        kept.seek(place)
+        yield block
 
 
 def _kept_then(kept: IO[bytes], torn: Torn | None, blocks: Iterator[bytes]) -> Iterator[bytes]:
