@@ -174,6 +174,18 @@ def test_rows_of_another_width_and_other_encodings_keep_their_place(
     ]
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=["lf", "crlf"])
+@pytest.mark.parametrize("blank", [0, 1, 3])
+@pytest.mark.parametrize("behind", [b"", b"e,5\nf,6\n"], ids=["", "more"])
+def test_so_they_do_behind_lines_that_are_no_rows(
+    topic: LocalTopic, tmp_path: Path, blank: int, end: bytes, behind: bytes
+) -> None:
+    content = blank * b"\n" + b"id,quantity\na,1\nb\n\nc,3\nd,4,4\n" + behind
+    found = records(topic, tmp_path / "s.csv", content.replace(b"\n", end), schema=SALE)
+    assert found[:4] == [{"id": "a", "quantity": 1}, b"b", {"id": "c", "quantity": 3}, b"d,4,4"]
+    assert found[4:] == [{"id": "e", "quantity": 5}, {"id": "f", "quantity": 6}][: len(behind)]
+
+
 def test_other_dialects_are_recognised(topic: LocalTopic, tmp_path: Path) -> None:
     rows = b"id;note;quantity\na;x,y;1\nb;z;2\n"
     assert records(topic, tmp_path / "s.csv", rows, schema=SALE) == [

@@ -143,10 +143,11 @@ class CsvReader:
             return "skip"
 
         cells = [f"headrace: cell {i}" for i in range(len(dialect.names))]
-        given = 0
+        # Arrow numbers rows with the lines before them that are none.
+        skipped, given = dialect.skip_lines + dialect.header, 0
         try:
             for batch in pyarrow.csv.open_csv(self._file, *_options(dialect, cells, keep)):
-                table = _with_bad_rows(pa.table(batch), bad, given + dialect.header)
+                table = _with_bad_rows(pa.table(batch), bad, given + skipped)
                 bad.clear()
                 given += table.num_rows
                 yield table
@@ -157,7 +158,7 @@ class CsvReader:
             ) from None
         if bad:
             none = pa.table({cell: pa.array([], pa.binary()) for cell in cells})
-            yield _with_bad_rows(none, bad, given + dialect.header)
+            yield _with_bad_rows(none, bad, given + skipped)
 
 
 class _BlockFile(io.RawIOBase):
