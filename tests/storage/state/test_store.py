@@ -6,12 +6,25 @@ import errno
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
+import duckdb
 import pytest
 
+import headrace.storage.state.store as store_module
 from headrace.storage.state.store import ENGINE_VERSION, StateStore
-from headrace.values.errors import DiskRefused, StateDamaged, UsageError
+from headrace.values.errors import DiskRefused, StateDamaged, StateRefused, UsageError
+
+OPENING = """
+import sys, time
+from pathlib import Path
+from headrace.storage.state.store import StateStore
+with StateStore(Path(sys.argv[1]), threads=1, memory_limit="1GB"):
+    print("opened", flush=True)
+    time.sleep(float(sys.argv[2]) if len(sys.argv) > 2 else 0)
+"""
 
 _OPENS = """
 import resource, sys
@@ -115,3 +128,49 @@ def test_a_file_that_could_not_be_made_whole_is_none(tmp_path: Path, room_bytes:
     assert str(tmp_path) in made.stdout and os.strerror(errno.EFBIG) in made.stdout
     with StateStore(tmp_path, threads=1, memory_limit="200MB") as store:
         assert store.fact("duckdb") == ENGINE_VERSION
+
+
+LONG = "select count(*) from range(20000) a(i), range(3000000) b(i) where a.i % 7 + b.i % 5 = 3"
+
+
+def opened_elsewhere(directory: Path) -> str:
+    """What another process says that opens the state now."""
+    arguments = [sys.executable, "-c", OPENING, str(directory)]
+    return subprocess.run(arguments, capture_output=True, text=True, timeout=60).stdout
+
+
+def test_whoever_reads_while_it_is_closed_is_interrupted(tmp_path: Path) -> None:
+    store = StateStore(tmp_path, threads=1, memory_limit="1GB")
+    cursor = store.cursor()
+    said: list[BaseException] = []
+
+    def read() -> None:
+        try:
+            cursor.execute(LONG).fetchall()
+        except duckdb.InterruptException as error:
+            said.append(error)
+
+    reading = threading.Thread(target=read)
+    reading.start()
+    time.sleep(0.5)
+    store.close()
+    reading.join(10)
+    assert len(said) == 1
+    assert opened_elsewhere(tmp_path) == "opened\n"
+
+
+@pytest.mark.parametrize("patience", [20.0, 0.1])
+def test_who_had_it_before_may_have_it_open_for_a_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: float
+) -> None:
+    monkeypatch.setattr(store_module, "_ENDING_SECONDS_MAX", patience)
+    arguments = [sys.executable, "-c", OPENING, str(tmp_path), "2"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as before:
+        assert before.stdout is not None
+        assert before.stdout.readline() == "opened\n"
+        if patience < 1:
+            with pytest.raises(StateRefused, match="open in another program"):
+                StateStore(tmp_path, threads=1, memory_limit="1GB")
+        else:
+            StateStore(tmp_path, threads=1, memory_limit="1GB").close()
+        assert before.wait() == 0

@@ -41,6 +41,8 @@ class Server:
         self._closing = False
         self._open: dict[Connection, threading.Thread] = {}
         self._busy = 0
+        # Whether requests under way are no longer waited for: what they need may be closed.
+        self._left_behind = False
         self._change = threading.Condition()
         self._thread = threading.Thread(target=self._accept, name="headrace-socket", daemon=True)
         self._thread.start()
@@ -51,7 +53,11 @@ class Server:
         self._ready.set()
 
     def drain(self, timeout_seconds: float) -> None:
-        """Takes no more requests, and waits for those that are being answered."""
+        """Takes no more requests, and waits for those that are being answered.
+
+        What fails of those that take longer fails for want of the state: that is no answer, and
+        whoever asked is hung up on, to ask the next owner.
+        """
         if not self._closing:
             self._closing = True
             self._ready.set()
@@ -64,6 +70,7 @@ class Server:
         with self._change:
             while self._busy and (left := end - time.monotonic()) > 0:
                 self._change.wait(left)
+            self._left_behind = self._busy > 0
 
     def close(self) -> None:
         """Ends every conversation; whoever was waiting asks the next owner.
@@ -130,6 +137,8 @@ class Server:
             except ClientGone:
                 raise
             except Exception as error:
+                if self._left_behind:
+                    raise
                 wire.send(connection, "error", wire.error_content(error, traceback.format_exc()))
             else:
                 for message in chain([first], messages):
@@ -146,7 +155,7 @@ class Server:
 
     @contextlib.contextmanager
     def _under_way(self) -> Iterator[None]:
-        """Once there are handlers; what is under way is waited for."""
+        """Once there are handlers; what is under way is waited for, and fails as `drain` says."""
         self._ready.wait()
         with self._change:
             if self._closing:
@@ -154,6 +163,10 @@ class Server:
             self._busy += 1
         try:
             yield
+        except Exception as error:
+            if self._left_behind:
+                raise ClientGone from error
+            raise
         finally:
             with self._change:
                 self._busy -= 1

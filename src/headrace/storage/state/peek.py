@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 
 from headrace.storage.state.migrations import MIGRATIONS
-from headrace.storage.state.store import FILE_NAME, cannot_open, other_version
+from headrace.storage.state.store import FILE_NAME, cannot_open, connect_file, other_version
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ def peek(directory: Path) -> Peeked:
     """
     path = directory / FILE_NAME
     try:
-        connection = duckdb.connect(str(path), read_only=True)
+        connection = connect_file(path, read_only=True)
     except duckdb.Error as error:
         raise cannot_open(path, error) from error
     try:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import duckdb
 
@@ -33,6 +36,8 @@ _LOG_BYTES_IDLE = 8 << 20
 # While catching up nobody waits for an epoch, and what the log holds is in memory with all that was
 # replaced since: a checkpoint then costs what it saves, unless the file is large beside the log.
 _LOG_BYTES_BUSY, _LOG_FILES_BUSY = 64 << 20, 2
+# A holder that ends closes the file when the last who asked it lets go, or with its process.
+_ENDING_SECONDS_MAX, _POLL_SECONDS = 10.0, 0.02
 _NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 _DISK_ERRORS = (*_NO_ROOM, errno.EIO, errno.EROFS, errno.EACCES)
 _MEND_DISK = "Make room or mend the permission, then run again: nothing is lost."
@@ -70,6 +75,8 @@ class StateStore:
     ) -> None:
         self.path = directory / FILE_NAME
         self._emptied = emptied
+        self._cursors: WeakSet[duckdb.DuckDBPyConnection] = WeakSet()
+        self._cursors_lock = threading.Lock()
         self.connection = self._open(threads, memory_limit)
         with _closed_on_error(self.connection), disk_errors(self.path):
             self.counters = Counters(self.connection)
@@ -99,7 +106,7 @@ class StateStore:
         """The file, open; made where there is none."""
         begins = not self.path.exists()
         try:
-            connection = duckdb.connect(str(self.path), config=config)
+            connection = connect_file(self.path, config=config)
         except duckdb.Error:
             if begins:
                 # What there is of it holds nothing, and would be taken for a damaged one.
@@ -117,7 +124,7 @@ class StateStore:
             if log_of(self.path).exists():
                 raise unreadable(self.path, "is missing, though its log is beside it")
             return
-        with duckdb.connect(str(self.path), read_only=True) as connection:
+        with connect_file(self.path, read_only=True) as connection:
             found = _facts(connection)
         if found.get("format") in MIGRATIONS:
             found["format"] = str(FORMAT)
@@ -202,7 +209,10 @@ class StateStore:
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A further connection to the same file, for another thread."""
-        return self.connection.cursor()
+        cursor = self.connection.cursor()
+        with self._cursors_lock:
+            self._cursors.add(cursor)
+        return cursor
 
     def checkpoint_if_long(self, *, busy: bool = False) -> bool:
         """Takes what the log has gathered into the file, where that is much.
@@ -230,8 +240,39 @@ class StateStore:
         self.close()
 
     def close(self) -> None:
-        """Closes the file; a checkpoint makes the next start quick."""
-        self.connection.close()
+        """Closes the file; a checkpoint makes the next start quick.
+
+        Whoever reads it in another thread is interrupted: until then it stays open.
+        """
+        end = time.monotonic() + _ENDING_SECONDS_MAX
+        while True:
+            try:
+                self.connection.close()
+                return
+            except duckdb.ResourceInUseException:
+                if time.monotonic() >= end:
+                    return  # the end of the process closes it
+            with self._cursors_lock:
+                for cursor in self._cursors:
+                    cursor.interrupt()
+            time.sleep(_POLL_SECONDS)
+
+
+def connect_file(path: Path, **options: Any) -> duckdb.DuckDBPyConnection:
+    """The file, open. Whoever had the job's lock before may have it open for a moment yet."""
+    end = time.monotonic() + _ENDING_SECONDS_MAX
+    while True:
+        try:
+            return duckdb.connect(str(path), **options)
+        except duckdb.Error as error:
+            if not _is_open_elsewhere(error) or time.monotonic() >= end:
+                raise
+        time.sleep(_POLL_SECONDS)
+
+
+def _is_open_elsewhere(error: duckdb.Error) -> bool:
+    text = str(error)
+    return "Could not set lock" in text or "onflicting lock" in text
 
 
 def _facts(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
@@ -289,7 +330,7 @@ def cannot_open(path: Path, error: duckdb.Error) -> HeadraceError:
     damaged = damage(path, error)
     if damaged is not None:
         return damaged
-    if "Could not set lock" in text or "onflicting lock" in text:
+    if _is_open_elsewhere(error):
         return StateRefused(
             f"{path} is open in another program",
             remedy="Close it there; while a job runs, ask it with: headrace query APP …",
