@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.cli.session import session
 from headrace.cli.stages import stages_text
 from headrace.cli.tables import WHOLE, down_lines, nulls_lines, plural, text_table
-from headrace.cli.telling import filling_text
+from headrace.cli.telling import text_of
 from headrace.ops.jobs.running import RunningApp
 from headrace.values.stages import StageTime
 from headrace.values.telemetry import (
@@ -21,7 +21,6 @@ from headrace.values.telemetry import (
     JobStopped,
     JsonLines,
     PartitionsAdded,
-    TableFilling,
     log_event,
 )
 
@@ -80,8 +79,8 @@ class Watch:
         if not self._on_terminal:
             with self._logging:
                 log_event(event)
-        elif isinstance(event, TableFilling) and self._display is not None:
-            self._display.console.print(filling_text(event), highlight=False)
+        elif self._display is not None and (text := text_of(event)) is not None:
+            self._display.console.print(text, highlight=False)
 
     def look(self, running: RunningApp) -> None:
         """Looks at the jobs, when it is time to, and shows or logs what is there."""

@@ -25,7 +25,9 @@ def rebuilt(job: Job, settings: Settings, views: Sequence[str] = ()) -> dict[str
 def rebuilt_text(report: dict[str, Any]) -> str:
     """What was built, in words."""
     if not report["views"]:
-        return f"job {report['job']}: every view is as the app defines it, nothing was built"
+        text = f"job {report['job']}: every view is as the app defines it, nothing was built"
+        late = f"; late events that an earlier rebuild left changed {report['corrections']:,} rows"
+        return text + late if report["corrections"] else text
     return (
         f"job {report['job']}: built {', '.join(report['views'])} again in "
         f"{report['seconds']:.1f} s; late events changed {report['corrections']:,} rows"

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from headrace.cli.session import session
-from headrace.values.telemetry import Event, TableFilling
+from headrace.values.telemetry import Event, RecomputeWaits, TableFilling
 
 
 def tell(event: Event) -> None:
     """Says on standard error what whoever waits for an answer should know."""
+    text = text_of(event)
+    if text is not None:
+        session.note(text)
+
+
+def text_of(event: Event) -> str | None:
+    """What a person should know of an event, in a sentence; None for most of them."""
     if isinstance(event, TableFilling):
-        session.note(filling_text(event))
+        return filling_text(event)
+    if isinstance(event, RecomputeWaits):
+        return (
+            f"{', '.join(event.views)}: built again, and closed windows lack late events until "
+            f"the next start, or headrace recompute APP: {event.problem}"
+        )
+    return None
 
 
 def filling_text(event: TableFilling) -> str:

@@ -16,10 +16,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from headrace.engines.embedded.deliveries.targets import lake_schema
-from headrace.engines.embedded.epochs.definitions import note_views, refuse_changed_feeds
+from headrace.engines.embedded.epochs.definitions import (
+    note_views,
+    nothing_read,
+    refuse_changed_feeds,
+)
 from headrace.engines.embedded.epochs.engine import Committed
 from headrace.engines.embedded.epochs.landing import account, apply, land
-from headrace.engines.embedded.epochs.places import fill_fact
+from headrace.engines.embedded.epochs.places import fill_fact, recompute_fact
 from headrace.engines.embedded.runner import JobRunner
 from headrace.engines.embedded.views.batch import Batch
 from headrace.engines.kernel.generations import PARTITIONS_MAX, kernel_partition
@@ -87,6 +91,7 @@ def rebuild(runner: JobRunner, views: tuple[View, ...], progress: Progress | Non
         bytes_back(store.connection)
         note_views(store, runner.job, epoch)
         _to_be_filled(runner, views)
+        _to_be_recomputed(runner, views)
         corrected = _positions_corrected(runner, courses)
     if corrected is not None:
         runner.engine.ledger.advanced(corrected.epoch, corrected.time_us)
@@ -132,6 +137,17 @@ def _to_be_filled(runner: JobRunner, views: tuple[View, ...]) -> None:
     for output in runner.job.outputs:
         if output.input in names and output.name not in runner.engine.inside:
             runner.store.set_fact(fill_fact(output.name), "rebuilt")
+
+
+def _to_be_recomputed(runner: JobRunner, views: tuple[View, ...]) -> None:
+    """Notes which views lack what came late, inside the transaction; `recompute` forgets it."""
+    if nothing_read(runner.store):
+        return
+    for view in views:
+        if view.window is not None:
+            runner.store.set_fact(recompute_fact(view.name), "rebuilt")
+        else:
+            runner.store.drop_fact(recompute_fact(view.name))
 
 
 def _forget(runner: JobRunner, view: View) -> None:

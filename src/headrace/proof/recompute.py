@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import duckdb
@@ -19,6 +19,7 @@ from headrace.engines.batch.compare import compare_sql
 from headrace.engines.batch.kept import keep
 from headrace.engines.batch.relations import Region
 from headrace.engines.batch.tolerance import tolerance
+from headrace.engines.embedded.epochs.places import recompute_fact
 from headrace.engines.embedded.runner import JobRunner
 from headrace.plan.operators import Output, Slide, Tumble, View
 from headrace.proof.corrections import commit
@@ -72,7 +73,7 @@ def recompute(
     with fixed(runner) as fix:
         # Between two epochs the deliveries are those that were fixed.
         runner.call(lambda: _check_delivered(runner, fix, views))
-        events = _events(runner, fix)
+        events = _events(runner, fix, None if only is None else {v.topic for v in views})
         for done, view in enumerate(views):
             tell(view.name, done, len(views))
             source = runner.job.source(view.topic)
@@ -83,23 +84,26 @@ def recompute(
             held = with_segments(fix, source, [view], events[view.topic])
             found += _corrections(runner, fix, held, view, region)
         tell("corrections", len(views), len(views))
-    bound = max((r.bound_us for r in regions.values()), default=None)
     epoch = None
+    paid = views if from_us is None and to_us is None else []
     if not dry_run and regions:
-        corrections = [(f.output, f.changes) for f in found if f.changes is not None]
 
         def note(_: duckdb.DuckDBPyConnection) -> None:
             for view in (v for v in views if v.name in regions):
                 number = _note(runner, view.name, regions[view.name])
                 mine = [f for f in found if f.output.input == view.name]
                 _note_left_out(runner, mine, view, number)
+            _paid(runner, paid)
 
         with fix.spent("commit"):
+            corrections = [(f.output, f.changes) for f in found if f.changes is not None]
             epoch = runner.call(lambda: commit(runner, corrections, note))
+    elif not dry_run:
+        runner.call(lambda: _paid(runner, paid))
     return Recomputation(
         runner.job.id,
         dry_run,
-        None if bound is None else instant_text(bound),
+        instant_text(max(r.bound_us for r in regions.values())) if regions else None,
         sum(e.count for e in events.values()),
         tuple(f.report for f in found),
         epoch,
@@ -108,11 +112,24 @@ def recompute(
     )
 
 
-def _events(runner: JobRunner, fix: Fixed) -> dict[str, Events]:
-    """All events of each topic."""
+def owed(runner: JobRunner) -> frozenset[str]:
+    """The views that were built again and whose closed windows lack what came late."""
+    facts = runner.store.facts(recompute_fact(""))
+    return frozenset(v.name for v in runner.job.views if recompute_fact(v.name) in facts)
+
+
+def _paid(runner: JobRunner, views: list[View]) -> None:
+    """Forgets that `views` lack what came late: they have it from here on."""
+    for view in views:
+        runner.store.drop_fact(recompute_fact(view.name))
+
+
+def _events(runner: JobRunner, fix: Fixed, topics: Collection[str] | None) -> dict[str, Events]:
+    """All events of each topic, or of those in `topics`."""
+    sources = [s for s in runner.job.sources if topics is None or s.topic in topics]
     with fix.spent("find the events"):
-        found = {s.topic: events_of(runner, fix, s) for s in runner.job.sources}
-    for source in runner.job.sources:
+        found = {s.topic: events_of(runner, fix, s) for s in sources}
+    for source in sources:
         found[source.topic].require(source, "nothing can be recomputed", _KEEP)
     return found
 

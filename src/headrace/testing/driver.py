@@ -16,9 +16,9 @@ from headrace.engines.embedded.runner import JobRunner
 from headrace.engines.kernel.watermark import NEVER_US
 from headrace.ops.ingest.keys import KeyReader
 from headrace.plan.operators import Job, Output, Plan
+from headrace.proof.finishing import finish
 from headrace.proof.recompute import recompute
 from headrace.proof.report import Recomputation, Verification
-from headrace.proof.telling import fill_outputs
 from headrace.proof.verify import verify
 from headrace.storage.topics.log import LocalTopic
 from headrace.testing.differences import told
@@ -67,7 +67,7 @@ class Driver:
                     clock=self.clock.now_us,
                 )
         for job in self.plan.jobs:
-            runner = JobRunner(job, self._settings, clock=self.clock, fill=fill_outputs)
+            runner = JobRunner(job, self._settings, clock=self.clock, fill=finish)
             self.runners[job.id] = self._stack.enter_context(runner)
 
     def close(self) -> None:

@@ -118,6 +118,16 @@ class DestinationBack(Event):
 
 
 @dataclass(frozen=True)
+class RecomputeWaits(Event):
+    """`views` were built again and lack what came late; the next start tries to add it again."""
+
+    level = "warning"
+
+    views: list[str]
+    problem: str
+
+
+@dataclass(frozen=True)
 class SourceDown(Event):
     """What the job reads does not answer; the next try comes after `retry_seconds`."""
 

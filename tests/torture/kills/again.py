@@ -63,7 +63,10 @@ class Again:
         self.follow()
 
     def _done(self, what: str, command: Sequence[str], noted: Callable[[], Any]) -> None:
-        """`noted` says what the state has noted of such commands; nothing where that is not all."""
+        """`noted` says what the state has noted of such commands.
+
+        Where that is less than before, one was committed by half: it is not given again then.
+        """
         place = self.place
         self._agree()
         before, killed = noted(), 0
@@ -72,7 +75,7 @@ class Again:
             if killed and place.chance.random() < 0.3:
                 place.kill_after(place.chance.uniform(0.0, 0.5), "run", "APP")
         place.finish()
-        if noted() in ((), before):
+        if noted() == before:
             place.run(*command)
         self.undisturbed.run(*command)
 

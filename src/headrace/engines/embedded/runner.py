@@ -134,7 +134,7 @@ class JobRunner:
         self._register_readers()
         if self.unfilled and self._fill is None:
             raise self.unfilled[0].lack.refused(self.unfilled[0].output)
-        if self._fill is not None and (self.unfilled or opened.untold):
+        if self._fill is not None and (self.unfilled or opened.unfinished):
             self._fill(self)
         ledger = self.engine.ledger
         self.tell(JobStarted(self.job.id, ledger.generation, ledger.epoch, opened.incarnation))

@@ -9,7 +9,7 @@ from headrace.engines.embedded.runner import JobRunner
 from headrace.ops.owner import acquire
 from headrace.plan.operators import Job
 from headrace.proof.rebuild import rebuild
-from headrace.proof.recompute import recompute
+from headrace.proof.recompute import owed, recompute
 from headrace.proof.telling import fill_outputs
 from headrace.storage.layout import DataDirectory
 from headrace.storage.state.store import FILE_NAME, state_in_words
@@ -44,11 +44,13 @@ def rebuild_job(
         JobRunner(job, settings, tell=listener, rebuilding=True, fill=fill_outputs) as runner,
     ):
         stale = {v.name: v for v in runner.stale} | {n: known[n] for n in views}
-        seconds, corrections = 0.0, 0
+        # What an earlier rebuild was kept from is done as well.
+        late, seconds, corrections = owed(runner) | frozenset(stale), 0.0, 0
         if stale:
             seconds = rebuild(runner, tuple(stale.values()), progress)
+        if late:
             runner.rebuilt()
-            done = recompute(runner, only=frozenset(stale), progress=progress)
+            done = recompute(runner, only=late, progress=progress)
             seconds, corrections = seconds + done.seconds, done.corrections
         owner.drain()
     return {

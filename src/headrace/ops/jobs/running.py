@@ -19,8 +19,8 @@ from headrace.ops.jobs.status import status
 from headrace.ops.owner import Owner, acquire_to_run
 from headrace.ops.owner.lock import Holder
 from headrace.plan.operators import Job, Plan
+from headrace.proof.finishing import finish
 from headrace.proof.report import Verification
-from headrace.proof.telling import fill_outputs
 from headrace.storage.layout import DataDirectory
 from headrace.storage.state.damage import damage_in_words
 from headrace.storage.state.store import FILE_NAME
@@ -143,7 +143,7 @@ def _open(
     directory = DataDirectory(running.settings.data).job(job.id)
     wait = acquire_to_run(directory, on_wait or (lambda holder: None), running.stop_event)
     owner: Owner = stack.enter_context(wait)
-    opened = JobRunner(job, running.settings, tell=listener or log_event, fill=fill_outputs)
+    opened = JobRunner(job, running.settings, tell=listener or log_event, fill=finish)
     with damage_in_words(directory / FILE_NAME):
         runner = stack.enter_context(opened)
     stack.callback(owner.drain)

@@ -31,7 +31,7 @@ from headrace.engines.embedded.deliveries.withdrawing import begins_anew, counte
 from headrace.engines.embedded.epochs.counting import count_past
 from headrace.engines.embedded.epochs.definitions import note_feeds
 from headrace.engines.embedded.epochs.engine import JobEngine
-from headrace.engines.embedded.epochs.places import fill_fact, leave, stands_here
+from headrace.engines.embedded.epochs.places import fill_fact, leave, recompute_fact, stands_here
 from headrace.engines.embedded.epochs.recall import recall
 from headrace.engines.embedded.epochs.tails import check_given
 from headrace.plan.operators import TABLE_ROLES, Output, Stream
@@ -49,13 +49,14 @@ _TOPIC_ROWS_MAX = 400_000
 class Opened:
     """A start's incarnation, the deliveries that are started, and what must be filled first.
 
-    `untold` says that lakes or topics of views lack rows of theirs.
+    `unfinished` says that lakes or topics of views lack rows of theirs, or that views which were
+    built again are not yet recomputed.
     """
 
     incarnation: int
     deliveries: list[Delivery]
     unfilled: list[Unfilled]
-    untold: bool
+    unfinished: bool
 
 
 def open_deliveries(
@@ -68,7 +69,8 @@ def open_deliveries(
 
     All are looked at before any is opened. Where one cannot be, those that were are stopped.
     """
-    deliveries, unfilled, untold = [], [], False
+    deliveries, unfilled = [], []
+    unfinished = bool(engine.store.facts(recompute_fact("")))
     with ExitStack() as opened:
         here = engine.inside | engine.arriving
         outputs = [o for o in engine.job.outputs if o.name not in here]
@@ -88,11 +90,11 @@ def open_deliveries(
             if lack is not None:
                 unfilled.append(_unfilled(output, delivery, lack))
                 continue
-            untold |= _untold(engine, output, mark)
+            unfinished |= _untold(engine, output, mark)
             _begin(engine, systems, delivery, made, mark)
             deliveries.append(delivery)
         opened.pop_all()
-    return Opened(incarnation, deliveries, [*unfilled, *_arriving(engine)], untold)
+    return Opened(incarnation, deliveries, [*unfilled, *_arriving(engine)], unfinished)
 
 
 def _arriving(engine: JobEngine) -> list[Unfilled]:

@@ -18,6 +18,11 @@ def fill_fact(output: str) -> str:
     return f"fill {output}"
 
 
+def recompute_fact(view: str) -> str:
+    """The name under which the state keeps that `view` was built again, and not yet recomputed."""
+    return f"recompute {view}"
+
+
 def arriving(store: StateStore, ledger: Ledger, tables: Iterable[str]) -> frozenset[str]:
     """Those of `tables` that belong into the state and stood elsewhere until now."""
     return frozenset(
