@@ -8,10 +8,12 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 import pyarrow as pa
+import pytest
 
 from headrace.engines.embedded.deliveries.delivery import Delivery, Pace
 from headrace.engines.embedded.epochs.engine import Committed
 from headrace.storage.contract import Mark, Refusal
+from headrace.values.weights import RECORD_BYTES
 from tests.engines.embedded.test_outage import Epoch, until
 
 
@@ -133,3 +135,60 @@ def test_what_waits_for_more_is_left_when_asked_to_stop() -> None:
     until(lambda: made._queue[0].made)
     made.stop()
     assert destination.handed == [] and made.landed()[0] == 0
+
+
+def held(pace: Pace, *, of_view: bool = False) -> Delivery:
+    """A delivery of whose epochs nothing is taken up: its thread does not run."""
+    return Delivery("job", "rows", Taking(), lambda c: None, lambda e: None, pace, of_view=of_view)  # type: ignore[arg-type]
+
+
+def of(records: int, rows: pa.Table) -> Committed:
+    """An epoch with so many small records, which gives `rows` to one output and more to another."""
+    part = SimpleNamespace(records=pa.table({"value": [b"x"] * records}))
+    changes = {"rows": rows, "others": pa.table({"n": range(1_000_000)})}
+    return Committed(1, 1, 0, {"in": part}, changes=changes)  # type: ignore[dict-item]
+
+
+def put_until_full(made: Delivery, committed: Committed) -> int:
+    """How many such epochs there is room for."""
+    count = 0
+    while made.has_room(0.0):
+        made.put(committed)
+        count += 1
+    return count
+
+
+@pytest.mark.parametrize("of_view", [True, False])
+def test_the_rows_that_wait_are_bounded_and_not_the_records_alone(of_view: bool) -> None:
+    pace = Pace(records_waiting_max=10_000)
+    many = pa.table({"n": range(1_000)})
+    assert put_until_full(held(pace, of_view=of_view), of(10, many)) == 10
+    # Each as large as 100 records of the size that counts as one.
+    large = pa.table({"text": ["x" * RECORD_BYTES * 100] * 10})
+    assert put_until_full(held(pace, of_view=of_view), of(10, large)) in (9, 10)
+    # Where there are more records than rows, they count.
+    few = pa.table({"n": range(10)})
+    assert put_until_full(held(pace, of_view=of_view), of(2_000, few)) == 5
+
+
+def test_epochs_that_wait_are_bounded_however_small() -> None:
+    nothing = Committed(1, 1, 0, {})
+    assert put_until_full(held(Pace(epochs_waiting_max=7)), nothing) == 7
+    # By default what 25 kB each come to is no more than records may have.
+    pace = Pace()
+    assert pace.epochs_waiting_max * 25_000 < pace.records_waiting_max * RECORD_BYTES
+
+
+def test_epochs_without_records_or_rows_do_not_hasten_a_delivery() -> None:
+    made = held(Pace(math.inf, rows_min=10))
+    for _ in range(100):
+        made.put(Committed(1, 1, 0, {}))
+    assert not made._enough
+
+
+def test_what_an_output_of_a_view_is_not_made_of_is_let_go_at_once() -> None:
+    made, rows = held(Pace(), of_view=True), pa.table({"n": [1]})
+    made.put(of(1_000, rows))
+    [waiting] = made._queue
+    assert waiting.committed.sources == {} and waiting.committed.changes == {"rows": rows}
+    assert waiting.weight == 1_000

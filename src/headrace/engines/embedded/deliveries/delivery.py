@@ -30,6 +30,7 @@ from headrace.values.telemetry import (
     DestinationDown,
     Event,
 )
+from headrace.values.weights import weight
 
 # A call that has not returned by then counts as no answer.
 _SILENCE_SECONDS = 15.0
@@ -43,13 +44,15 @@ class Pace:
     """How epochs are gathered into one delivery, and how many may wait.
 
     Of the epochs that wait no more than have `rows_max` records go together, or the first alone.
-    Large records count for more (values/weights.py).
+    Large records count for more (values/weights.py), and so do epochs that give more rows than they
+    have records. Each holds some memory of its own, however small it is: `epochs_waiting_max`.
     """
 
     interval_seconds: float = 0.0
     rows_min: int = 1
     rows_max: float = math.inf
     records_waiting_max: int = 3_000_000
+    epochs_waiting_max: int = 25_000
 
 
 @dataclass
@@ -74,6 +77,8 @@ class Delivery:
     pace: Pace = field(default_factory=Pace)
     joined: Callable[[list[pa.Table]], pa.Table] = pa.concat_tables
     stages: Stages = field(default_factory=Stages)
+    # Whether its rows are made of the changes alone: then nothing else of an epoch is held.
+    of_view: bool = False
 
     def __post_init__(self) -> None:
         self._queue: deque[_Waiting] = deque()
@@ -109,22 +114,29 @@ class Delivery:
     def put(self, committed: Committed) -> None:
         """Queues an epoch; ask `has_room` before."""
         with self._changed:
-            waiting = _Waiting(committed, committed.weight)
+            rows = committed.changes.get(self.name)
+            given = 0 if rows is None else weight(len(rows), rows.nbytes)
+            waiting = _Waiting(committed, max(committed.weight, given))
+            if self.of_view:
+                changes = {} if rows is None else {self.name: rows}
+                waiting.committed = replace(committed, sources={}, late={}, changes=changes)
             self._queue.append(waiting)
             self._weight += waiting.weight
             self._changed.notify_all()
 
     def has_room(self, timeout_seconds: float) -> bool:
-        """Waits, at most so long, until not too many records wait: the job slows down with it."""
+        """Waits, at most so long, until not too much waits: the job slows down with it."""
         with self._changed:
             return self._changed.wait_for(
-                lambda: (
-                    self._weight < self.pace.records_waiting_max
-                    or self.problem is not None
-                    or self._stop
-                ),
-                timeout_seconds,
+                lambda: self._room or self.problem is not None or self._stop, timeout_seconds
             )
+
+    @property
+    def _room(self) -> bool:
+        return (
+            self._weight < self.pace.records_waiting_max
+            and len(self._queue) < self.pace.epochs_waiting_max
+        )
 
     def flush(
         self,

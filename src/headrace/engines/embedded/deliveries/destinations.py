@@ -34,7 +34,7 @@ from headrace.engines.embedded.epochs.engine import JobEngine
 from headrace.engines.embedded.epochs.places import fill_fact, leave, recompute_fact, stands_here
 from headrace.engines.embedded.epochs.recall import recall
 from headrace.engines.embedded.epochs.tails import check_given
-from headrace.plan.operators import TABLE_ROLES, Output, Stream
+from headrace.plan.operators import TABLE_ROLES, Output, Stream, View
 from headrace.storage.contract import Destination, Mark, TableDestination
 from headrace.storage.lake.compaction import SMALL_ROWS
 from headrace.storage.state.store import disk_errors
@@ -144,16 +144,21 @@ def _delivery(
     tell: Callable[[Event], None],
 ) -> Delivery:
     job, name, stages = engine.job.id, output.name, engine.stages
+    of_view = isinstance(made.input, View)
     if output.role == "lake":
         # Files of this size need no compaction.
         pace = Pace(lake_interval_seconds, SMALL_ROWS, 2 * SMALL_ROWS)
-        return Delivery(job, name, destination, made.lake, tell, pace, stages=stages)
+        return Delivery(
+            job, name, destination, made.lake, tell, pace, of_view=of_view, stages=stages
+        )
     if output.role == "topic":
         pace = Pace(rows_max=_TOPIC_ROWS_MAX)
         worded = disk_errors(engine.store.path)(made.topic)
-        return Delivery(job, name, destination, worded, tell, pace, stages=stages)
+        return Delivery(job, name, destination, worded, tell, pace, of_view=of_view, stages=stages)
     joined = made.newest
-    return Delivery(job, name, destination, made.table, tell, joined=joined, stages=stages)
+    return Delivery(
+        job, name, destination, made.table, tell, joined=joined, of_view=of_view, stages=stages
+    )
 
 
 def _begin(
