@@ -20,7 +20,7 @@ import pytest
 
 import headrace as hr
 from headrace.engines.embedded.epochs.engine import Committed, JobEngine
-from headrace.engines.embedded.epochs.seeking import start_of
+from headrace.engines.embedded.epochs.seeking import commit_seek, move_of, start_of
 from headrace.engines.embedded.runner import JobRunner
 from headrace.ops.jobs import states
 from headrace.ops.jobs.ask import ask
@@ -497,3 +497,36 @@ def test_a_state_of_format_3_is_taken_on(tmp_path: Path) -> None:
     run(tmp_path)
     assert holds(APP, tmp_path)
     assert total(tmp_path, "totals") == 36
+
+
+@pytest.mark.parametrize("noted", [True, False], ids=["the move is noted", "only what was before"])
+def test_nothing_of_a_topic_made_again_counts_as_taken_before_it_is(
+    tmp_path: Path, noted: bool
+) -> None:
+    [job] = APP.plan.jobs
+    send(tmp_path, range(200))
+    run(tmp_path)
+    make_again(tmp_path)
+    send(tmp_path, range(400))
+    if noted:
+        moved = seek(tmp_path, "earliest")
+    else:
+        # As if the destinations had been told later than the state.
+        with JobRunner(job, settings(tmp_path), seeking=True) as runner:
+            move = move_of(runner.engine, "pings", start_of("earliest"))
+            moved = commit_seek(runner.engine, [move], [], runner.clock.now_us())
+    with JobRunner(job, settings(tmp_path)) as runner:
+        marks = {d.name: runner.engine.ledger.mark(d.name) for d in runner.deliveries}
+        assert all((mark == moved) is noted for mark in marks.values())
+        # The lake takes what there is in ten seconds, so that nothing of this has landed there.
+        committed = runner.engine.epoch(runner.clock.now_us(), 20, alongside=runner.note)
+        assert committed is not None
+        runner.handed_over(committed)
+        runner._keep_house()
+        read = runner.engine.readers["pings"].position.offsets
+        assert sum(read) < 400
+        taken = topic_of(tmp_path).readers()["pings"]
+        assert all(at <= end for at, end in zip(taken, read, strict=True)), (taken, read)
+    run(tmp_path)
+    assert topic_of(tmp_path).readers()["pings"] == topic_of(tmp_path).end_offsets()
+    assert holds(APP, tmp_path)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from headrace.engines.embedded.epochs.recall import recall
 from headrace.engines.embedded.epochs.seeking import Move, Start, commit_seek, move_of
 from headrace.engines.embedded.runner import JobRunner
 from headrace.ops.jobs.ask import existing_data
@@ -45,7 +46,12 @@ class Seeking:
                 )
         names = [d.name for d in self.runner.deliveries]
         moves = [m for m in self.moves if not m.stays]
-        return commit_seek(self.runner.engine, moves, names, self.runner.clock.now_us())
+        moved = commit_seek(self.runner.engine, moves, names, self.runner.clock.now_us())
+        # What they have is noted at the end once more: the move, too.
+        self.runner.handed_over(recall(self.runner.engine, moved))
+        for delivery in self.runner.deliveries:
+            delivery.flush(moved, _PATIENCE_SECONDS)
+        return moved
 
 
 @contextmanager

@@ -59,7 +59,9 @@ def register_readers(engine: JobEngine) -> None:
     for name, reader in engine.readers.items():
         offsets = [end for _, end, *_ in ranges(engine, name, least)]
         try:
-            if not offsets:
+            # Made again since: what was taken of it lies in the topic that is gone.
+            other = reader.topic.identity not in engine.ledger.identities(name, least)[-1:]
+            if not offsets or other:
                 offsets = reader.topic.begin_offsets()
             reader.topic.register_reader(engine.job.id, offsets)
         except HeadraceError as error:
