@@ -194,10 +194,14 @@ def refuse_unknown_duplicates(engine: JobEngine, output: Output, after: int) -> 
     reader = engine.job.input_of(output)
     if isinstance(reader, View) or not has_dedupe(reader):
         return
+    # Where nothing of its topic was read, nobody was a duplicate.
     [(lost,)] = engine.store.rows(
-        "select min(epoch) from meta.epochs where generation = ? and kind = 'live' and epoch > ? "
+        "select min(epoch) from (select epoch from meta.ranges "
+        "where topic = ? and end_offset > start_offset "
+        "union all select epoch from meta.replays where topic = ?) "
+        "where epoch > ? and epoch in (select epoch from meta.epochs where generation = ?) "
         "and epoch not in (select epoch from meta.outbox where output = ?)",
-        [engine.ledger.generation, after, output.name],
+        [reader.topic, reader.topic, after, engine.ledger.generation, output.name],
     )
     if lost is not None:
         raise StateRefused(

@@ -63,7 +63,7 @@ class StreamRows:
             return (
                 None if rows is None else self._final(self._beyond_mark(rows, committed), committed)
             )
-        part = committed.sources.get(self.source.topic)
+        part = self._part(committed)
         if part is None:
             return None
         rows = self._stream_rows(committed, part)
@@ -93,7 +93,7 @@ class StreamRows:
                 if rows is None
                 else self._changes(self._beyond_mark(rows, committed), committed)
             )
-        part = committed.sources.get(self.source.topic)
+        part = self._part(committed)
         if part is None:
             return None
         rows = self._stream_rows(committed, part)
@@ -164,6 +164,11 @@ class StreamRows:
         kept = kept.append_column("_epoch", pa.repeat(pa.scalar(committed.epoch), count))
         kept = kept.append_column("_correction", pa.repeat(pa.scalar(correction), count))
         return kept.append_column("_withdrawn", gone)
+
+    def _part(self, committed: Committed) -> SourceEpoch | None:
+        """What an epoch has of the source; None where it gave nothing, and nothing was lost."""
+        part = committed.sources.get(self.source.topic)
+        return None if part is None or not (part.lost or len(part.events)) else part
 
     def _stream_rows(self, committed: Committed, part: SourceEpoch) -> pa.Table:
         """The stream's rows that the destination lacks, with what identifies their records."""

@@ -61,10 +61,13 @@ def replay_epochs(
 
 
 def recall_replay(engine: JobEngine, epoch: int) -> dict[str, SourceEpoch]:
-    """The source's parts of a replay epoch, made again."""
+    """The parts of a replay epoch, made again, of the sources that the job has."""
     found = engine.store.rows("select topic, replay from meta.replays where epoch = ?", [epoch])
     sources = {}
     for topic, number in found:
+        # One that was taken out of the app since gives nothing to anybody.
+        if topic not in engine.readers:
+            continue
         source = engine.job.source(topic)
         then = engine.ledger.position(source, epoch)
         part, refused = _judged(engine, source, f"replayed = {number}", number, then)
