@@ -28,6 +28,10 @@ def follow_streams(store: StateStore, job: Job, fresh: bool) -> None:
     Inside a transaction, before anything is made under the new names. Of a `fresh` state, which
     has read nothing, all is made anew.
     """
+    viewed = {view for (view,) in store.rows("select view from meta.views")}
+    for view in viewed:
+        # Earlier versions left it behind: what goes by this name has been the view's since.
+        store.drop_fact(_FACT + view)
     known = {name.removeprefix(_FACT): value for name, value in store.facts(_FACT).items()}
     moves = _moves(known, {s.name: s.fingerprint for s in job.streams})
     connection = store.connection
@@ -39,8 +43,12 @@ def follow_streams(store: StateStore, job: Job, fresh: bool) -> None:
         drop_state(connection, new)
         _move(store, connection, _aside(old), new)
     for stream in job.streams:
-        if fresh:
+        left_by_view = stream.name in viewed and stream.name not in moves.values()
+        if fresh or left_by_view:
             drop_state(connection, stream.name)
+        if left_by_view:
+            for kind in _COUNTED:
+                store.counters.forget(connection, kind, stream.name)
         if store.fact(_FACT + stream.name) != stream.fingerprint:
             store.set_fact(_FACT + stream.name, stream.fingerprint)
             if stream.name not in moves.values():
