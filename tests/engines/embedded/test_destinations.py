@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 import duckdb
 import pytest
 
 import headrace.testing
-from headrace.engines.embedded.deliveries import outgoing
-from headrace.values.errors import DiskRefused, TopicRefused
+from headrace.engines.embedded.deliveries import destinations, outgoing
+from headrace.engines.embedded.epochs.engine import Committed, JobEngine
+from headrace.engines.embedded.epochs.recall import recall
+from headrace.values.errors import DiskRefused, StateRefused, TopicRefused
 from tests.views.cases import thing, things
 
 
@@ -39,3 +42,42 @@ def test_rows_that_there_is_no_memory_for_are_told_in_words(
         with pytest.raises(DiskRefused, match="memory limit") as refused:
             t.rows("counts")
         assert "HEADRACE_MEMORY_LIMIT" in str(refused.value.remedy)
+
+
+def test_once_a_delivery_has_failed_no_more_epochs_are_made_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else all that the destination lacks would be in memory, and nobody would take it."""
+    made = list[int]()
+
+    def making(engine: JobEngine, epoch: int) -> Committed:
+        deadline = time.monotonic() + 20
+        while made and any(t.name == "deliver-copies" for t in threading.enumerate()):
+            assert time.monotonic() < deadline, "the first epoch is lost, and nobody says so"
+            time.sleep(0.01)
+        made.append(epoch)
+        return recall(engine, epoch)
+
+    app, source = things()
+    app.lake("everything", source)
+    more, again = things()
+    more.lake("everything", again)
+    more.topic("copies", again)
+    with headrace.testing.run(app) as t:
+        for n in range(8):
+            t.send("things", [thing(n)])
+            t.epoch()
+        assert len(t.rows("everything")) == 8
+        t.restart()
+        topic = t._topics["things"]
+        topic.retain(1, now_us=t.clock.now_us() + 3_600_000_000)
+        assert topic.begin_offsets() == topic.end_offsets()
+        t.send("things", [thing(9)])
+        assert len(t.rows("everything")) == 9
+        t.close()
+        monkeypatch.setattr(destinations, "recall", making)
+        t.plan = more.plan
+        t.open()
+        with pytest.raises(StateRefused, match="topic copies was not given epoch 1 yet"):
+            t.rows("copies")
+        assert len(made) <= 2

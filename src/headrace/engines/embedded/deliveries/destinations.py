@@ -185,6 +185,9 @@ def _begin(
     for epoch in _epochs(engine, delivered + 1, engine.ledger.epoch):
         while not delivery.has_room(1.0):
             pass
+        if delivery.problem is not None:
+            # Nothing takes what waits; whoever waits for it is told why.
+            break
         delivery.put(recall(engine, epoch))
 
 
