@@ -67,9 +67,7 @@ def recompute(
     begun = time.monotonic()
     found: list[_Found] = []
     regions: dict[str, Region] = {}
-    views = [
-        v for v in runner.job.views if v.window is not None and (only is None or v.name in only)
-    ]
+    views = [v for v in runner.job.views if v.window and (only is None or v.name in only)]
     with fixed(runner) as fix:
         # Between two epochs the deliveries are those that were fixed.
         runner.call(lambda: _check_delivered(runner, fix, views))
