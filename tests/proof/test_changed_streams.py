@@ -11,7 +11,7 @@ import headrace.testing
 from headrace.language import Stream
 from headrace.ops.jobs.states import reset
 from headrace.testing import Driver
-from tests.views.cases import thing, things
+from tests.views.cases import Thing, thing, things
 
 EVENTS = [thing(i, "ab"[i % 2], n=i % 7) for i in range(12)]
 Change = Callable[[Stream], Stream]
@@ -105,6 +105,36 @@ def test_a_lake_of_a_whole_source_may_be_given_columns_but_no_other_ones() -> No
         t.plan = define(k="n", m="length(kind)").plan
         with pytest.raises(hr.StateRefused, match="kept holds column m as it was computed"):
             t.open()
+
+
+def test_a_lake_of_a_whole_source_stays_with_its_topic() -> None:
+    def of(topic: str) -> hr.App:
+        app, source = things()
+        other = app.source(Thing, topic="others", key="who", time="at", partitions=1)
+        app.lake("everything", source if topic == "things" else other)
+        app.table("both", source.by("who").agg(n="count(*)"))
+        return app
+
+    with headrace.testing.run(of("things")) as t:
+        t.send("things", EVENTS)
+        t.send("others", EVENTS)
+        t.verify()
+        with pytest.raises(hr.StateRefused, match="everything holds rows of another stream"):
+            go_on(t, of("others"))
+        t.close()
+        go_on(t, of("things"))
+
+
+def test_what_an_earlier_version_noted_of_a_whole_source_is_taken_as_it_is() -> None:
+    with headrace.testing.run(app_of(lambda s: s)) as t:
+        t.send("things", EVENTS)
+        t.verify()
+        (runner,) = t.runners.values()
+        with runner.store.transaction():
+            runner.store.set_fact("feeds everything", '{"": "all"}')
+        go_on(t, app_of(lambda s: s))
+        (runner,) = t.runners.values()
+        assert runner.store.fact("feeds everything") == '{"": "all of things"}'
 
 
 def test_a_stream_that_is_added_counts_what_was_read_before() -> None:

@@ -67,6 +67,8 @@ Of a stream by part of the rows what they depend on, of a view a list: its finge
 emits, and the columns of a topic's key.
 """
 _ROWS = ""
+_ALL = "all"
+"""What feeds a lake of a whole source; states of before do not name the topic."""
 Feeds = dict[str, str] | list[str]
 
 
@@ -81,7 +83,7 @@ def refuse_changed_feeds(store: StateStore, job: Job, output: Output) -> None:
     elif isinstance(noted, list) or isinstance(now, list):
         what = "rows of a view" if isinstance(noted, list) else "rows of a stream"
     else:
-        changed = [part for part in noted if part in now and noted[part] != now[part]]
+        changed = [p for p in noted if p in now and noted[p] not in (now[p], _ALL)]
         columns = ", ".join(part for part in changed if part != _ROWS)
         if columns:
             what = f"column {columns} as it was computed before"
@@ -125,7 +127,8 @@ def _feeds(job: Job, output: Output) -> Feeds:
         return {_ROWS: delivered_fingerprint(source, reader)}
     # It may be given further columns: rows that are there have null in them.
     columns = {a.name: replace(reader, added=(a,)) for a in reader.added}
-    return {_ROWS: "all"} | {n: delivered_fingerprint(source, s) for n, s in columns.items()}
+    rows = f"{_ALL} of {reader.topic}"
+    return {_ROWS: rows} | {n: delivered_fingerprint(source, s) for n, s in columns.items()}
 
 
 def _other_key(noted: list[list[str]], now: list[list[str]]) -> str | None:
