@@ -61,7 +61,7 @@ def turn_to(t: Driver, event: type[hr.Event]) -> None:
 def replay(t: Driver, *given: str) -> None:
     """Commits what is accepted now; of the outputs only those `given` get it before the end."""
     [runner] = t.runners.values()
-    committed, _ = replay_epochs(runner.engine, t.clock.now_us())
+    committed, _ = replay_epochs(runner.engine, t.clock.now_us(), lambda committed: None)
     assert [one.kind for one in committed] == ["replay"]
     for delivery in runner.deliveries:
         if delivery.name in given:
