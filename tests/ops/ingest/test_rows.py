@@ -38,7 +38,9 @@ def rows_in(topic: LocalTopic) -> list[list[str]]:
         except ValueError:
             row = None
         whole = isinstance(row, dict)
-        found.append([str(cell) for cell in row.values()] if whole else [value.decode()])
+        found.append(
+            [str(cell) for cell in row.values()] if whole else [value.decode(errors="replace")]
+        )
     return found
 
 
@@ -78,8 +80,6 @@ def test_a_last_row_that_stays_what_it_was_is_not_taken_twice(
     assert rows_in(topic) == [["1", "2"], ["3", "4"], *([["x", "y"]] if more else [])]
 
 
-# With fewer rows a torn one may change what DuckDB takes for the dialect.
-MANY = b"2,c,20\n" * 60
 cells = st.sampled_from(["1", "22", "a", "b c", 'q"u', "x,y", "two\nlines", "é", ""])
 
 
@@ -100,13 +100,10 @@ def test_whatever_the_writer_s_buffers_are(
     more = text.getvalue().encode()
     path = directory / "grows.csv"
     for cut in sorted({*(int(cut * len(more)) for cut in cuts), len(more)}):
-        if more[:cut].count(b'"') % 2:
-            # DuckDB may tell another dialect where a quotation mark is left open.
-            continue
-        path.write_bytes(BEGIN + MANY + more[:cut])
+        path.write_bytes(BEGIN + more[:cut])
         ingest(topic, [path], key=None)
-    before, found = rows_in(topic)[:62], rows_in(topic)[62:]
-    assert before[1:] == [["2", "c", "20"]] * 61
+    before, found = rows_in(topic)[:2], rows_in(topic)[2:]
+    assert before == [["1", 'a "b"', "10"], ["2", "c", "20"]]
     last = {row[0]: row for row in found if len(row) == 3}
     assert list(last.values()) == [[f"k{n}", *map(str, row)] for n, row in enumerate(written)]
     assert len(found) <= len(written) + len(cuts)

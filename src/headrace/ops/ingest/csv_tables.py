@@ -22,6 +22,7 @@ import pyarrow.csv
 from headrace.ops.ingest.exact import of_cell
 from headrace.ops.ingest.mapping import Column, Shape
 from headrace.ops.ingest.streams import Torn
+from headrace.ops.ingest.undecodable import as_bytes, as_characters, cells_as_bytes
 from headrace.values.errors import InputRefused
 from headrace.values.schema import literal
 
@@ -45,7 +46,38 @@ class Dialect:
 
 
 def sniff(sample: bytes, name: str) -> Dialect:
-    """The dialect of a file that begins with `sample`, cut at a line's end; InputRefused."""
+    """The dialect of a file that begins with `sample`; InputRefused.
+
+    A last row that is still being written must not tell how the others are: DuckDB may take a
+    cell less in quotes for a file of one column.
+    """
+    dialect = _sniffed(sample, name)
+    whole = _whole_rows(sample)
+    if whole.count(b"\n") > 1 and whole != sample:
+        without = _sniffed(whole, name)
+        if _cells(without, sample) > _cells(dialect, sample):
+            return without
+    return dialect
+
+
+def _cells(dialect: Dialect, sample: bytes) -> int:
+    """How many cells a row of `sample` has; DuckDB may name more columns than it can tell apart."""
+    return len(dialect.names) if dialect.delimiter.encode() in sample else 1
+
+
+def _whole_rows(sample: bytes) -> bytes:
+    """`sample` up to the last line's end that stands outside of quotes."""
+    quotes, end = sample.count(b'"'), len(sample)
+    while end:
+        last = sample.rfind(b"\n", 0, end)
+        quotes -= sample.count(b'"', last + 1, end)
+        if last < 0 or quotes % 2 == 0:
+            return sample[: last + 1]
+        end = last
+    return b""
+
+
+def _sniffed(sample: bytes, name: str) -> Dialect:
     with tempfile.NamedTemporaryFile(suffix=".csv") as file:
         # Rows that are broken must not keep the others from telling how the file is written.
         Path(file.name).write_text(sample.decode(errors="replace"), encoding="utf-8", newline="")
@@ -147,7 +179,7 @@ class CsvReader:
         skipped, given = dialect.skip_lines + dialect.header, 0
         try:
             for batch in pyarrow.csv.open_csv(self._file, *_options(dialect, cells, keep)):
-                table = _with_bad_rows(pa.table(batch), bad, given + skipped)
+                table = _with_bad_rows(cells_as_bytes(pa.table(batch)), bad, given + skipped)
                 bad.clear()
                 given += table.num_rows
                 yield table
@@ -162,7 +194,7 @@ class CsvReader:
 
 
 class _BlockFile(io.RawIOBase):
-    """Blocks as a file. Gives whole lines only if the stream breaks off."""
+    """Blocks as a file of UTF-8. Gives whole lines only if the stream breaks off."""
 
     def __init__(self, blocks: Iterator[bytes]) -> None:
         self.torn: Torn | None = None
@@ -178,7 +210,7 @@ class _BlockFile(io.RawIOBase):
         """About the first `size` bytes, up to a line's end."""
         while len(self._ready) < size and not self._ended:
             self._more()
-        return bytes(self._ready)
+        return as_bytes(self._ready)
 
     def readinto(self, buffer: Any) -> int:
         # Filled to the brim: a block of the CSV reader is what one read gives.
@@ -193,7 +225,7 @@ class _BlockFile(io.RawIOBase):
         try:
             block = next(self._blocks)
         except StopIteration:
-            self._ready += self._tail
+            self._ready += as_characters(self._tail)
             self._ended = True
         except Torn as reason:
             self.torn = reason
@@ -201,7 +233,7 @@ class _BlockFile(io.RawIOBase):
         else:
             text = self._tail + block
             end = text.rfind(b"\n") + 1
-            self._ready += text[:end]
+            self._ready += as_characters(text[:end])
             self._tail = text[end:]
 
 
@@ -245,7 +277,7 @@ def _with_bad_rows(table: pa.Table, bad: list[Any], before: int) -> pa.Table:
     source[~is_bad] = np.arange(table.num_rows)
     source[is_bad] = np.arange(table.num_rows, total)
     nothing = {name: pa.nulls(len(bad), pa.binary()) for name in table.column_names}
-    said = pa.array([_bytes(row.text) for row in bad], pa.binary())
+    said = pa.array([as_bytes(row.text.encode()) for row in bad], pa.binary())
     both = pa.concat_tables(
         [
             table.append_column("headrace: bad row", texts),
@@ -253,10 +285,6 @@ def _with_bad_rows(table: pa.Table, bad: list[Any], before: int) -> pa.Table:
         ]
     )
     return both.take(pa.array(source))
-
-
-def _bytes(text: str | bytes) -> bytes:
-    return text if isinstance(text, bytes) else text.encode(errors="surrogateescape")
 
 
 def _may_quote(sample: bytes, delimiter: str) -> bool:
