@@ -49,6 +49,14 @@ def windows(t: Driver) -> dict[tuple[Any, str], int]:
     return {(r["window_start"], r["who"]): r["n"] for r in t.rows("windows")}
 
 
+def recomputed(t: Driver) -> None:
+    """Some events are on time, some late and recomputed."""
+    t.send("things", ON_TIME)
+    t.epoch()
+    t.send("things", LATE)
+    t.recompute()
+
+
 def cut_short(*_: object, **__: object) -> None:
     raise Unreachable("PostgreSQL does not answer")
 
@@ -74,10 +82,7 @@ def test_a_changed_view_gets_its_late_events_all_the_same(
     monkeypatch: pytest.MonkeyPatch, where: str, by: str
 ) -> None:
     with headrace.testing.run(app_of("n >= 0")) as t:
-        t.send("things", ON_TIME)
-        t.epoch()
-        t.send("things", LATE)
-        t.recompute()
+        recomputed(t)
         assert windows(t) == wanted(0, ON_TIME + LATE)
         t.close()
         t.plan = app_of("n >= 5").plan
@@ -108,10 +113,7 @@ def test_a_view_that_is_built_again_by_name_keeps_what_was_recomputed(
     monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     with headrace.testing.run(app_of("n >= 0")) as t:
-        t.send("things", ON_TIME)
-        t.epoch()
-        t.send("things", LATE)
-        t.recompute()
+        recomputed(t)
         t.close()
         rebuilt_and_cut_short(t, monkeypatch, where, ("windows", "totals"))
         t.open()

@@ -47,6 +47,18 @@ class Asking(threading.Thread):
             self.said = error
 
 
+class Outlasting:
+    """Answers a request with `error` once `closed` is set."""
+
+    def __init__(self, error: Exception) -> None:
+        self.begun, self.closed, self._error = threading.Event(), threading.Event(), error
+
+    def __call__(self, request: Mapping[str, Any], progress: Progress) -> Reply:
+        self.begun.set()
+        self.closed.wait(10)
+        raise self._error
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -57,20 +69,14 @@ class Asking(threading.Thread):
 def test_what_fails_when_nobody_waits_for_it_goes_to_the_next_owner(
     tmp_path: Path, error: Exception
 ) -> None:
-    begun, closed = threading.Event(), threading.Event()
-
-    def ask(request: Mapping[str, Any], progress: Progress) -> Reply:
-        begun.set()
-        closed.wait(10)
-        raise error
-
+    ask = Outlasting(error)
     owner = acquire(tmp_path / "job", "run")
     owner.serve({"ask": ask})
     asking = Asking(tmp_path / "job", next_owner)
     asking.start()
-    begun.wait(10)
+    ask.begun.wait(10)
     owner.drain(timeout_seconds=0.1)
-    closed.set()
+    ask.closed.set()
     time.sleep(0.1)
     owner.release()
     asking.join(20)
@@ -97,21 +103,15 @@ def test_what_fails_while_it_is_waited_for_is_told(tmp_path: Path) -> None:
 
 
 def test_the_own_process_is_told_that_there_is_no_answer(tmp_path: Path) -> None:
-    begun, closed = threading.Event(), threading.Event()
+    ask = Outlasting(RuntimeError("cannot schedule new futures after shutdown"))
     said: list[object] = []
-
-    def ask(request: Mapping[str, Any], progress: Progress) -> Reply:
-        begun.set()
-        closed.wait(10)
-        raise RuntimeError("cannot schedule new futures after shutdown")
-
     with acquire(tmp_path / "job", "run") as owner:
         owner.serve({"ask": ask})
         asking = threading.Thread(target=lambda: said.append(owner.answer("ask", {})))
         asking.start()
-        begun.wait(10)
+        ask.begun.wait(10)
         owner.drain(timeout_seconds=0.1)
-        closed.set()
+        ask.closed.set()
         asking.join(10)
     assert said == [None]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 from headrace.engines.embedded.deliveries.claims import (
     Lack,
@@ -143,22 +144,22 @@ def _delivery(
     lake_interval_seconds: float,
     tell: Callable[[Event], None],
 ) -> Delivery:
-    job, name, stages = engine.job.id, output.name, engine.stages
-    of_view = isinstance(made.input, View)
+    delivery = partial(
+        Delivery,
+        engine.job.id,
+        output.name,
+        destination,
+        tell=tell,
+        stages=engine.stages,
+        of_view=isinstance(made.input, View),
+    )
     if output.role == "lake":
         # Files of this size need no compaction.
-        pace = Pace(lake_interval_seconds, SMALL_ROWS, 2 * SMALL_ROWS)
-        return Delivery(
-            job, name, destination, made.lake, tell, pace, of_view=of_view, stages=stages
-        )
+        return delivery(made.lake, pace=Pace(lake_interval_seconds, SMALL_ROWS, 2 * SMALL_ROWS))
     if output.role == "topic":
-        pace = Pace(rows_max=_TOPIC_ROWS_MAX)
         worded = disk_errors(engine.store.path)(made.topic)
-        return Delivery(job, name, destination, worded, tell, pace, of_view=of_view, stages=stages)
-    joined = made.newest
-    return Delivery(
-        job, name, destination, made.table, tell, joined=joined, of_view=of_view, stages=stages
-    )
+        return delivery(worded, pace=Pace(rows_max=_TOPIC_ROWS_MAX))
+    return delivery(made.table, joined=made.newest)
 
 
 def _begin(

@@ -42,8 +42,9 @@ def follow_streams(store: StateStore, job: Job, fresh: bool) -> None:
     for old, new in moves.items():
         drop_state(connection, new)
         _move(store, connection, _aside(old), new)
+    moved = set(moves.values())
     for stream in job.streams:
-        left_by_view = stream.name in viewed and stream.name not in moves.values()
+        left_by_view = stream.name in viewed and stream.name not in moved
         if fresh or left_by_view:
             drop_state(connection, stream.name)
         if left_by_view:
@@ -51,7 +52,7 @@ def follow_streams(store: StateStore, job: Job, fresh: bool) -> None:
                 store.counters.forget(connection, kind, stream.name)
         if store.fact(_FACT + stream.name) != stream.fingerprint:
             store.set_fact(_FACT + stream.name, stream.fingerprint)
-            if stream.name not in moves.values():
+            if stream.name not in moved:
                 _forget_left(store, stream.name)
     for view in job.views:
         if view.name in known:
