@@ -17,7 +17,11 @@ from benchmarks.runs import Notes, Run
 from benchmarks.sizes import APP, TOPIC, Sizes
 
 SCRIPTS = {"plain": "duckdb_batch", "fastest": "duckdb_batch_fast"}
-_PARTS = ("ingest", "five from files")
+# Of each pipeline: Headrace's app, what its run from files is noted as, and that with `ingest`.
+_FROM_FILES = {
+    "five": ("benchmarks.activity_five", "five from files", "both"),
+    "count": ("benchmarks.activity_count", "count from files", "both count"),
+}
 
 
 class OneSize:
@@ -42,8 +46,9 @@ class OneSize:
             several = self.whole or "five" in pipelines
             for number in range(self.repeats if several else 1):
                 self._five()
+                if several and self.files.exists():
+                    self._from_files("five", compare=number == 0)
                 if self.whole and self.files.exists():
-                    self._from_files(compare=number == 0)
                     self._scripts(first=number == 0)
             if self._counted.exists():
                 self._compare("fastest count", self._counted)
@@ -72,6 +77,7 @@ class OneSize:
             self._ours("one count", self.data, "benchmarks.activity_count")
             shutil.rmtree(self._counted, ignore_errors=True)
             self._script("fastest count", "fastest", self._counted, "count")
+            self._from_files("count", compare=False)
 
     def _five(self) -> None:
         self._ours("five outputs", self.data, "benchmarks.activity_five")
@@ -81,26 +87,29 @@ class OneSize:
         ended = children.python("benchmarks.measure.throughput", data, module)
         self.notes.timed(f"{name} {self.count}", self.count, ended, ended.report["seconds"])
 
-    def _from_files(self, *, compare: bool) -> None:
-        """`ingest`, and the five outputs of what it made."""
+    def _from_files(self, pipeline: str, *, compare: bool) -> None:
+        """`ingest`, and the pipeline of what it made."""
+        module, noted, both = _FROM_FILES[pipeline]
         target, files = self.directory / "ingested", sorted(self.files.iterdir())
         ended = children.headrace("ingest", APP, TOPIC, *files, "--data", target)
         assert ended.report["added"] == self.count
         self.notes.timed(f"ingest {self.count}", self.count, ended, ended.report["seconds"])
-        self._ours("five from files", target, "benchmarks.activity_five")
-        self.notes.note(f"both {self.count}", self._both())
+        self._ours(noted, target, module)
+        self.notes.note(f"{both} {self.count}", self._both("ingest", noted))
         if compare:
             self._compare("both", target)
         shutil.rmtree(target)
 
-    def _both(self) -> Run:
+    def _both(self, *names: str) -> Run:
         """The last `ingest` and the run that read what it made, one after the other."""
-        parts = [self.notes.runs[f"{name} {self.count}"][-1] for name in _PARTS]
+        parts = [self.notes.runs[f"{name} {self.count}"][-1] for name in names]
         run: Run = {k: max(p[k] for p in parts) for k in ("peak_mib", "anonymous_mib")}
         run |= {k: sum(p[k] for p in parts) for k in ("seconds", "cpu_us_per_event")}
         walls = sum(p["wall_seconds"] for p in parts)
         others = sum(p["other_cores"] * p["wall_seconds"] for p in parts) / walls
-        return run | {"other_cores": others, "events_per_second": self.count / run["seconds"]}
+        cold = self.count / sum(self.count / part["cold_per_second"] for part in parts)
+        rates = {"events_per_second": self.count / run["seconds"], "cold_per_second": cold}
+        return run | rates | {"events": self.count, "other_cores": others}
 
     def _scripts(self, *, first: bool) -> None:
         """The plain one, far from its goal and slow, only once where events are many."""
