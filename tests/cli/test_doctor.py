@@ -27,6 +27,25 @@ from headrace.storage.topics.murmur2 import partitions_of
 from headrace.values.settings import Settings
 
 SECRET = "geheim-4711"
+SHOP = """
+import headrace as hr
+
+class Place(hr.Struct):
+    lat: float
+
+class Line(hr.Struct):
+    sku: str
+
+class Order(hr.Event):
+    id: str
+    totals: int | None
+    at: Place | None
+    lines: list[Line] | None
+
+app = hr.App("shop")
+orders = app.source(Order, topic="orders", key="id", partitions=2)
+app.table("counts", orders.by("id").agg(n="count(*)"))
+"""
 Doctor = Callable[..., tuple[int, dict[str, Any]]]
 
 
@@ -83,6 +102,39 @@ def test_a_topic_with_other_partitions_or_damage(doctor: Doctor, tmp_path: Path)
     assert wrong["remedy"].startswith("Declare 5 partitions")
     assert "is damaged" in found["topic enriched_activity"]["text"]
     assert "backup" in found["topic enriched_activity"]["remedy"]
+
+
+def test_fields_that_nobody_declared(doctor: Doctor, tmp_path: Path) -> None:
+    """Seen in a sample of the newest records; one that may be a misspelt declaration is a warning.
+
+    Nothing on the disk is changed by looking.
+    """
+    (tmp_path / "shop.py").write_text(SHOP)
+    topic = LocalTopic.create(tmp_path / "d" / "topics", "orders", 2)
+    old = [b'{"id": "a", "old": 1}'] * 3_000
+    new = [b'{"id": "b", "at": {"lat": 1, "city": "x"}, "lines": [{"sku": "s", "qty": 2}]}'] * 900
+    new += [b'{"id": "c", "total": 5, "Note": null}'] * 90 + [b'{"id": "d", "a\\u001bb": 1}'] * 9
+    new += [b"no JSON"]
+    topic.append(pa.array(old + new))
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "d").rglob("*")}
+    code, found = doctor(str(tmp_path / "shop.py"))
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "d").rglob("*")}
+    event = found["event Order"]
+    assert (code, event["level"]) == (0, "warning")
+    assert event["text"] == (
+        "the newest 1,000 records of orders also have at.city (90%), lines.qty (90%), Note (9%), "
+        "total (9%), a\\u001bb (< 1%): not declared, so no view sees them; the log keeps them"
+    )
+    assert event["remedy"].startswith('Did you mean "total" where Order declares "totals"?')
+
+
+def test_records_as_declared_need_no_word(doctor: Doctor, tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(SHOP)
+    topic = LocalTopic.create(tmp_path / "d" / "topics", "orders", 2)
+    values = [b'{"id": "a", "totals": 1, "lines": null}', b"[1]", b"[" * 9_000, None]
+    topic.append(pa.array(values))
+    code, found = doctor(str(tmp_path / "shop.py"))
+    assert code == 0 and not [subject for subject in found if subject.startswith("event")]
 
 
 def test_a_data_directory_that_cannot_be_one(doctor: Doctor, tmp_path: Path) -> None:

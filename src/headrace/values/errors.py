@@ -150,6 +150,13 @@ class DifferenceFound(HeadraceError):
     exit_code = 1
 
 
+def near_name(name: str, valid: Iterable[str]) -> str | None:
+    """The one of `valid` that `name` may have been meant to be."""
+    names = list(valid)
+    near = get_close_matches(name.lower(), [n.lower() for n in names], n=1, cutoff=0.6)
+    return next((n for n in names if n.lower() == near[0]), None) if near else None
+
+
 def did_you_mean(name: str, valid: Iterable[str]) -> str:
     """The sentence that ends a message about an unknown `name`: a near one, then all of them.
 
@@ -157,9 +164,6 @@ def did_you_mean(name: str, valid: Iterable[str]) -> str:
     'Did you mean "page_url"? Valid names: page_url, user_id.'
     """
     names = list(valid)
-    near = get_close_matches(name.lower(), [n.lower() for n in names], n=1, cutoff=0.6)
-    hint = ""
-    if near:
-        original = next(n for n in names if n.lower() == near[0])
-        hint = f'Did you mean "{original}"? '
+    near = near_name(name, names)
+    hint = f'Did you mean "{near}"? ' if near is not None else ""
     return f"{hint}Valid names: {', '.join(names)}." if names else hint.strip()

@@ -13,6 +13,8 @@ from headrace.storage.state.peek import peek
 from headrace.storage.state.store import FILE_NAME as STATE
 from headrace.storage.topics.directory import read_about, topic_names
 from headrace.storage.topics.head import read_head
+from headrace.storage.topics.log import LocalTopic, now_us
+from headrace.storage.topics.writer import DEFAULT_LIMITS
 from headrace.values.clock import instant_text
 from headrace.values.errors import HeadraceError
 
@@ -45,6 +47,16 @@ def _topic(data: DataDirectory, name: str, partitions: int) -> Finding:
         return Finding("warning", subject, "its head is damaged; the next writer mends it")
     records = sum(head.end) - sum(head.begin)
     return Finding("ok", subject, f"{_count(partitions)}, {records:,} records")
+
+
+def readable(data: DataDirectory, topic: str) -> LocalTopic | None:
+    """The topic, to be read and nothing else: what a crash left is not mended."""
+    if topic not in topic_names(data.topics):
+        return None
+    about = read_about(data.topics, topic)
+    if read_head(data.topics / topic, about.partitions) is None:
+        return None
+    return LocalTopic(data.topics, about, DEFAULT_LIMITS, now_us)
 
 
 def job_state(data: DataDirectory, job: Job) -> list[Finding]:

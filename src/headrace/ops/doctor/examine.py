@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from headrace.engines.embedded.deliveries.targets import target_of
-from headrace.ops.doctor.embedded import job_state, local_topics
+from headrace.ops.doctor.embedded import job_state, local_topics, readable
 from headrace.ops.doctor.machine import machine
 from headrace.ops.doctor.readers import left_readers
-from headrace.plan.operators import TABLE_ROLES, Plan
-from headrace.storage.contract import Finding, System, Target
+from headrace.ops.doctor.undeclared import undeclared
+from headrace.plan.operators import TABLE_ROLES, Plan, Source
+from headrace.storage.contract import Finding, System, Target, Topic
 from headrace.storage.systems import Systems
 from headrace.values.errors import HeadraceError, Unreachable
 from headrace.values.settings import Settings
@@ -22,7 +24,10 @@ def examine(settings: Settings, plan: Plan | None = None) -> list[Finding]:
     """
     with Systems(settings) as systems:
         embedded = _embedded(systems, plan, settings)
-        return [*machine(settings), *embedded, *_bound(systems, plan)]
+        bound = _bound(systems, plan)
+        wrong = any(f.level == "error" for f in bound)
+        events = [] if wrong else _events(systems, plan)
+        return [*machine(settings), *embedded, *bound, *events]
 
 
 def _embedded(systems: Systems, plan: Plan | None, settings: Settings) -> list[Finding]:
@@ -36,6 +41,18 @@ def _embedded(systems: Systems, plan: Plan | None, settings: Settings) -> list[F
         retains = settings.retention_age is not None or settings.retention_bytes is not None
         found += left_readers(systems.data, declared, own, retains=retains)
     return [*found, *(f for job in plan.jobs for f in job_state(systems.data, job))]
+
+
+def _events(systems: Systems, plan: Plan | None) -> list[Finding]:
+    """What the newest records of each source have beside what its event class declares."""
+
+    def opened(source: Source) -> Topic | None:
+        if _local_topics(systems):
+            return readable(systems.data, source.topic)
+        return systems.topic(source.topic, source.partitions)
+
+    sources = {s.topic: s for job in ([] if plan is None else plan.jobs) for s in job.sources}
+    return [f for s in sources.values() for f in undeclared(s, partial(opened, s))]
 
 
 def _local_topics(systems: Systems) -> bool:
