@@ -72,7 +72,7 @@ def read_of(t: Driver, job: Job, source: Source, sent: Sent) -> Read:
     greatest: dict[int, int] = {}
     watermark_us: int | None = None
     replayed = {(p, o): (number, epoch) for p, o, number, epoch in replays}
-    read = 0
+    read, ends = 0, [0] * source.partitions
     for epoch in sorted({e for e, *_ in ranges}):
         starts_us[epoch] = watermark_us
         exempt = set()
@@ -81,6 +81,8 @@ def read_of(t: Driver, job: Job, source: Source, sent: Sent) -> Read:
                 assert start == end, "a partition with something unread is not exempt"
                 assert partition not in greatest or source.idle_timeout_us is not None
                 exempt.add(partition)
+            assert start == ends[partition], "nothing is left out, and nothing read again"
+            ends[partition] = end
             for offset in range(start, end):
                 read += 1
                 place = partition, offset
@@ -102,6 +104,8 @@ def read_of(t: Driver, job: Job, source: Source, sent: Sent) -> Read:
         if counted and all(p in greatest for p in counted):
             reached = min(greatest[p] for p in counted) - source.lateness_us
             watermark_us = reached if watermark_us is None else max(watermark_us, reached)
+    # Where the job begins and ends, the epochs do not say.
+    assert read == len(sent.records[source.topic]), "all that was sent is read"
     until = max([*starts_us, *(epoch for _, epoch in replayed.values())], default=0)
     run = Run(events, source.lateness_us, starts_us, until, watermark_us)
     return Read(run, refused, read)

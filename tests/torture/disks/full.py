@@ -11,6 +11,7 @@ import subprocess
 from functools import partial
 from pathlib import Path
 
+from tests.torture.disks.words import says_why
 from tests.torture.kills.left import Left, check_same, left
 from tests.torture.kills.place import Place
 
@@ -40,7 +41,7 @@ def run_on_a_full_disk(place: Place, data: Path, wanted: Left) -> None:
         assert code in (0, 4, 5) and "Traceback" not in run.text, said
         if code:
             place.done["disks full"] += 1
-            assert "No space left" in run.text or "disk" in run.text or "large" in run.text, said
+            assert any(says_why(run.text, data, why) for why in ("no space left", "large")), said
         small.before = None
         if mounted:
             _mount(data, _LARGE_BYTES, "remount,")

@@ -7,6 +7,7 @@ disk takes again what it is given, the end is that of commands that nobody distu
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from pathlib import Path
 from headrace.storage.topics.log import LocalTopic
 from tests.storage.topics.model import read_all
 from tests.torture.disks.calls import KINDS, Refusal, counted, counting
+from tests.torture.disks.words import says_why
 from tests.torture.kills.again import Again
 from tests.torture.kills.left import Left, check_same, left
 from tests.torture.kills.place import Place, restored
@@ -109,12 +111,16 @@ class Refused:
     def _check_words(self, text: str, reason: str, flag: Path, said: str) -> None:
         refused = {Path(line) for line in flag.read_text().splitlines()}
         assert refused, f"nothing was: {said}"
-        words = (reason.lower(), "disk", "no permission")
-        assert any(word in text.lower() for word in words), said
-        # The file, or the topic, the lake or the job that it belongs to.
         data = self.place.data
+        assert says_why(text, data, reason), said
+        # The file, or the topic, the lake or the job that it belongs to.
+        roles = data.parents[0], data, *(data / role for role in ("topics", "lakes", "jobs"))
         above = {path for one in refused for path in one.parents if data in path.parents}
-        assert any(str(path) in text for path in refused | above), (refused, said)
+        named = refused | above.difference(roles)
+        assert any(re.search(rf"{re.escape(str(path))}(?!\w)", text) for path in named), (
+            named,
+            said,
+        )
         assert "from a backup" not in text, f"nothing is damaged: {said}"
 
     def _fill(self, command: tuple[str, ...], times: int) -> None:

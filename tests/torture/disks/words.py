@@ -35,6 +35,15 @@ def ways_in(said: str) -> Ways:
     return Ways(commands, bool(_RESTORE.search(said)), bool(_REMOVE.search(said)))
 
 
+def says_why(said: str, data: Path, reason: str) -> bool:
+    """Whether `said`, without the paths below the parent of `data`, tells of the disk.
+
+    By the `reason` that the system gives, or in words of its own; a path may hold any of them.
+    """
+    words = re.sub(rf"\S*{re.escape(str(data.parent))}\S*", "", said).lower()
+    return any(why in words for why in (reason.lower(), "disk", "no permission"))
+
+
 def check_words(said: str, path: Path, of: Path, *, missing: bool) -> None:
     """Checks that `said` names the damaged file at `path`, and a way on.
 
