@@ -215,13 +215,14 @@ class JobEngine:
     ) -> Committed | None:
         """Reads and commits one epoch; None when there is nothing to do.
 
-        `show` asks sliding views to show everything that changed; without it they do so at most
-        once a second. `stop` bounds what is read, by topic. `alongside` may write into the same
+        `show` asks sliding views to show everything that changed; without it they do so once a
+        second, also where nothing more comes. `stop` bounds what is read, by topic. `alongside` may write into the same
         transaction.
         """
         # With an idle timeout, time alone may move a watermark.
         timed = any(r.source.idle_timeout_us is not None for r in self.readers.values())
-        if not (timed or self.unread() or (show and self._unshown())):
+        emit = show or time.monotonic() - self._shown_at >= 1.0
+        if not (timed or self.unread() or (emit and self._unshown())):
             return None
         now_us = max(now_us, self.ledger.time_us)
         connection = self.store.connection
@@ -231,9 +232,8 @@ class JobEngine:
             for t, r in self.readers.items()
         }
         # Offsets move without a record where a transaction ended.
-        if not (any(s.moved for s in read.values()) or (show and self._unshown())):
+        if not (any(s.moved for s in read.values()) or (emit and self._unshown())):
             return None
-        emit = show or time.monotonic() - self._shown_at >= 1.0
         committed = Committed(self.ledger.generation, self.ledger.epoch + 1, now_us, read)
         committed.positions = {t: part.after for t, part in read.items()}
         # What is left of it is the transaction itself.

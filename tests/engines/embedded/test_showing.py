@@ -1,0 +1,40 @@
+"""When a sliding view shows what changed: soon, also where nothing more comes."""
+
+from __future__ import annotations
+
+import time
+
+import headrace.testing
+from headrace.testing import Driver
+from tests.views.cases import thing, things
+
+
+def shown(t: Driver) -> list[int]:
+    """The counts that readers of the state see; asked for otherwise, they would be shown first."""
+    (runner,) = t.runners.values()
+    return [n for (n,) in runner.store.rows('select n from "out" order by 1')]
+
+
+def test_the_last_change_is_shown_though_the_source_is_quiet() -> None:
+    app, source = things(lateness="1 minute")
+    app.table("out", source.slide("4 minutes", every="2 minutes").agg(n="count(*)"))
+    with headrace.testing.run(app) as t:
+        t.send("things", [thing(0)])
+        t.epoch()
+        (runner,) = t.runners.values()
+        t.send("things", [thing(1)])
+        # However slow the machine is, this epoch comes within the same second.
+        runner.engine._shown_at = time.monotonic()
+        t.epoch()
+        assert shown(t) == [1, 1]
+        deadline = time.monotonic() + 20
+        while shown(t) == [1, 1]:
+            assert time.monotonic() < deadline, "it is never shown"
+            time.sleep(0.1)
+            t.epoch()
+        assert shown(t) == [2, 2]
+        epochs = runner.engine.ledger.epoch
+        time.sleep(1.1)
+        t.epoch()
+        assert runner.engine.ledger.epoch == epochs, "there is nothing more to show"
+        t.verify()
