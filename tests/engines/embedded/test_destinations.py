@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import duckdb
 import pytest
 
 import headrace.testing
-from headrace.engines.embedded.deliveries import destinations, outgoing
+from headrace.engines.embedded.deliveries import destinations, outage, outgoing
+from headrace.engines.embedded.deliveries.delivery import Delivery, Pace
 from headrace.engines.embedded.epochs.engine import Committed, JobEngine
 from headrace.engines.embedded.epochs.recall import recall
-from headrace.values.errors import DiskRefused, StateRefused, TopicRefused
+from headrace.values.errors import (
+    DestinationDown,
+    DiskRefused,
+    StateRefused,
+    TopicRefused,
+    Unreachable,
+)
 from tests.views.cases import thing, things
 
 
@@ -81,3 +89,27 @@ def test_once_a_delivery_has_failed_no_more_epochs_are_made_for_it(
         with pytest.raises(StateRefused, match="topic copies was not given epoch 1 yet"):
             t.rows("copies")
         assert len(made) <= 2
+
+
+def test_a_start_gives_up_on_a_destination_that_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where more waits for it than may: nobody would read on, answer or hear Ctrl-C meanwhile."""
+
+    def away(*_: object) -> int:
+        raise Unreachable("the line is dead")
+
+    app, source = things()
+    app.lake("everything", source)
+    with headrace.testing.run(app) as t:
+        monkeypatch.setattr(Delivery, "_handed_over", away)
+        for n in range(4):
+            t.send("things", [thing(n)])
+            t.epoch()
+        t.close()
+        with monkeypatch.context() as narrow:
+            narrow.setattr(destinations, "Pace", partial(Pace, epochs_waiting_max=2))
+            narrow.setattr(outage, "PATIENCE_SECONDS", 0.5)
+            with pytest.raises(DestinationDown, match="the line is dead"):
+                t.open()
+        monkeypatch.undo()
+        t.open()
+        assert len(t.rows("everything")) == 4

@@ -185,7 +185,8 @@ def _begin(
     delivery.start(delivered, marked, _rows(engine, delivery, made, delivered, mark))
     for epoch in _epochs(engine, delivered + 1, engine.ledger.epoch):
         while not delivery.has_room(1.0):
-            pass
+            if delivery.outage.given_up:
+                raise delivery.not_taken("Mend that and run again; nothing is lost.")
         if delivery.problem is not None:
             # Nothing takes what waits; whoever waits for it is told why.
             break
