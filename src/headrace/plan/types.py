@@ -85,7 +85,12 @@ def as_key(sql: str, type_: str) -> str:
     """
     if type_ not in FLOATS:
         return sql
-    return f"CASE  WHEN (isfinite({sql})) THEN (({sql} + 0.0)) ELSE NULL END"
+    return f"CASE  WHEN (isfinite({sql})) THEN ({one_zero(sql, type_)}) ELSE NULL END"
+
+
+def one_zero(sql: str, type_: str) -> str:
+    """`sql` with -0.0 as 0.0, which it is equal to: which of the two is taken would be chance."""
+    return f"({sql} + 0.0)" if type_ in FLOATS else sql
 
 
 def is_list(type_: Any) -> bool:

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from headrace.plan.operators import AggregateCall, Expression
+from headrace.plan.types import one_zero
+
+_CHOOSING = ("min", "max", "quantile_cont", "quantile_disc", "median")
 
 
 def inputs(call: AggregateCall) -> list[tuple[str, Expression]]:
@@ -47,6 +50,8 @@ def _value(call: AggregateCall, x: Sequence[str], place: str, condition: str) ->
             return f"{call.function}({x[0]}, row({x[1]}, {place})){condition}"
         case "list":
             return f"list({x[0]} order by {place}){condition}"
+    if call.function in _CHOOSING:
+        x = [one_zero(x[0], call.arguments[0].type)]
     distinct = "distinct " if call.distinct else ""
     value = f"{call.function}({distinct}{', '.join([*x, *call.constants])}){condition}"
     if call.function == "approx_quantile":

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from headrace.plan.operators import AggregateCall
+from headrace.plan.types import one_zero
 
 
 def _either(both: str) -> str:
@@ -110,6 +111,7 @@ def _state(call: AggregateCall) -> tuple[list[StateColumn], str]:
         ]
         return pair, f"({a}_s::double / nullif({a}_n, 0))"
     if function in _SAME:
+        x = one_zero(x, call.arguments[0].type)
         return [StateColumn(a, f"{function}({x})", f"{function}({{c}})", _SAME[function])], a
     if function in _EXPORTED:
         constants = "".join(f", {c}" for c in call.constants)
@@ -153,7 +155,7 @@ def _ordered(
         return [StateColumn(a, partial, "flatten(list({c}))", _LONGER)], final
     if function in _FROM_VALUES:
         constants = "".join(f", {c}" for c in call.constants)
-        partial = f"list({x}) WHERE {x} is not null"
+        partial = f"list({one_zero(x, call.arguments[0].type)}) WHERE {x} is not null"
         final = f"list_aggregate(nullif({a}, []), '{function}'{constants})"
         return [StateColumn(a, partial, "flatten(list({c}))", _LONGER)], final
     raise KeyError(f"no state is known for the aggregate {function}")
