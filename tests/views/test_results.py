@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from tests.views.cases import Sent, at, check, thing, things
 
 

@@ -177,16 +177,16 @@ def with_states_sql(view: View, sessions: str, states: str) -> str:
     return f"select s.*{listed} from {sessions} s join ({states}) m on m._session = s._session"
 
 
-def changes_sql(view: View, sessions: str, compared: bool, closed: bool) -> str:
-    """Changes of rows from sessions with states: `_after` or, where `compared`, before.
+def changes_sql(view: View, sessions: str, compared: View | None, closed: bool) -> str:
+    """Changes of rows from sessions with states: `_after` or, of the view `compared`, before.
 
     `closed` says that some are there that closed and did not change.
     """
-    if not compared and not closed:
+    if compared is None and not closed:
         return upserts_sql(view, sessions)
     after = rows_sql(view, f"(select * from {sessions} where _after and _changed)")
-    if not compared:
+    if compared is None:
         return f"select 'u' as _op, * from ({after})"
-    before = rows_sql(view, f"(select * from {sessions} where not _after)")
+    before = rows_sql(compared, f"(select * from {sessions} where not _after)")
     changed = changed_sql(view, "_new", "_shown")
     return f"with _new as materialized ({after}), _shown as materialized ({before}) {changed}"

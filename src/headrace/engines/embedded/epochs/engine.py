@@ -216,8 +216,8 @@ class JobEngine:
         """Reads and commits one epoch; None when there is nothing to do.
 
         `show` asks sliding views to show everything that changed; without it they do so once a
-        second, also where nothing more comes. `stop` bounds what is read, by topic. `alongside` may write into the same
-        transaction.
+        second, also where nothing more comes. `stop` bounds what is read, by topic. `alongside`
+        may write into the same transaction.
         """
         # With an idle timeout, time alone may move a watermark.
         timed = any(r.source.idle_timeout_us is not None for r in self.readers.values())

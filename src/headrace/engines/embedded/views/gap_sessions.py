@@ -13,6 +13,7 @@ from headrace.engines.embedded.views.batch import (
     temp_name,
 )
 from headrace.engines.embedded.views.placing import Placing, tally
+from headrace.engines.embedded.views.withdrawing import shown_before
 from headrace.engines.kernel import gaps, partial, rows
 from headrace.plan.operators import SessionGap, View
 
@@ -74,7 +75,8 @@ class GapSessions:
         after = f"({gaps.ended_sql(view, joined, batch.watermark_us)})"
         if "changes" in self.wants:
             shown = f"({gaps.ended_sql(view, held, batch.before_us)})"
-            old = make_temp(connection, temp_name(view.name, "before"), rows.rows_sql(view, shown))
+            before = rows.rows_sql(shown_before(view), shown)
+            old = make_temp(connection, temp_name(view.name, "before"), before)
             new = make_temp(connection, temp_name(view.name, "after"), rows.rows_sql(view, after))
             sql = rows.changed_sql(view, new, old)
             outcome.changes = make_temp(connection, temp_name(view.name, "changes"), sql)

@@ -13,6 +13,7 @@ from headrace.engines.embedded.views.batch import (
     temp_name,
 )
 from headrace.engines.embedded.views.placing import Placing, tally
+from headrace.engines.embedded.views.withdrawing import shown_before
 from headrace.engines.kernel import partial, rows
 from headrace.plan.operators import Tumble, View
 
@@ -27,7 +28,7 @@ class KeyedView:
     """Keeps a state per (window, key), or per key where there is no window."""
 
     def __init__(self, view: View, columns: tuple[str, ...], wants: frozenset[str]) -> None:
-        self.view = view
+        self.view, self.shown_before = view, shown_before(view)
         self.wants = wants
         self.placing = Placing(view, columns)
         self.state = state_name(view.name)
@@ -48,7 +49,7 @@ class KeyedView:
         window = view.window
         closes = isinstance(window, Tumble) and passes(batch, window.size_us, window.offset_us)
         if groups:
-            before = self._shown(connection, part, "before")
+            before = self._shown(connection, part, "before", self.shown_before)
             self._merge(connection, part)
             if "changes" in self.wants:
                 outcome.changes = self._changes(connection, part, before, closes)
@@ -85,10 +86,11 @@ class KeyedView:
         """Merges an epoch's states into those held."""
         connection.execute(partial.merge_into_sql(self.view, part, self.state))
 
-    def _shown(self, connection: duckdb.DuckDBPyConnection, part: str, name: str) -> str | None:
+    def _shown(
+        self, connection: duckdb.DuckDBPyConnection, part: str, name: str, view: View
+    ) -> str | None:
         """The rows now served of what `part` touches; only where rows can be withdrawn."""
-        view = self.view
-        if view.top is None and view.having is None:
+        if self.view.top is None and self.view.having is None:
             return None
         names = ["_slice"] if view.top is not None else ["_slice", *partial.key_names(view)]
         touched = self._touched_by(part, names)
@@ -110,7 +112,7 @@ class KeyedView:
             sql = rows.upserts_sql(view, states)
             # Hardly ever read twice: a table of its own would cost more than the rows.
             return make_temp(connection, name, sql) if closes else f"({sql})"
-        after = self._shown(connection, part, "after")
+        after = self._shown(connection, part, "after", view)
         assert after is not None
         return make_temp(connection, name, rows.changed_sql(view, after, before))
 

@@ -29,6 +29,7 @@ from headrace.engines.embedded.views.session_counts import (
     rows_by_verdict,
 )
 from headrace.engines.embedded.views.session_states import Placed, SessionStates
+from headrace.engines.embedded.views.withdrawing import shown_before
 from headrace.engines.kernel import marks
 from headrace.engines.kernel.partial import key_names
 from headrace.engines.kernel.pool import Pool, difference, pool
@@ -233,7 +234,9 @@ class MarkSessions:
             outcome.changes = self.states.made(
                 connection,
                 "changes",
-                lambda r: marks.changes_sql(view, r, len(old) > 0, "final" in self.wants),
+                lambda r: marks.changes_sql(
+                    view, r, shown_before(view) if len(old) else None, "final" in self.wants
+                ),
                 rows,
             )
         if "final" in self.wants:

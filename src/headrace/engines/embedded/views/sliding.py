@@ -47,7 +47,8 @@ class SlidingView(KeyedView):
         if groups:
             self._mark_changed(connection, part)
             if self.withdraws:
-                before = self._rows(connection, self._touched(connection, "touched"), "before")
+                touched = self._touched(connection, "touched")
+                before = self._rows(connection, touched, "before", self.shown_before)
             self._merge(connection, part)
         closes = passes(batch, *pane_us(self.window))
         if "changes" not in self.wants:
@@ -79,16 +80,16 @@ class SlidingView(KeyedView):
             )
         return make_temp(connection, temp_name(view.name, name), sql)
 
-    def _rows(self, connection: duckdb.DuckDBPyConnection, wanted: str, name: str) -> str:
-        states = f"({panes.combined_sql(self.view, self.state, wanted)})"
-        return make_temp(
-            connection, temp_name(self.view.name, name), rows.rows_sql(self.view, states)
-        )
+    def _rows(
+        self, connection: duckdb.DuckDBPyConnection, wanted: str, name: str, view: View
+    ) -> str:
+        states = f"({panes.combined_sql(view, self.state, wanted)})"
+        return make_temp(connection, temp_name(view.name, name), rows.rows_sql(view, states))
 
     def _show(self, connection: duckdb.DuckDBPyConnection, before: str | None) -> str:
         view, name = self.view, temp_name(self.view.name, "changes")
         wanted = self._touched(connection, "touched")
-        after = self._rows(connection, wanted, "after")
+        after = self._rows(connection, wanted, "after", view)
         sql = f"select 'u' as _op, * from {after}"
         if before is not None:
             sql = rows.changed_sql(view, after, before)
