@@ -38,7 +38,7 @@ def of_last_block(size: int, chance: Random, most: int | None = None) -> Iterato
     With `most`, so many of them, evenly spread from a byte that chance picks.
     """
     yield Damage("missing")
-    first = max(0, (size - 1) // BLOCK_BYTES * BLOCK_BYTES)
+    first = max(0, size - BLOCK_BYTES)
     step = 1 if most is None else max(1, 2 * (size - first) // most)
     for at in range(first + chance.randrange(step), size, step):
         yield Damage("cut", at)

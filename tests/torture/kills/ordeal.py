@@ -158,9 +158,12 @@ class Ordeal:
 
     def at_any_time(self) -> None:
         self.feed_if_idle()
-        self.place.kill_after(self.chance.uniform(0.05, 1.0), *RUN, **self.settings())
+        with_job = self.chance.random() < 0.75
+        seconds = self.chance.uniform(0.0 if with_job else 0.05, 0.8)
+        self.place.kill_after(seconds, *RUN, with_job=with_job, **self.settings())
 
     def while_it_recovers(self) -> None:
+        self.at_any_time()
         for _ in range(3):
             seconds = self.chance.uniform(0.0, 0.3)
             self.place.kill_after(seconds, *RUN, what="while it recovers", **self.settings())

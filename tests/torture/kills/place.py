@@ -214,13 +214,26 @@ class Place:
         return killed
 
     def kill_after(
-        self, seconds: float, *command: str, what: str = "at random times", **settings: object
+        self,
+        seconds: float,
+        *command: str,
+        what: str = "at random times",
+        with_job: bool = False,
+        **settings: object,
     ) -> bool:
-        """Runs for so long, then kills, which is counted as `what`; False where it ended before."""
+        """Runs for so long, then kills, which is counted as `what`; False where it ended before.
+
+        The time begins where the run has its job, if it is to die `with_job`.
+        """
         run = self.start(*command, **settings)
+        if with_job:
+            begun(run)
         run.end(seconds)
         run.kill()
-        return self.counted(run, what)
+        killed = self.counted(run, what)
+        before = killed and command[0] == "run" and not run.has_job
+        self.done["of these before they had a job"] += before
+        return killed
 
     def finish(self) -> None:
         """Runs until caught up; where it stops in words, what they name is done first."""
