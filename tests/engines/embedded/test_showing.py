@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 import headrace.testing
 from headrace.testing import Driver
 from tests.views.cases import thing, things
@@ -37,4 +39,26 @@ def test_the_last_change_is_shown_though_the_source_is_quiet() -> None:
         time.sleep(1.1)
         t.epoch()
         assert runner.engine.ledger.epoch == epochs, "there is nothing more to show"
+        t.verify()
+
+
+@pytest.mark.parametrize("ranked", [True, False])
+def test_what_must_be_withdrawn_is_shown_no_more_often(ranked: bool) -> None:
+    """What was shown of it is kept meanwhile, through a restart too; then it goes."""
+    app, source = things(lateness="1 minute")
+    counts = source.slide("4 minutes", every="2 minutes").by("who").agg(n="sum(n)")
+    app.table("out", counts.top(1, by="n") if ranked else counts.where("n between 1 and 9"))
+    with headrace.testing.run(app) as t:
+        t.send("things", [thing(70, "a", n=2), thing(71, "b", n=1 if ranked else 10)])
+        t.epoch()
+        assert shown(t) == [2, 2]
+        for n in (3, 4, 5):
+            t.send("things", [thing(72, "a", n=n), thing(73, "b", n=2 * n if ranked else -1)])
+            (runner,) = t.runners.values()
+            runner.engine._shown_at = time.monotonic()
+            t.epoch()
+            assert shown(t) == [2, 2]
+            t.restart()
+        found = {(row["who"], row["n"]) for row in t.rows("out")}
+        assert found == {("b", 25 if ranked else 7)}
         t.verify()

@@ -22,39 +22,40 @@ class SlidingView(KeyedView):
     """Counts into panes at once; a window's row is made when it is shown.
 
     What changed since windows were last shown stands in a table of its own, so that showing late
-    changes nothing but the moment. Views with `top` or `where` on the result show every epoch.
+    changes nothing but the moment. Where rows may have to be withdrawn, by `top` or by `where` on
+    the result, those that were shown of it stand in another.
     """
 
     def __init__(self, view: View, columns: tuple[str, ...], wants: frozenset[str]) -> None:
         super().__init__(view, columns, wants)
         assert isinstance(view.window, Slide)
         self.window = view.window
-        self.changed = state_name(view.name, "changed")
+        self.changed, self.shown = (state_name(view.name, p) for p in ("changed", "shown"))
         self.withdraws = view.top is not None or view.having is not None
 
     def create(self, connection: duckdb.DuckDBPyConnection, relation: str) -> None:
         super().create(connection, relation)
         keys = ", ".join(["_slice", *partial.key_names(self.view)])
         make_state(connection, self.changed, f"select {keys} from {self.state}")
+        if self.withdraws:
+            make_state(connection, self.shown, rows.rows_sql(self.view, self.state))
 
     def tables(self) -> list[str]:
-        return [*super().tables(), self.changed]
+        return [*super().tables(), self.changed, *([self.shown] if self.withdraws else [])]
 
     def apply(self, connection: duckdb.DuckDBPyConnection, batch: Batch) -> Outcome:
         outcome = Outcome()
         part, groups = self._count(connection, batch, outcome)
-        before = None
         if groups:
+            if self.withdraws and "changes" in self.wants:
+                self._keep_shown(connection, part)
             self._mark_changed(connection, part)
-            if self.withdraws:
-                touched = self._touched(connection, "touched")
-                before = self._rows(connection, touched, "before", self.shown_before)
             self._merge(connection, part)
         closes = passes(batch, *pane_us(self.window))
         if "changes" not in self.wants:
             connection.execute(f"delete from {self.changed}")
-        elif batch.emit or closes or before is not None:
-            outcome.changes = self._show(connection, before)
+        elif batch.emit or closes:
+            outcome.changes = self._show(connection)
         if closes:
             self._close(connection, batch, outcome)
         return outcome
@@ -65,20 +66,39 @@ class SlidingView(KeyedView):
             f"insert into {self.changed} select distinct {keys} from {part} where _verdict = 0"
         )
 
-    def _touched(self, connection: duckdb.DuckDBPyConnection, name: str) -> str:
-        """The windows of what changed; with `top`, all keys of those windows."""
+    def _keep_shown(self, connection: duckdb.DuckDBPyConnection, part: str) -> None:
+        """Keeps the rows that are shown of what `part` is the first to change since they were.
+
+        Of that the state is still what it was then.
+        """
+        applied = f"(select * from {part} where _verdict = 0)"
+        first = (
+            f"select * from ({self._touched_sql(applied)}) t "
+            f"where not exists (from ({self._touched_sql(self.changed)}) c where {self._same()})"
+        )
+        touched = make_temp(connection, temp_name(self.view.name, "touched"), first)
+        before = self._rows(connection, touched, "before", self.shown_before)
+        connection.execute(f"insert into {self.shown} from {before}")
+
+    def _same(self) -> str:
+        names = (
+            ["_slice"] if self.view.top is not None else ["_slice", *partial.key_names(self.view)]
+        )
+        return partial.matches("t", "c", names)
+
+    def _touched_sql(self, changed: str) -> str:
+        """The windows of the panes `changed`; with `top`, all keys of those windows."""
         view = self.view
         if view.top is None:
-            sql = panes.touched_sql(view, self.changed)
-        else:
-            starts = panes.windows_of(view, "_slice")
-            windows = f"select distinct unnest({starts}) as _slice from {self.changed}"
-            held = f"(select * from {self.state} union all by name select * from {self.changed})"
-            sql = (
-                f"select * from ({panes.touched_sql(view, held)}) t "
-                f"where _slice in (select _slice from ({windows}))"
-            )
-        return make_temp(connection, temp_name(view.name, name), sql)
+            return panes.touched_sql(view, changed)
+        starts = panes.windows_of(view, "_slice")
+        windows = f"select distinct unnest({starts}) as _slice from {changed}"
+        keys = ", ".join(["_slice", *partial.key_names(view)])
+        held = f"(select {keys} from {self.state} union all select {keys} from {changed})"
+        return (
+            f"select * from ({panes.touched_sql(view, held)}) t "
+            f"where _slice in (select _slice from ({windows}))"
+        )
 
     def _rows(
         self, connection: duckdb.DuckDBPyConnection, wanted: str, name: str, view: View
@@ -86,15 +106,18 @@ class SlidingView(KeyedView):
         states = f"({panes.combined_sql(view, self.state, wanted)})"
         return make_temp(connection, temp_name(view.name, name), rows.rows_sql(view, states))
 
-    def _show(self, connection: duckdb.DuckDBPyConnection, before: str | None) -> str:
+    def _show(self, connection: duckdb.DuckDBPyConnection) -> str:
         view, name = self.view, temp_name(self.view.name, "changes")
-        wanted = self._touched(connection, "touched")
+        sql = self._touched_sql(self.changed)
+        wanted = make_temp(connection, temp_name(view.name, "touched"), sql)
         after = self._rows(connection, wanted, "after", view)
         sql = f"select 'u' as _op, * from {after}"
-        if before is not None:
-            sql = rows.changed_sql(view, after, before)
+        if self.withdraws:
+            sql = rows.changed_sql(view, after, self.shown)
         make_temp(connection, name, sql)
         connection.execute(f"delete from {self.changed}")
+        if self.withdraws:
+            connection.execute(f"delete from {self.shown}")
         return name
 
     def _close(self, connection: duckdb.DuckDBPyConnection, batch: Batch, outcome: Outcome) -> None:
