@@ -61,21 +61,15 @@ class SqliteTable:
         return mark
 
     def deliver(self, rows: pa.Table, mark: Mark) -> int:
-        if mark.job != self._target.job:
-            raise StateRefused(f'Table "{self._target.name}" is not of the job "{mark.job}"')
         count: int = rows.num_rows
         with transaction(self._path) as connection:
-            present = self._mark(connection)
-            number = -1 if present is None else present.number
-            if mark.number <= number:
+            present = self._present(connection, mark)
+            if present is not None and mark.number <= present.number:
                 return count
-            if number < self._last:
-                raise DestinationBehind(f'Table "{self._target.name}" is an older one, restored')
-            if number != self._last:
-                raise StateRefused(f'Table "{self._target.name}" was written by another process')
             if present is not None and mark.generation > present.generation:
                 connection.execute("delete from held where name = ?", [self._target.name])
-            self._apply(connection, rows.to_pylist())
+            # A smaller key's row that is withdrawn makes room for a lower one.
+            self._apply(connection, sorted(rows.to_pylist(), key=lambda change: change["_op"]))
             self._note(connection, mark)
         self._last = mark.number
         return count
@@ -83,7 +77,7 @@ class SqliteTable:
     def replace(self, rows: pa.RecordBatchReader, mark: Mark) -> int:
         count = 0
         with transaction(self._path) as connection:
-            present = self._mark(connection)
+            present = self._present(connection, mark)
             if present is not None and mark.number < present.number:
                 raise StateRefused(f'Table "{self._target.name}" has a later epoch already')
             connection.execute("delete from held where name = ?", [self._target.name])
@@ -121,6 +115,18 @@ class SqliteTable:
                 f'Table "{self._target.name}" was taken over by start number {claim.incarnation}'
             )
         return claim.mark
+
+    def _present(self, connection: sqlite3.Connection, mark: Mark) -> Mark | None:
+        """The mark that is there; raises unless this handle left it, or `mark` itself is there."""
+        if mark.job != self._target.job:
+            raise StateRefused(f'Table "{self._target.name}" is not of the job "{mark.job}"')
+        present = self._mark(connection)
+        number = -1 if present is None else present.number
+        if number < self._last:
+            raise DestinationBehind(f'Table "{self._target.name}" is an older one, restored')
+        if number not in (self._last, mark.number):
+            raise StateRefused(f'Table "{self._target.name}" was written by another process')
+        return present
 
     def _note(self, connection: sqlite3.Connection, mark: Mark | None) -> None:
         of = self._target
@@ -181,7 +187,9 @@ class SqliteSystem:
             with transaction(self._path):
                 return [Finding("ok", self.address, f"SQLite {sqlite3.sqlite_version}")]
         except Unreachable as error:
-            return [Finding("error", self.address, error.what, "See who holds the file.")]
+            mend = "See who holds the file."
+            silent = Finding("error", self.address, error.what, mend, unreachable=True)
+            return [silent]
 
     def close(self) -> None:
         """Nothing is open."""

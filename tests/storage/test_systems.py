@@ -9,7 +9,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,11 @@ class TestSystemOfAThirdParty(TableConformance):
 
     def system(self) -> sqlite_system.SqliteSystem:
         return sqlite_system.SqliteSystem(f"sqlite:{self.path}")
+
+    def backup(self) -> Callable[[], None]:
+        copy = self.path.with_suffix(".copy")
+        shutil.copy(self.path, copy)
+        return lambda: shutil.copy(copy, self.path) and None
 
     @contextmanager
     def outage(self) -> Iterator[None]:

@@ -238,8 +238,9 @@ class Target:
     `columns` are (name, DuckDB type) in order. Rows for tables and the like have `_op` before
     them: `u` (upsert by `key`) or `d` (delete); at most one row per key of the view. Where `order`
     is not empty, `key` is smaller than the view's: a delete removes only a row that is equal in
-    `key` and `order`, all deletes come before the upserts, and an upsert replaces only a row that
-    is not greater in `order`. Rows for topics are `key` and `value`, both binary and nullable.
+    `key` and `order`, and an upsert replaces only a row that is not greater in `order` (null is the
+    lowest, text goes by its bytes). A delivery's rows stand in any order: its deletes are applied
+    before its upserts. Rows for topics are `key` and `value`, both binary and nullable.
     `required` names columns that are never null, as far as that is known.
     """
 
@@ -257,8 +258,9 @@ class Target:
 class Finding:
     """One line of `headrace doctor`: what was looked at, how it is, and the command that mends it.
 
-    `subject` names the system or what it holds ("topic user_activity"). `unreachable` tells that
-    the system did not answer: the exit code of `headrace doctor` says so.
+    `subject` names the system or what it holds ("topic user_activity"). `unreachable` goes with an
+    error and tells that nothing answered, so that what is there is not known: `headrace doctor`
+    then exits with 4, trying again may help, and not with 5, somebody has to mend what is there.
     """
 
     level: Literal["ok", "warning", "error"]

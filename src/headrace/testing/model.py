@@ -80,7 +80,8 @@ class Upserted:
         return tuple(row[name] for name in names)
 
     def _rank(self, row: Row) -> tuple[Any, ...]:
-        return self._values(self._order, row)
+        """What rows are compared by: null is the lowest."""
+        return tuple((value is not None, value) for value in self._values(self._order, row))
 
 
 def same(held: Sequence[Row], wanted: Model) -> None:

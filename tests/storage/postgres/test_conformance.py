@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pyarrow as pa
@@ -31,6 +31,22 @@ class TestPostgresTable(TableConformance):
         with self.database.connect() as connection:
             connection.execute("alter table conformance add check (v >= 0)")
         return changes([("u", "refused", 0, -1)])
+
+    def backup(self) -> Callable[[], None]:
+        with self.database.connect() as connection:
+            listed = connection.execute("select tablename from pg_tables where schemaname='public'")
+            names = [name for (name,) in listed]
+            connection.execute("create schema saved")
+            for name in names:
+                connection.execute(f"create table saved.{name} as table public.{name}")
+
+        def put_back() -> None:
+            with self.database.connect() as connection, connection.transaction():
+                for name in names:
+                    connection.execute(f"delete from {name}")
+                    connection.execute(f"insert into {name} select * from saved.{name}")
+
+        return put_back
 
     @contextmanager
     def outage(self) -> Iterator[None]:

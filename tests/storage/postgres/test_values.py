@@ -24,7 +24,7 @@ VALUES: dict[str, tuple[str, list[str]]] = {
     "UBIGINT": ("numeric(20,0)", ["18446744073709551615"]),
     "HUGEINT": ("numeric(39,0)", ["99999999999999999999999999999999999999", "-1", "0"]),
     "FLOAT": ("real", ["1.5", "'nan'", "'-inf'"]),
-    "DOUBLE": ("double precision", ["0.1", "-0.0", "1e308", "'nan'", "'inf'", "'-inf'"]),
+    "DOUBLE": ("double precision", ["0.1", "'-0.0'", "1e308", "'nan'", "'inf'", "'-inf'"]),
     "DECIMAL(18,2)": ("numeric(18,2)", ["0.00", "-0.01", "9999999999999999.99"]),
     "DECIMAL(38,10)": ("numeric(38,10)", ["0.0000000001", "1234567890123456789012345678.5"]),
     "VARCHAR": (
