@@ -48,7 +48,8 @@ def _topic(cluster: Cluster, name: str, partitions: int, right: str) -> Finding:
         end = sum(cluster.offsets(name, about.partitions, "end"))
     except HeadraceError as error:
         remedy = _CREATE if _CREATE in (error.remedy or "") else error.remedy
-        return Finding("error", subject, error.what, remedy)
+        silent = isinstance(error, Unreachable)
+        return Finding("error", subject, error.what, remedy, unreachable=silent)
     grown = right == "READ" and about.partitions > partitions
     if about.partitions != partitions and not grown:
         text = f"has {about.partitions} partitions, {partitions} are declared"
