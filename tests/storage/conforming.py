@@ -1,7 +1,8 @@
 """The embedded destinations as the conformance suite needs them, also in a process of their own.
 
 `python -m tests.storage.conforming KIND PLACE INCARNATION EPOCH` opens and delivers one epoch; KIND
-is `topic` or `lake` (PLACE is a directory), `postgres` (a URL) or `kafka` (`BROKERS/TOPIC`).
+is `topic` or `lake` (PLACE is a directory), `postgres` (a URL) or `kafka` (`BROKERS/TOPIC`). With
+`log` (a directory) or `kafka-log` it appends, and the numbers are the first row's and the count.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from headrace.storage.contract import Destination, Target
+from headrace.storage.contract import Destination, Log, Target
 from headrace.storage.kafka.system import KafkaSystem
 from headrace.storage.outbound.topic_writer import TopicWriter
 from headrace.storage.postgres.system import PostgresSystem
 from headrace.storage.topics.log import LocalTopic
 from headrace.testing.conformance import JOB, mark
+from headrace.testing.log_conformance import append
 from headrace.testing.table_conformance import TableConformance, changes
 from tests.storage.lake.lakes import EVENT, event, lake
 
@@ -72,7 +74,17 @@ def full_disk() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+def log(kind: str, place: str) -> Log:
+    if kind == "log":
+        return LocalTopic.open(Path(place), "in")
+    brokers, topic = place.split("/")
+    return KafkaSystem(f"kafka://{brokers}").topic(topic, PARTITIONS)
+
+
 def main(kind: str, place: str, incarnation: str, epoch: str) -> None:
+    if kind.endswith("log"):
+        append(log(kind, place), int(incarnation), int(epoch))
+        return
     handle = destination(kind, place)
     handle.open(JOB, int(incarnation))
     first = int(epoch) * 5

@@ -14,8 +14,10 @@ import pytest
 
 from headrace.storage.contract import Destination
 from headrace.storage.topics.log import LocalTopic
+from headrace.storage.topics.writer import Limits
 from headrace.testing.conformance import JOB, DestinationConformance
-from headrace.testing.topic_conformance import PARTITIONS, TopicConformance
+from headrace.testing.log_conformance import LogConformance
+from headrace.testing.topic_conformance import PARTITIONS
 from tests.storage import conforming
 from tests.storage.lake import lakes
 from tests.storage.outbound.records import everything
@@ -61,19 +63,44 @@ class TestDeltaLake(Embedded):
         return lakes.rows(directory) if directory.exists() else []
 
 
-class TestLocalTopicAsSource(TopicConformance):
+class TestLocalTopicAsSource(LogConformance):
+    keeps_for_readers = True
+    points = ("log.written", "log.synced", "log.published")
+
     @pytest.fixture(autouse=True)
     def place(self, tmp_path: Path) -> None:
         self.directory, self.now_us = tmp_path, 1_000_000
         LocalTopic.create(tmp_path, "in", PARTITIONS)
 
     def make(self) -> LocalTopic:
-        return LocalTopic.open(self.directory, "in", clock=lambda: self.now_us)
+        # Each append begins a segment: what is forgotten is whole ones.
+        limits = Limits(segment_bytes=1)
+        return LocalTopic.open(self.directory, "in", limits=limits, clock=lambda: self.now_us)
 
-    def append(self, partition: int, values: Sequence[bytes]) -> None:
+    def append(
+        self,
+        partition: int,
+        values: Sequence[bytes | None],
+        keys: Sequence[bytes | None] | None = None,
+    ) -> None:
         self.now_us += 1_000
         at = np.full(len(values), partition)
-        self.make().append(pa.array(values, pa.binary()), partition=at)
+        keyed = None if keys is None else pa.array(keys, pa.binary())
+        self.make().append(pa.array(values, pa.binary()), keyed, partition=at)
+
+    def append_stamped(self, partition: int, value: bytes, stamp_us: int) -> bool:
+        self.now_us += 1_000
+        stamps = pa.array([stamp_us], pa.timestamp("us"))
+        at = np.array([partition])
+        self.make().append(pa.array([value]), partition=at, extras={"timestamp": stamps})
+        return True
+
+    def forget_oldest(self) -> bool:
+        self.make().retain(bytes_max=1)
+        return True
+
+    def appender(self, first: int, count: int) -> list[str]:
+        return conforming.command("log", str(self.directory), first, count)
 
     def make_again(self) -> bool:
         shutil.rmtree(self.directory / "in")

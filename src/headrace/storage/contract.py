@@ -152,7 +152,10 @@ class Topic(Protocol):
         """Blocks until a partition has a record at or after its offset; False on timeout."""
 
     def register_reader(self, reader: str, offsets: Sequence[int]) -> None:
-        """Notes that `reader` needs what lies at or after `offsets`, where the log keeps such."""
+        """Notes that `reader` needs what lies at or after `offsets`, where the log keeps such.
+
+        They replace those of before, and may be lower: a job may go back.
+        """
 
 
 @dataclass(frozen=True)
@@ -325,7 +328,10 @@ class System(Protocol):
 
 
 class Log(Topic, Protocol):
-    """A topic that whoever ingests may append to, each row once."""
+    """A topic that whoever ingests may append to, each row once; two of one producer at once, too.
+
+    A topic made again knows nothing of the producers from before.
+    """
 
     def append_numbered(
         self,
@@ -339,7 +345,13 @@ class Log(Topic, Protocol):
     ) -> Appended:
         """Appends rows whose numbers begin at `first_sequence`; those appended before are skipped.
 
-        `note` is kept with the producer's last number, and given back by `producers`.
+        All of them or none, also after a crash. A row goes to its `partition`, else where its key
+        puts it, else to (its number) % partitions: the same input gives the same log, however it
+        is cut and repeated. Numbers may be left out.
+
+        `note` (as JSON can keep it) is kept with the producer's last number, instead of the one
+        from before, and given back by `producers`; where nothing is new it stays as it was.
+        Without rows the note alone is kept, if `first_sequence` is above the last number.
         """
 
     def producer(self, producer: str) -> ProducerState | None:

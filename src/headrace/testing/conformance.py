@@ -277,14 +277,7 @@ class DestinationConformance(ABC):
         taken = 0
         for number, point in enumerate(self.points):
             command = self._offered(self.child(2 * number + 1, taken + 1), "child")
-            done = subprocess.run(
-                command,
-                env=os.environ | {VARIABLE: point},
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            assert done.returncode == -9, f"{point} was not reached\n{done.stderr}"
+            killed_at(point, command)
             with self.opened(2 * number + 2) as (handle, last):
                 there = 0 if last is None else last.epoch
                 assert there in (taken, taken + 1), f"{point}: the mark is {last}"
@@ -372,6 +365,13 @@ def refused(call: Callable[[], object]) -> None:
     with pytest.raises(StateRefused) as told:
         call()
     assert len(str(told.value).split()) > 3, f"in words: {told.value}"
+
+
+def killed_at(point: str, command: Sequence[str]) -> None:
+    """Runs `command`, which passes the kill point and ends there."""
+    environment = os.environ | {VARIABLE: point}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == -9, f"{point} was not reached\n{done.stderr}"
 
 
 def once_back(call: Callable[[], T]) -> T:

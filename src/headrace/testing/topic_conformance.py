@@ -1,7 +1,8 @@
 """What any topic that a job reads must do, as tests: a subclass says how to reach one.
 
 Each test begins with a topic of `PARTITIONS` partitions in which nothing is: let a fixture of the
-subclass make it. This module needs pytest; the rest of Headrace does not.
+subclass make it. What is appended by numbers is tried in `log_conformance.py`. This module needs
+pytest; the rest of Headrace does not.
 """
 
 from __future__ import annotations
@@ -9,27 +10,53 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 import pytest
 
 from headrace.storage.contract import RECORDS, Topic
+from headrace.testing.topic_reading import arrival_us, by_partition, first_at, pairs, records, soon
 from headrace.values.errors import TopicRefused
 
 PARTITIONS = 2
 _FAR_US = 4_102_444_800_000_000
 _GROWING_SECONDS_MAX = 60.0
+# Empty is not null, bytes need not be text, and one key comes again with a delete.
+_KEYS = (b"k", None, b"", b"\x00\xff", b"k")
+_VALUES = (b"{}", b"", None, b"\xff\x00", None)
 
 
 class TopicConformance(ABC):
-    """The tests of a topic; subclasses say how to reach it."""
+    """The tests of a topic; subclasses say how to reach it.
+
+    `keeps_for_readers`: the log forgets nothing that a registered reader has not taken.
+    """
+
+    keeps_for_readers: ClassVar[bool] = False
 
     @abstractmethod
     def make(self) -> Topic:
         """A new handle to the one topic, as another process would have it."""
 
     @abstractmethod
-    def append(self, partition: int, values: Sequence[bytes]) -> None:
-        """Appends records without a key, in this order; they arrive later than those before."""
+    def append(
+        self,
+        partition: int,
+        values: Sequence[bytes | None],
+        keys: Sequence[bytes | None] | None = None,
+    ) -> None:
+        """Appends records, without `keys` keyless, in order; they arrive later than those before.
+
+        A null value is a delete.
+        """
+
+    def append_stamped(self, partition: int, value: bytes, stamp_us: int) -> bool:
+        """Appends a record with a timestamp of its own; False where records have none."""
+        return False
+
+    def forget_oldest(self) -> bool:
+        """Lets the log forget, as retention does, but not all of it; False where it never does."""
+        return False
 
     def make_again(self) -> bool:
         """Deletes the topic and makes it again, empty; False where nobody can."""
@@ -53,7 +80,7 @@ class TopicConformance(ABC):
         begin, end = topic.begin_offsets(), topic.end_offsets()
         whole = topic.fetch(begin, end, records_max=1 << 30)
         assert whole.records.schema.equals(RECORDS) and whole.next_offsets == end
-        wanted = _by_partition(whole.records.to_pylist())
+        wanted = by_partition(whole.records.to_pylist(), PARTITIONS)
         assert [[r["value"] for r in rows] for rows in wanted] == [_values(0), _values(1)]
         assert topic.wait(begin, 10.0)
         found, at = [], begin
@@ -62,25 +89,75 @@ class TopicConformance(ABC):
             assert part.next_offsets != at
             found += part.records.to_pylist()
             at = part.next_offsets
-        assert _by_partition(found) == wanted
+        assert by_partition(found, PARTITIONS) == wanted
 
     def test_a_time_gives_the_first_record_that_is_not_older(self) -> None:
         self._fill()
         topic = self.make()
-        begin, end = topic.begin_offsets(), topic.end_offsets()
-        records = topic.fetch(begin, end, records_max=1 << 30).records
-        arrivals = records.column("arrival_time").cast("int64").to_pylist()
-        places = list(
-            zip(records.column("partition"), records.column("offset"), arrivals, strict=True)
-        )
-        for time_us in {0, *arrivals}:
-            first = list(end)
-            for partition, offset, arrived_us in places:
-                if arrived_us >= time_us:
-                    p = partition.as_py()
-                    first[p] = min(first[p], offset.as_py())
-            assert topic.offset_at(time_us) == first
+        rows, end = records(topic), topic.end_offsets()
+        arrivals_us = [arrival_us(row) for row in rows]
+        for time_us in {0, *arrivals_us, *(at_us + 1 for at_us in arrivals_us)}:
+            assert topic.offset_at(time_us) == first_at(rows, end, time_us)
         assert topic.offset_at(_FAR_US) == end
+
+    def test_keys_and_values_come_back_as_they_were(self) -> None:
+        for partition in range(PARTITIONS):
+            self.append(partition, _VALUES, _KEYS)
+        topic = self.make()
+        rows = records(topic)
+        assert rows == records(self.make()), "read again it is the same"
+        for found in by_partition(rows, PARTITIONS):
+            assert pairs(found) == list(zip(_KEYS, _VALUES, strict=True))
+
+    def test_an_arrival_is_the_logs_own_or_the_records(self) -> None:
+        """Where the log noted none, the job bounds it: the timestamp comes as it is."""
+        now_us = int(time.time() * 1e6) // 1000 * 1000
+        stamps_us = [now_us + minutes * 60_000_000 for minutes in (-60, 30, -30)]
+        for stamp_us in stamps_us:
+            if not self.append_stamped(1, b"{}", stamp_us):
+                pytest.skip("records have no timestamps of their own here")
+        topic = self.make()
+        rows, ends = records(topic), topic.end_offsets()
+        arrivals_us = [arrival_us(row) for row in rows]
+        if topic.arrival_fixed:
+            assert not set(arrivals_us) & set(stamps_us), "the log itself notes them"
+        else:
+            assert arrivals_us == stamps_us
+        assert records(self.make()) == rows, "read again, they are the same"
+        for time_us in {*stamps_us, *arrivals_us}:
+            assert topic.offset_at(time_us) == first_at(rows, ends, time_us)
+
+    def test_what_is_forgotten_is_refused_and_the_rest_is_there(self) -> None:
+        """A reader that comes too late must stop, not go on behind a gap."""
+        self._fill()
+        topic = self.make()
+        begin, end, held = topic.begin_offsets(), topic.end_offsets(), records(topic)
+        if not self.forget_oldest():
+            pytest.skip("this topic forgets nothing")
+        for reader in (topic, self.make()):
+            soon(lambda read=reader: read.begin_offsets() != begin, True)  # type: ignore[misc]
+            first = reader.begin_offsets()
+            assert reader.end_offsets() == end and first != end
+            with pytest.raises(TopicRefused):
+                reader.fetch(begin, end, records_max=1 << 30)
+            assert records(reader) == [r for r in held if r["offset"] >= first[r["partition"]]]
+            assert reader.offset_at(0) == first
+
+    def test_a_reader_says_what_it_still_needs(self) -> None:
+        """Said again, sooner or later in the log: a job may go back, and two may read."""
+        self._fill()
+        topic = self.make()
+        begin, end, held = topic.begin_offsets(), topic.end_offsets(), records(topic)
+        for reader, offsets in (("a", begin), ("b", end), ("a", end), ("a", begin)):
+            topic.register_reader(reader, offsets)
+        assert records(topic) == held
+        if not self.keeps_for_readers:
+            return
+        assert self.forget_oldest(), "who keeps something for readers forgets the rest"
+        assert records(self.make()) == held, "a needs all of it"
+        self.make().register_reader("a", end)
+        self.forget_oldest()
+        assert self.make().begin_offsets() != begin
 
     def test_new_partitions_are_taken_in_when_it_is_asked_for(self) -> None:
         self._fill()
@@ -128,8 +205,3 @@ class TopicConformance(ABC):
 
 def _values(partition: int) -> list[bytes]:
     return [b'{"p": %d, "n": %d}' % (partition, n) for n in range(15)]
-
-
-def _by_partition(rows: list[dict[str, object]]) -> list[list[dict[str, object]]]:
-    """The records of each partition, in the order in which they were given."""
-    return [[r for r in rows if r["partition"] == p] for p in range(PARTITIONS)]
