@@ -14,7 +14,8 @@ from headrace.storage.contract import Target
 from headrace.storage.kafka.system import KafkaSystem
 from headrace.storage.kafka.topic import KafkaTopic
 from headrace.storage.kafka.writer import KafkaWriter
-from headrace.testing.conformance import JOB, DestinationConformance
+from headrace.testing.asked import JOB
+from headrace.testing.conformance import DestinationConformance
 from headrace.testing.log_conformance import LogConformance
 from headrace.testing.topic_conformance import PARTITIONS
 from headrace.testing.topic_system_conformance import TopicSystemConformance

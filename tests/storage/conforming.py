@@ -20,7 +20,7 @@ from headrace.storage.kafka.system import KafkaSystem
 from headrace.storage.outbound.topic_writer import TopicWriter
 from headrace.storage.postgres.system import PostgresSystem
 from headrace.storage.topics.log import LocalTopic
-from headrace.testing.conformance import JOB, mark
+from headrace.testing.asked import JOB, mark
 from headrace.testing.log_conformance import append
 from headrace.testing.table_conformance import TableConformance, changes
 from tests.storage.lake.lakes import EVENT, event, lake

@@ -15,7 +15,8 @@ import pytest
 from headrace.storage.contract import Destination
 from headrace.storage.topics.log import LocalTopic
 from headrace.storage.topics.writer import Limits
-from headrace.testing.conformance import JOB, DestinationConformance
+from headrace.testing.asked import JOB
+from headrace.testing.conformance import DestinationConformance
 from headrace.testing.log_conformance import LogConformance
 from headrace.testing.topic_conformance import PARTITIONS
 from tests.storage import conforming

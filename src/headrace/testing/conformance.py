@@ -7,13 +7,11 @@ a fixture of the subclass make it. This module needs pytest; the rest of Headrac
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
 import threading
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from typing import ClassVar, TypeVar
@@ -22,21 +20,12 @@ import pyarrow as pa
 import pytest
 
 from headrace.storage.contract import Claim, Destination, Finding, Mark, System, Target
+from headrace.testing.asked import JOB, OTHER, killed_at, mark, once_back, refused, same_mark
 from headrace.testing.model import Kept, Model, Row, same
 from headrace.values.errors import HeadraceError, StateRefused
-from headrace.values.points import VARIABLE
 
 T = TypeVar("T")
-JOB, OTHER = "conformance", "somebody_else"
-_RECOVERY_SECONDS_MAX = 60.0
 WAYS = ("next", "generation", "again", "lower")
-
-
-def mark(epoch: int, generation: int = 1, job: str = JOB) -> Mark:
-    """The mark of an epoch, with offsets and watermarks that are easily damaged."""
-    offsets = {"in": [epoch * 10, 2**62 + epoch], "é/b": []}
-    watermarks_us = {"in": -epoch, "é/b": None, "c": 2**53 + epoch}
-    return Mark(job, generation, epoch, offsets, watermarks_us, {"in": f"é/{epoch}", "é/b": ""})
 
 
 class DestinationConformance(ABC):
@@ -120,14 +109,14 @@ class DestinationConformance(ABC):
             assert handle.deliver(self.step(1), mark(1)) == 5
             self.expect(1)
         with self.opened(2) as (_, found):
-            _same_mark(found, mark(1))
+            same_mark(found, mark(1))
         self.expect(1)
 
     def test_a_delivery_without_rows_moves_the_mark(self) -> None:
         with self.opened(1) as (handle, _):
             assert handle.deliver(self.step(1).slice(0, 0), mark(7)) == 0
         with self.opened(2) as (handle, found):
-            _same_mark(found, mark(7))
+            same_mark(found, mark(7))
             assert handle.deliver(self.step(9), mark(9)) == 5, "marks may leave epochs out"
         self.expect(9)
 
@@ -144,10 +133,10 @@ class DestinationConformance(ABC):
             handle.deliver(self.step(1), mark(4))
             handle.deliver(self.step(2), mark(3))
         with self.opened(2) as (handle, found):
-            _same_mark(found, mark(4))
+            same_mark(found, mark(4))
             handle.deliver(self.step(2), mark(2))
         with self.opened(3) as (_, found):
-            _same_mark(found, mark(4))
+            same_mark(found, mark(4))
         self.expect(1)
 
     def test_a_greater_generation_is_a_greater_mark(self) -> None:
@@ -159,14 +148,14 @@ class DestinationConformance(ABC):
                 wanted.take(self.step(number), at)
             handle.deliver(self.step(3), mark(6))
         with self.opened(2) as (_, found):
-            _same_mark(found, later)
+            same_mark(found, later)
         same(self.held(), wanted)
 
     def test_a_newer_start_fences_an_older_one(self) -> None:
         with self.opened(1) as (old, _):
             old.deliver(self.step(1), mark(1))
             with self.opened(2) as (new, found):
-                _same_mark(found, mark(1))
+                same_mark(found, mark(1))
                 for _ in range(2):
                     refused(lambda: old.deliver(self.step(3), mark(2)))
                 assert new.deliver(self.step(2), mark(2)) == 5
@@ -187,7 +176,7 @@ class DestinationConformance(ABC):
                 claim = visitor.look(JOB)
                 assert claim is not None
                 assert claim.incarnation == 3
-                _same_mark(claim.mark, mark(1))
+                same_mark(claim.mark, mark(1))
             assert handle.deliver(self.step(2), mark(2)) == 5, "it goes on as before"
         self.expect(1, 2)
 
@@ -199,6 +188,13 @@ class DestinationConformance(ABC):
                 refused(lambda: other.deliver(self.step(3), mark(2)))
             assert one.deliver(self.step(1), mark(1)) == 5
             assert one.deliver(self.step(2), mark(2)) == 5
+        self.expect(1, 2)
+
+    def test_threads_may_take_turns(self) -> None:
+        with self.opened(1) as (handle, _):
+            with ThreadPoolExecutor(1) as other:
+                assert other.submit(handle.deliver, self.step(1), mark(1)).result() == 5
+            assert handle.deliver(self.step(2), mark(2)) == 5
         self.expect(1, 2)
 
     def test_two_writers_at_once_leave_every_epoch_once(self) -> None:
@@ -251,7 +247,7 @@ class DestinationConformance(ABC):
             assert found[0].row and found[0].reason, "the row, and why, in words"
             assert list(handle.refusals(mark(1).number)) == []
         with self.opened(2) as (handle, last):
-            _same_mark(last, mark(2))
+            same_mark(last, mark(2))
             assert list(handle.refusals(mark(1).number - 1)) == found
         self.expect(1, 2)
 
@@ -269,7 +265,7 @@ class DestinationConformance(ABC):
             assert once_back(lambda: handle.deliver(self.step(2), mark(2))) == 5
         self.expect(1, 2)
         with self.opened(3) as (_, found):
-            _same_mark(found, mark(2))
+            same_mark(found, mark(2))
 
     def test_a_writer_killed_at_any_point_goes_on(self) -> None:
         self._offered(self.child(1, 1), "child")
@@ -291,7 +287,7 @@ class DestinationConformance(ABC):
         rows, number = self.changes(dice, 0), 0
         for start in range(1, 5):
             with self.opened(start) as (handle, found):
-                _same_mark(found, None if start == 1 else at)
+                same_mark(found, None if start == 1 else at)
                 for what in dice.choices(WAYS, (6, 1, 1, 1), k=8):
                     number += 10
                     if what == "lower":
@@ -347,40 +343,3 @@ class DestinationConformance(ABC):
         if given is None:
             pytest.skip(f"{type(self).__name__} has no {hook}")
         return given
-
-
-def _same_mark(found: Mark | None, wanted: Mark | None) -> None:
-    plain = None if found is None else replace(found, offsets=_listed(found))
-    if found is not None and wanted is not None and not found.identities:
-        wanted = replace(wanted, identities={})  # what keeps a row per key need not have them
-    assert plain == wanted, f"the mark is {found}, not {wanted}"
-
-
-def _listed(found: Mark) -> dict[str, list[int]]:
-    return {topic: list(ends) for topic, ends in found.offsets.items()}
-
-
-def refused(call: Callable[[], object]) -> None:
-    """Asserts that `call` raises StateRefused, in words."""
-    with pytest.raises(StateRefused) as told:
-        call()
-    assert len(str(told.value).split()) > 3, f"in words: {told.value}"
-
-
-def killed_at(point: str, command: Sequence[str]) -> None:
-    """Runs `command`, which passes the kill point and ends there."""
-    environment = os.environ | {VARIABLE: point}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == -9, f"{point} was not reached\n{done.stderr}"
-
-
-def once_back(call: Callable[[], T]) -> T:
-    """What `call` returns, tried as a job does while trying again may help."""
-    deadline = time.monotonic() + _RECOVERY_SECONDS_MAX
-    while True:
-        try:
-            return call()
-        except HeadraceError as problem:
-            if not problem.retry or time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)

@@ -18,7 +18,7 @@ import pytest
 
 from headrace.storage.contract import Log
 from headrace.storage.topics.writer import Appended
-from headrace.testing.conformance import killed_at, once_back
+from headrace.testing.asked import killed_at, once_back
 from headrace.testing.topic_conformance import PARTITIONS, TopicConformance
 from headrace.testing.topic_reading import Record, by_partition, pairs, records, soon
 

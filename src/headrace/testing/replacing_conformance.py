@@ -9,12 +9,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 
 from headrace.storage.contract import Mark
-from headrace.testing.conformance import JOB, OTHER, mark, once_back, refused
+from headrace.testing.asked import JOB, OTHER, mark, once_back, refused
 from headrace.testing.model import Upserted, same
 from headrace.testing.table_place import TablePlace, as_table, changes, plain, reader
 from headrace.values.errors import HeadraceError, StateRefused
@@ -40,6 +41,16 @@ class ReplacingConformance(TablePlace):
 
     def test_a_replacement_with_the_mark_that_is_there_replaces(self) -> None:
         self._replaced([("a", 1, 5)], mark(2))
+
+    def test_a_replacement_of_a_greater_generation_goes_on_in_it(self) -> None:
+        later = mark(1, generation=2)
+        wanted = self._replaced([("a", 1, 5)], later)
+        more = changes([("u", "b", 1, 9)])
+        with self.opened(3) as (handle, _):
+            for at in (mark(9), replace(later, epoch=2)):
+                assert handle.deliver(more, at) == 1
+                wanted.take(more, at)
+                same(self.held(), wanted)
 
     def test_a_replacement_by_nothing_leaves_nothing(self) -> None:
         self._replaced([], mark(3))

@@ -12,7 +12,7 @@ import random
 import pytest
 
 from headrace.storage.contract import Target
-from headrace.testing.conformance import JOB, mark
+from headrace.testing.asked import JOB, mark
 from headrace.testing.model import same
 from headrace.testing.replacing_conformance import ReplacingConformance
 from headrace.testing.table_place import as_table, changes, delivery, reader

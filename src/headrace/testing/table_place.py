@@ -13,7 +13,8 @@ import duckdb
 import pyarrow as pa
 
 from headrace.storage.contract import Destination, System, TableDestination, Target
-from headrace.testing.conformance import JOB, DestinationConformance, mark
+from headrace.testing.asked import JOB, mark
+from headrace.testing.conformance import DestinationConformance
 from headrace.testing.model import Model, Row, Upserted
 from headrace.values.schema import quote
 

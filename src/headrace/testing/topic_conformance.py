@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
 import pytest
@@ -158,6 +159,20 @@ class TopicConformance(ABC):
         self.make().register_reader("a", end)
         self.forget_oldest()
         assert self.make().begin_offsets() != begin
+
+    def test_a_wait_ends_with_the_record_that_comes(self) -> None:
+        """In any partition, and not before: a job waits so for its next epoch."""
+        self._fill()
+        topic = self.make()
+        for partition in range(PARTITIONS):
+            ends = topic.end_offsets()
+            with ThreadPoolExecutor(1) as thread:
+                waiting = thread.submit(topic.wait, ends, 30.0)
+                with pytest.raises(TimeoutError):
+                    waiting.result(0.2)
+                self.append(partition, [b"new"])
+                assert waiting.result()
+            soon(lambda before=ends: topic.end_offsets() != before, True)  # type: ignore[misc]
 
     def test_new_partitions_are_taken_in_when_it_is_asked_for(self) -> None:
         self._fill()

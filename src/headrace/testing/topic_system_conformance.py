@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 from headrace.storage.contract import RECORDS, Finding, Target, TopicSystem
-from headrace.testing.conformance import JOB, OTHER, mark
+from headrace.testing.asked import JOB, OTHER, mark
 from headrace.testing.log_conformance import append
 from headrace.testing.topic_reading import pairs, soon
 from headrace.values.errors import TopicRefused
