@@ -150,7 +150,7 @@ class ReplacingConformance(TablePlace):
             handle.deliver(pa.concat_tables([self.refused_row(), self.step(1)]), mark(1))
             rows = plain([("a", 1, 5), ("b", 1, 6)])
             both = pa.concat_tables([rows.slice(0, 1), bad, rows.slice(1)])
-            assert as_table(handle).replace(both.toreader(), mark(2)) == 2
+            assert as_table(handle).replace(both.to_reader(), mark(2)) == 2
             assert [r.number for r in handle.refusals(-1)] == [mark(2).number]
             assert handle.refusals(-1)[0].reason
         wanted = self.model()
