@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headrace.ops.ingest import csv_tables
 from headrace.ops.ingest.identity import Note, Rows
 from headrace.ops.ingest.ingest import ingest
 from headrace.storage.topics.log import LocalTopic
@@ -107,6 +109,37 @@ def test_whatever_the_writer_s_buffers_are(
     last = {row[0]: row for row in found if len(row) == 3}
     assert list(last.values()) == [[f"k{n}", *map(str, row)] for n, row in enumerate(written)]
     assert len(found) <= len(written) + len(cuts)
+
+
+class Cut(Exception):
+    pass
+
+
+def test_a_file_of_many_blocks_grows_by_what_is_new(
+    topic: LocalTopic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many blocks lie before the end, and where an ingest was cut short behind each."""
+    monkeypatch.setattr(csv_tables, "_BLOCK_BYTES", 1 << 12)
+    path, number = tmp_path / "grows.csv", 0
+    path.write_bytes(b"id,n\n")
+    append = LocalTopic.append_numbered
+    for more in (3_000, 1, 1, 2_500, 1):
+        with path.open("ab") as file:
+            file.writelines(b"k%d,%d\n" % (n % 7, n) for n in range(number, number + more))
+        number += more
+        for parts in (1, 2, 3):
+            left = iter(range(parts))
+
+            def cut(*given: Any, **named: Any) -> Any:
+                if next(left, None) is None:  # noqa: B023
+                    raise Cut
+                return append(*given, **named)
+
+            with monkeypatch.context() as patch, suppress(Cut):
+                patch.setattr(LocalTopic, "append_numbered", cut)
+                ingest(topic, [path], key=None)
+        ingest(topic, [path], key=None)
+        assert [int(row[1]) for row in rows_in(topic)] == list(range(number))
 
 
 def test_a_killed_ingest_of_a_row_that_went_on_adds_only_what_is_missing(tmp_path: Path) -> None:

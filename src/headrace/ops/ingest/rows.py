@@ -18,13 +18,14 @@ from headrace.ops.ingest.identity import Rows
 
 def missing(parts: Iterator[Part], records: int, rows: Rows) -> Iterator[Part]:
     """`parts` without the rows that the topic has as so many `records`, up to where `rows` says."""
-    there = records - rows.retaken
+    there, noted = records - rows.retaken, rows.last
     for part in parts:
         count, cells = len(part.values), part.cells
         if cells is not None and count:
-            if 0 < there <= count and rows.last not in (None, _digest(cells, there - 1)):
+            if 0 < there <= count and noted not in (None, _digest(cells, there - 1)):
                 there, rows = there - 1, replace(rows, retaken=rows.retaken + 1)
-            rows = replace(rows, last=_digest(cells, count - 1))
+            if there <= count:
+                rows = replace(rows, last=_digest(cells, count - 1))
         yield replace(part, values=part.values[there:], cells=None, rows=rows)
         there = max(0, there - count)
 
