@@ -221,7 +221,7 @@ def _replay(
             runner.store.count(account(view, outcome, len(events)))
             if outcome.failed is not None:
                 topic = engine.readers[source.topic].topic
-                letters = failed_again(topic, events, view.name, outcome.failed)
+                letters = failed_again(topic, source, events, view.name, outcome.failed)
                 engine.ledger.insert_letters(letters)
         connection.unregister("_rebuilding")
     return course

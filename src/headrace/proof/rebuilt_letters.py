@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from headrace.engines.embedded.epochs.letters import letters_of
 from headrace.engines.embedded.epochs.reading import read_all
 from headrace.engines.kernel.generations import PARTITIONS_MAX
+from headrace.plan.operators import Source
 from headrace.storage.contract import Topic
 
 _PLACE = ["topic_generation", "partition", "offset"]
@@ -40,7 +41,9 @@ def bytes_back(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(f"drop table {_BEFORE}")
 
 
-def failed_again(topic: Topic, events: pa.Table, view: str, rows: pa.Table) -> pa.Table:
+def failed_again(
+    topic: Topic, source: Source, events: pa.Table, view: str, rows: pa.Table
+) -> pa.Table:
     """The events of `rows` (`_row`, `_reason`), on which `view` failed, as dead letters.
 
     Where the log no longer holds a record its value is null, see `bytes_back`.
@@ -60,7 +63,7 @@ def failed_again(topic: Topic, events: pa.Table, view: str, rows: pa.Table) -> p
         }
     )
     found = places.join(_values(topic, places), _PLACE, join_type="left outer").sort_by("_nth")
-    return letters_of(found, topic.name, view, found.column("_reason"))
+    return letters_of(found, source, view, found.column("_reason"))
 
 
 def _values(topic: Topic, places: pa.Table) -> pa.Table:

@@ -9,9 +9,11 @@ import xxhash
 
 import headrace as hr
 import headrace.testing
+from headrace.engines.embedded.epochs.replay import replay_epochs
 from headrace.values.oversize import KEPT_BYTES, Oversize, cut
 
 GOOD = b'{"at": "2026-01-01T00:00:00Z", "size": 3}'
+LIMIT = 200_000
 LONG = b'{"at": "' + b"x" * KEPT_BYTES + b'"}'
 VALUES = [
     b"no json",
@@ -21,6 +23,7 @@ VALUES = [
     b'{"at": "headrace: cut from 3 bytes", "size": "x"}',
     b"",
     LONG[:KEPT_BYTES],
+    b'{"at": "' + b"x" * LIMIT + b'"}',
 ]
 
 
@@ -31,7 +34,7 @@ class Thing(hr.Event):
 
 def make(event: type[hr.Event] = Thing) -> hr.App:
     app = hr.App("t")
-    things = app.source(event, topic="things", time="at", partitions=1)
+    things = app.source(event, topic="things", time="at", partitions=1, value_bytes_max=LIMIT)
     sized = things.with_columns(half="cast('x' || size as integer)")
     app.table("halves", sized.by("half").agg(n="count(*)"))
     return app
@@ -42,8 +45,9 @@ def expected(value: bytes) -> tuple[bytes, int, str | None]:
         return value[:KEPT_BYTES], 2_000_000, "0" * 32
     if value == VALUES[3]:
         return value[:KEPT_BYTES], 70_000, "a" * 32
-    digest = xxhash.xxh3_128_hexdigest(value) if len(value) > KEPT_BYTES else None
-    return value[:KEPT_BYTES], len(value), digest
+    if len(value) > LIMIT:
+        return value[:KEPT_BYTES], len(value), xxhash.xxh3_128_hexdigest(value)
+    return value, len(value), None
 
 
 def test_every_refused_value_is_kept_as_far_as_it_may_be() -> None:
@@ -75,6 +79,24 @@ class Counted(hr.Event):
     checks = {"large": "size > 3"}
     at: datetime
     size: int
+
+
+def test_long_records_are_judged_again_up_to_the_limit() -> None:
+    """Above it only a part is there; such a letter is still refused, and counted so."""
+
+    def record(size: int) -> bytes:
+        return b'{"at": "2026-01-01T00:00:00Z", "size": 2, "text": "%s"}' % (b"x" * size)
+
+    with headrace.testing.run(make(Counted), start=datetime(2026, 1, 1, tzinfo=UTC)) as t:
+        t.send("things", [record(n) for n in (10, KEPT_BYTES, LIMIT)], partition=0)
+        t.epoch()
+        assert len(t.dead_letters()) == 3
+        t.plan = make().plan
+        t.restart()
+        (runner,) = t.runners.values()
+        committed, refused = replay_epochs(runner.engine, t.clock.now_us(), runner.handed_over)
+        assert (sum(epoch.records for epoch in committed), refused) == (2, 1)
+        t.verify()
 
 
 def test_a_replayed_record_on_which_a_view_fails_is_a_letter_of_the_view() -> None:

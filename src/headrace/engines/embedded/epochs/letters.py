@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from headrace.engines.embedded.epochs.sources import SourceEpoch
+from headrace.plan.operators import Source
 from headrace.storage.chunks import one_array
 from headrace.values.errors import StateRefused
 from headrace.values.oversize import KEPT_BYTES, MARK_BEGIN, oversize_of
@@ -63,20 +64,22 @@ def _letters(
     }
     for name, column in own.items():
         records = records.append_column(name, column)
-    return letters_of(records, part.source.topic, view, rows.column("_reason"))
+    return letters_of(records, part.source, view, rows.column("_reason"))
 
 
 def letters_of(
-    records: pa.Table, topic: str, view: str | None, reason: pa.Array | pa.ChunkedArray
+    records: pa.Table, source: Source, view: str | None, reason: pa.Array | pa.ChunkedArray
 ) -> pa.Table:
     """Dead letters of records, which have their `field`, `epoch` and `topic_generation`."""
     count = len(records)
     value, why, size, digest = _cut(
-        one_array(records.column("value")), one_array(reason.cast(pa.string()))
+        one_array(records.column("value")),
+        one_array(reason.cast(pa.string())),
+        max(KEPT_BYTES, source.value_bytes_max),
     )
     return pa.table(
         {
-            "topic": pa.repeat(pa.scalar(topic), count),
+            "topic": pa.repeat(pa.scalar(source.topic), count),
             "topic_generation": records.column("topic_generation"),
             "partition": records.column("partition"),
             "offset": records.column("offset"),
@@ -93,11 +96,13 @@ def letters_of(
     )
 
 
-def _cut(value: pa.Array, why: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array, pa.Array]:
-    """(bytes kept, reason, whole length, digest): long values are kept by their beginning."""
+def _cut(
+    value: pa.Array, why: pa.Array, bytes_max: int
+) -> tuple[pa.Array, pa.Array, pa.Array, pa.Array]:
+    """(bytes kept, reason, whole length, digest): longer values are kept by their beginning."""
     size = pc.fill_null(pc.cast(pc.binary_length(value), pa.int64()), 0)
     marked = pc.match_substring(value, MARK_BEGIN)
-    long = pc.fill_null(pc.or_(pc.greater(size, KEPT_BYTES), marked), False)
+    long = pc.fill_null(pc.or_(pc.greater(size, bytes_max), marked), False)
     places = pc.indices_nonzero(long)
     digests = pa.nulls(len(value), pa.string())
     if not len(places):
@@ -107,7 +112,8 @@ def _cut(value: pa.Array, why: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array, 
     found = zip(value.take(places).to_pylist(), why.take(places).to_pylist(), strict=True)
     for whole, told in found:
         cut = oversize_of(whole)
-        kept.append(whole[:KEPT_BYTES])
+        is_long = cut is not None or len(whole) > bytes_max
+        kept.append(whole[:KEPT_BYTES] if is_long else whole)
         if cut is not None:
             reasons.append(f"is longer than the limit: {cut.bytes} bytes")
             sizes.append(cut.bytes)
@@ -115,7 +121,7 @@ def _cut(value: pa.Array, why: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array, 
             continue
         reasons.append(told)
         sizes.append(len(whole))
-        hashes.append(xxhash.xxh3_128_hexdigest(whole) if len(whole) > KEPT_BYTES else None)
+        hashes.append(xxhash.xxh3_128_hexdigest(whole) if is_long else None)
     return (
         pc.replace_with_mask(value, long, pa.array(kept, value.type)),
         pc.replace_with_mask(why, long, pa.array(reasons, pa.string())),
