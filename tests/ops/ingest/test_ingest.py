@@ -234,6 +234,20 @@ def test_a_stopped_ingest_goes_on_where_it_ended(topic: LocalTopic, tmp_path: Pa
     assert sum(topic.end_offsets()) == 2_000_000
 
 
+def test_a_packed_file_whose_tail_is_damaged_is_refused_in_words(
+    topic: LocalTopic, tmp_path: Path
+) -> None:
+    """Also where its last line had no end and might have gone on."""
+    path = tmp_path / "f.jsonl.gz"
+    path.write_bytes(gzip.compress(b'{"id":"a"}'))
+    assert ingest(topic, [path], key=None).added == 1
+    with path.open("ab") as file:
+        file.write(b"x\n")
+    with pytest.raises(IngestRefused, match="is torn"):
+        ingest(topic, [path], key=None)
+    assert values(topic) == [b'{"id":"a"}']
+
+
 CHILD = """
 import sys
 from pathlib import Path

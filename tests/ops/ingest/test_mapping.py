@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from headrace.ops.ingest import other_tables
 from headrace.ops.ingest.formats import Reading
 from headrace.ops.ingest.ingest import ingest
 from headrace.ops.ingest.report import IngestRefused
@@ -378,3 +379,38 @@ def test_an_expression_that_gives_no_number_says_so(topic: LocalTopic, tmp_path:
         expressions={"price": "1.0::double / n"},
     )
     assert [row["price"] for row in found if isinstance(row, dict)] == ["Infinity", 0.5]
+
+
+def test_the_order_of_expressions_makes_no_other_file(topic: LocalTopic, tmp_path: Path) -> None:
+    path = tmp_path / "s.csv"
+    path.write_bytes(b"x,y\na,1\nb,2\n")
+    ways = ({"id": "x", "quantity": "y"}, {"quantity": " y", "id": "x "})
+    added = [
+        ingest(topic, [path], key=None, reading=Reading(expressions=expressions)).added
+        for expressions in ways
+    ]
+    assert added == [2, 0]
+
+
+def test_long_rows_of_parquet_come_in_pieces(
+    topic: LocalTopic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A piece is an append, which must not be too large, however well the file is packed."""
+    monkeypatch.setattr(other_tables, "_BYTES_MAX", 1 << 14)
+    path = tmp_path / "pages.parquet"
+    texts = ["page " * 200 + str(n % 3) for n in range(300)]
+    pq.write_table(pa.table({"n": list(range(300)), "text": texts}), path)
+    sizes = [table.nbytes for table in other_tables.ParquetReader(path)]
+    assert len(sizes) > 10 and max(sizes) <= 1 << 14
+    assert ingest(topic, [path], key=None).added == 300
+    found = [json.loads(value) for value in values(topic)]
+    assert [(int(row["n"]), row["text"]) for row in found] == list(enumerate(texts))
+
+
+def test_of_several_files_the_unfit_one_is_named(topic: LocalTopic, tmp_path: Path) -> None:
+    for name, head in (("a", b"id,quantity"), ("b", b"x,y"), ("c", b"id,quantity")):
+        (tmp_path / f"{name}.csv").write_bytes(head + b"\nk,1\n")
+    files = [tmp_path / f"{name}.csv" for name in "abc"]
+    with pytest.raises(UsageError, match=r"b\.csv: No column .*1 before it were taken"):
+        ingest(topic, files, key=None, reading=Reading(schema=SALE))
+    assert len(values(topic)) == 1

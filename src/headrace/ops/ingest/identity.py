@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Literal
 import xxhash
 
 from headrace.ops.ingest.lines import Place
+from headrace.ops.ingest.writers import lives, present
 from headrace.storage.topics.producers import ProducerState
 
 _KIND = "ingest"
@@ -53,7 +54,8 @@ class Note:
     `input` is the file's path ("-": standard input), `options` stand for how it is read, `again`
     counts the deliberate repetitions. `content` is the file as it was when this ingest began, for
     standard input what was read so far; `earlier` are shorter states of a file that grew. `place`
-    is how far lines were taken, `rows` how far a CSV file was.
+    is how far lines were taken, `rows` how far a CSV file was. `writer` is the process that reads
+    standard input.
     """
 
     input: str
@@ -64,6 +66,12 @@ class Note:
     complete: bool = False
     earlier: tuple[Content, ...] = ()
     rows: Rows = Rows()
+    writer: str = ""
+
+    @property
+    def writer_lives(self) -> bool:
+        """Whether that process is known to be there still."""
+        return lives(self.writer)
 
     def to_json(self) -> dict[str, Any]:
         return {"kind": _KIND, **asdict(self)}
@@ -83,6 +91,7 @@ class Note:
             tuple(Content(**content) for content in note["earlier"]),
             # Notes of before have none.
             Rows(**note.get("rows", {})),
+            note.get("writer", ""),
         )
 
 
@@ -115,7 +124,7 @@ def known_inputs(producers: Mapping[str, ProducerState], options: str) -> Known:
 
 def options_digest(*options: object) -> str:
     """A short text that is the same for the same way of reading."""
-    return hashlib.sha256(json.dumps(options).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def contents(file: BinaryIO, sizes: Collection[int]) -> dict[int, Content]:
@@ -174,7 +183,8 @@ def task_for(path: Path, file: BinaryIO, options: str, known: Known, *, again: b
 def task_for_pipe(options: str) -> Task:
     """What is to do for standard input that is not a piece of one seen before."""
     content = Content(0, "")
-    return _new("-", options, content, 0, unique=uuid.uuid4().hex)
+    task = _new("-", options, content, 0, unique=uuid.uuid4().hex)
+    return replace(task, note=replace(task.note, writer=present()))
 
 
 def _new(

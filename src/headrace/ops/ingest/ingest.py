@@ -35,7 +35,7 @@ from headrace.ops.ingest.lines import Place
 from headrace.ops.ingest.pipe import FIRST_BYTES, piped
 from headrace.ops.ingest.report import FileReport, Format, IngestRefused, IngestReport
 from headrace.ops.ingest.rows import missing
-from headrace.ops.ingest.streams import STDIN, file_blocks, open_input, pipe_blocks
+from headrace.ops.ingest.streams import STDIN, Torn, file_blocks, open_input, pipe_blocks
 from headrace.storage.contract import Log
 from headrace.values.errors import InputRefused, UsageError
 from headrace.values.memory import keep_freed_memory
@@ -61,8 +61,9 @@ def ingest(
     """Appends every line or row of `inputs` (`-`: standard input) as a record, durably.
 
     `key` is the path of the topic's key in a record. What is in the topic already is not added
-    once more, unless `again`. Raises UsageError (nothing added) for options that mean nothing,
-    IngestRefused for inputs that cannot be read to their end, when all others were taken.
+    once more, unless `again`. Raises UsageError for options that mean nothing, or nothing for one
+    of the inputs (of which nothing is added), IngestRefused for inputs that cannot be read to their
+    end, when all others were taken.
     """
     begun = time.monotonic()
     keep_freed_memory()
@@ -79,7 +80,11 @@ def ingest(
     for path in inputs:
         if ingesting.stop.is_set():
             break
-        files.append(ingesting.take(path))
+        try:
+            files.append(ingesting.take(path))
+        except UsageError as error:
+            taken = f" ({len(files)} before it were taken, those behind it not)" if files else ""
+            raise UsageError(f"{path}: {error.what}{taken}", remedy=error.remedy) from None
     report = IngestReport(
         topic.name,
         tuple(files),
@@ -111,9 +116,8 @@ class _Ingesting:
         """Takes one input to its end, or as far as it can be read."""
         if str(path) == STDIN:
             descriptor = sys.stdin.fileno()
-            if stat.S_ISREG(os.fstat(descriptor).st_mode):
-                # Redirected from a file: that has an identity, and may be read twice.
-                return self._take_file(Path("/dev/stdin").resolve())
+            if (redirected := _redirected(descriptor)) is not None:
+                return self._take_file(redirected)
             return self._take_pipe("standard input", descriptor)
         if path.is_file():
             return self._take_file(path)
@@ -165,7 +169,8 @@ class _Ingesting:
         return self._append(source, came.task, parts, beginning)
 
     def _known(self, format_: Format) -> tuple[str, Known]:
-        options = options_digest(format_, dict(self.reading.expressions))
+        expressions = {field: sql.strip() for field, sql in self.reading.expressions.items()}
+        options = options_digest(format_, expressions)
         return options, known_inputs(self.topic.producers(), options)
 
     def _seen(self, name: str, total: int | None) -> Callable[[int], None]:
@@ -192,13 +197,16 @@ class _Ingesting:
                     unmapped += part.unmapped
                     if len(part.values):
                         with self.stages.spent(_APPEND, "append"):
-                            added += self.topic.append_numbered(
+                            new = self.topic.append_numbered(
                                 part.values,
                                 keys,
                                 producer=task.producer,
                                 first_sequence=number,
                                 note=note.to_json(),
                             ).rows
+                        added += new
+                        if pipe is not None and new < len(part.values):
+                            raise InputRefused(_overtaken(source.name, new, len(part.values)))
                     number += len(part.values)
                     # What was read from a pipe cannot be read again: it ends by itself.
                     if self.stop.is_set() and pipe is None:
@@ -248,14 +256,26 @@ class _Beginning:
 
     def __iter__(self) -> Iterator[bytes]:
         for block in self._blocks:
-            if len(self._first) < FIRST_BYTES:
-                self._first += block[: FIRST_BYTES - len(self._first)]
+            if len(self._first) < FIRST_BYTES[-1]:
+                self._first += block[: FIRST_BYTES[-1] - len(self._first)]
             yield block
 
-    def content(self, bytes_max: int) -> Content:
-        """The content of the first bytes, at most so many."""
-        first = self._first[:bytes_max]
-        return Content(len(first), xxhash.xxh3_128_hexdigest(first))
+    def contents(self, bytes_max: int) -> tuple[Content, ...]:
+        """The contents of some first bytes, at most so many."""
+        firsts = (self._first[:count] for count in FIRST_BYTES if count <= bytes_max)
+        return tuple(Content(len(first), xxhash.xxh3_128_hexdigest(first)) for first in firsts)
+
+
+def _redirected(descriptor: int) -> Path | None:
+    """The file that standard input comes from: that has an identity, and may be read twice.
+
+    None for a pipe, and for a file that has no name any more, as a here-document may have.
+    """
+    found = os.fstat(descriptor)
+    path = Path("/dev/stdin").resolve()
+    if stat.S_ISREG(found.st_mode) and path.exists() and os.path.samestat(path.stat(), found):
+        return path
+    return None
 
 
 def _behind(
@@ -269,7 +289,10 @@ def _behind(
     blocks = file_blocks(file, size, place.bytes, seen)
     if not place.last_line_bytes:
         return blocks, place
-    first = next(blocks, b"")
+    try:
+        first = next(blocks, b"")
+    except Torn as reason:
+        return _torn(reason), place
     if not first:
         return iter(()), place
     for end in (b"\n", b"\r\n"):
@@ -278,6 +301,12 @@ def _behind(
             return chain((first[len(end) :],), blocks), behind
     start = Place(place.bytes - place.last_line_bytes, place.lines - 1, place.empty)
     return file_blocks(file, size, start.bytes, seen), start
+
+
+def _torn(reason: Torn) -> Iterator[bytes]:
+    """Blocks of which not one can be read."""
+    raise reason
+    yield b""
 
 
 def _noted(note: Note, part: Part, pipe: _Beginning | None) -> Note:
@@ -289,8 +318,15 @@ def _noted(note: Note, part: Part, pipe: _Beginning | None) -> Note:
     note = replace(note, place=part.place)
     if pipe is None or part.digest is None:
         return note
-    earlier = note.earlier or (pipe.content(part.place.bytes),)
+    earlier = note.earlier or pipe.contents(part.place.bytes)
     return replace(note, content=Content(part.place.bytes, part.digest), earlier=earlier)
+
+
+def _overtaken(name: str, new: int, count: int) -> str:
+    return (
+        f"{name} was gone on with by another ingest at the same time: of its last {count:,} "
+        f"records {count - new:,} may be missing"
+    )
 
 
 def _where(note: Note, records: int) -> str:

@@ -18,6 +18,8 @@ from headrace.values.errors import InputRefused
 from headrace.values.schema import literal, quote
 
 _ROWS_MAX = 65_536
+# As JSON they may be some times as long, and an append may not be longer than a gibibyte.
+_BYTES_MAX = 64 << 20
 # Objects with more names than these are maps by data, not rows with columns.
 _NAMES_MAX = 1_000
 
@@ -62,10 +64,20 @@ class ParquetReader:
 
     def __iter__(self) -> Iterator[pa.Table]:
         try:
-            for batch in self._file.iter_batches(_ROWS_MAX):
-                yield self._renamed(pa.table(batch))
+            for batch in self._file.iter_batches(self._rows_max()):
+                table = self._renamed(pa.table(batch))
+                step = max(1, table.num_rows * _BYTES_MAX // max(table.nbytes, _BYTES_MAX))
+                for start in range(0, table.num_rows, step):
+                    yield table.slice(start, step)
         except (pa.ArrowInvalid, OSError) as error:
             raise self._refused(error) from None
+
+    def _rows_max(self) -> int:
+        """As many rows as are read at once: fewer of long ones."""
+        about = self._file.metadata
+        size = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
+        fitting: int = _BYTES_MAX * self.rows // max(size, 1)
+        return max(1, min(_ROWS_MAX, fitting))
 
     def _renamed(self, table: pa.Table) -> pa.Table:
         return table.rename_columns([f"headrace: value {i}" for i in range(table.num_columns)])
