@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 import headrace as hr
 import headrace.testing
 from headrace.ops.jobs.rebuilding import rebuild_job
 from headrace.testing import Driver
+from headrace.values.errors import UsageError
 from tests.views.cases import START, thing, things
 
 
@@ -77,4 +80,22 @@ def test_a_stream_does_not_go_on_with_what_a_view_of_its_name_counted() -> None:
         assert t.counts("orders") == {"accepted": 3, "applied": 1, "filtered": 1, "duplicate": 1}
         turn_to(t, turned(view=False))
         assert t.counts("orders") == {"accepted": 3, "applied": 3}
+        t.verify()
+
+
+def test_a_table_that_was_taken_out_is_not_served_on() -> None:
+    """Nobody would change it; who asks is told that there is none."""
+    app, source = things()
+    app.table("orders", source.by("who").agg(c="count(*)"))
+    app.table("totals", source.by("kind").agg(c="count(*)"))
+    fewer, again = things()
+    fewer.table("totals", again.by("kind").agg(c="count(*)"))
+    with headrace.testing.run(app, start=START) as t:
+        t.send("things", [thing(0)])
+        assert len(t.rows("orders")) == len(t.rows("totals")) == 1
+        turn_to(t, fewer, rebuilt=True)
+        t.send("things", [thing(1)])
+        assert [row["c"] for row in t.rows("totals")] == [2]
+        with pytest.raises(UsageError, match="orders"):
+            t.query("select * from orders")
         t.verify()

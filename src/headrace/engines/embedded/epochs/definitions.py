@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from headrace.engines.embedded.epochs.places import fill_fact
+from headrace.engines.embedded.epochs.places import fill_fact, leave_others
 from headrace.plan.fingerprint import delivered_fingerprint
 from headrace.plan.operators import TABLE_ROLES, Job, Output, View
 from headrace.storage.state.store import StateStore
@@ -29,8 +29,12 @@ def signature(job: Job, view: View) -> str:
 
 
 def note_views(store: StateStore, job: Job, epoch: int) -> None:
-    """Writes down what every view of the job is; inside a transaction."""
+    """Writes down what every view of the job is; inside a transaction.
+
+    Tables that the job has no more go: nobody would change them, and queries would show them.
+    """
     connection = store.connection
+    leave_others(store, {output.name for output in job.outputs})
     connection.execute("delete from meta.views")
     for view in job.views:
         connection.execute(

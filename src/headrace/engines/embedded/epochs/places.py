@@ -6,7 +6,7 @@ old one: whoever takes the move back finds there what was left.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from headrace.engines.embedded.epochs.ledger import Ledger
 from headrace.storage.state.store import StateStore
@@ -32,11 +32,21 @@ def arriving(store: StateStore, ledger: Ledger, tables: Iterable[str]) -> frozen
 
 def stands_here(store: StateStore, table: str) -> bool:
     """Whether the state holds the table `table`, be it empty."""
+    return table in _standing(store)
+
+
+def _standing(store: StateStore) -> set[str]:
     sql = (
-        "select 1 from information_schema.tables where table_schema = 'main' "
-        "and table_type = 'BASE TABLE' and table_name = ?"
+        "select table_name from information_schema.tables where table_schema = 'main' "
+        "and table_type = 'BASE TABLE'"
     )
-    return bool(store.rows(sql, [table]))
+    return {name for (name,) in store.rows(sql)}
+
+
+def leave_others(store: StateStore, tables: Collection[str]) -> None:
+    """Drops the tables that are none of `tables`; inside a transaction."""
+    for name in _standing(store).difference(tables):
+        leave(store, name)
 
 
 def leave(store: StateStore, table: str) -> None:
