@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,6 +50,19 @@ def test_a_built_in_name() -> None:
 def test_a_file_or_a_module(name: str) -> None:
     write("mine_a.py")
     assert load_app(name).name == "mine"
+
+
+def test_a_file_that_was_changed_within_a_second_is_loaded_as_it_is_now() -> None:
+    """Python's cache goes by size and second: `mind` and `mine` are one to it."""
+    says = ["-c", "from headrace.cli.loading import load_app; print(load_app('mine_c.py').name)"]
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    for name in ("mine", "mind"):
+        write("mine_c.py", DEFINITION.replace('"mine"', f'"{name}"'))
+        os.utime("mine_c.py", (1e9, 1e9))
+        told = subprocess.run(
+            [sys.executable, *says], env=kept, capture_output=True, text=True, check=True
+        )
+        assert told.stdout == f"{name}\n"
 
 
 @pytest.mark.parametrize("name", ["site", "site:app", "site.py", "json", "headrace.py"])

@@ -7,8 +7,9 @@ import importlib.util
 import os
 import shlex
 import sys
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 
 from headrace.app import App
 from headrace.language.definition import JobDefinition
@@ -46,6 +47,15 @@ def is_module(name: str) -> bool:
     return name == "headrace" or name in sys.stdlib_module_names
 
 
+class _AsItIsNow(SourceFileLoader):
+    """Loads a file by its text: Python's cache takes two texts of one size and second for one."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        code: CodeType = self.source_to_code(self.get_data(path), path)
+        return code
+
+
 def _run_file(path: Path) -> ModuleType:
     if path.is_dir():
         raise UsageError(f"{path} is a directory", remedy="Name the file in it that has the app.")
@@ -56,13 +66,15 @@ def _run_file(path: Path) -> ModuleType:
     sys.path.insert(0, str(path.resolve().parent))
     # Python's own parts, and ours, must not be given the app for the module that they ask for.
     name = f"{path.stem}_app" if is_module(path.stem) else path.stem
-    spec = importlib.util.spec_from_file_location(name, path.resolve())
-    if spec is None or spec.loader is None:
+    if path.suffix != ".py":
         raise _no_python(path)
+    loader = _AsItIsNow(name, str(path.resolve()))
+    spec = importlib.util.spec_from_file_location(name, path.resolve(), loader=loader)
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except HeadraceError:
         raise
     except Exception as error:
