@@ -179,7 +179,10 @@ class CsvReader:
         skipped, given = dialect.skip_lines + dialect.header, 0
         try:
             for batch in pyarrow.csv.open_csv(self._file, *_options(dialect, cells, keep)):
-                table = _with_bad_rows(cells_as_bytes(pa.table(batch)), bad, given + skipped)
+                table = pa.table(batch)
+                if self._file.rewritten:
+                    table = cells_as_bytes(table)
+                table = _with_bad_rows(table, bad, given + skipped)
                 bad.clear()
                 given += table.num_rows
                 yield table
@@ -194,10 +197,14 @@ class CsvReader:
 
 
 class _BlockFile(io.RawIOBase):
-    """Blocks as a file of UTF-8. Gives whole lines only if the stream breaks off."""
+    """Blocks as a file of UTF-8. Gives whole lines only if the stream breaks off.
+
+    `rewritten` says whether characters stand for bytes that are none.
+    """
 
     def __init__(self, blocks: Iterator[bytes]) -> None:
         self.torn: Torn | None = None
+        self.rewritten = False
         self._blocks = blocks
         self._ready = bytearray()
         self._tail = b""
@@ -225,7 +232,7 @@ class _BlockFile(io.RawIOBase):
         try:
             block = next(self._blocks)
         except StopIteration:
-            self._ready += as_characters(self._tail)
+            self._take(self._tail)
             self._ended = True
         except Torn as reason:
             self.torn = reason
@@ -233,8 +240,13 @@ class _BlockFile(io.RawIOBase):
         else:
             text = self._tail + block
             end = text.rfind(b"\n") + 1
-            self._ready += as_characters(text[:end])
+            self._take(text[:end])
             self._tail = text[end:]
+
+    def _take(self, text: bytes) -> None:
+        written = as_characters(text)
+        self.rewritten |= written is not text
+        self._ready += written
 
 
 def _options(dialect: Dialect, cells: list[str], keep: Any) -> tuple[Any, Any, Any]:

@@ -31,6 +31,10 @@ class KeyedView:
         self.view, self.shown_before = view, shown_before(view)
         self.wants = wants
         self.placing = Placing(view, columns)
+        self.columns = ["_slice", *partial.key_names(view)]
+        self.withdraws = view.top is not None or view.having is not None
+        # With `top` a row hangs on all others of its window.
+        self.together = self.columns if view.top is None else ["_slice"]
         self.state = state_name(view.name)
 
     def create(self, connection: duckdb.DuckDBPyConnection, relation: str) -> None:
@@ -90,10 +94,9 @@ class KeyedView:
         self, connection: duckdb.DuckDBPyConnection, part: str, name: str, view: View
     ) -> str | None:
         """The rows now served of what `part` touches; only where rows can be withdrawn."""
-        if self.view.top is None and self.view.having is None:
+        if not self.withdraws:
             return None
-        names = ["_slice"] if view.top is not None else ["_slice", *partial.key_names(view)]
-        touched = self._touched_by(part, names)
+        touched = self._touched_by(part, self.together)
         return make_temp(connection, temp_name(view.name, name), rows.rows_sql(view, touched))
 
     def _touched_by(self, part: str, names: list[str]) -> str:
@@ -108,7 +111,7 @@ class KeyedView:
         """The relation of changed rows; a table where it must outlive states that `closes` ends."""
         view, name = self.view, temp_name(self.view.name, "changes")
         if before is None:
-            states = self._touched_by(part, ["_slice", *partial.key_names(view)])
+            states = self._touched_by(part, self.columns)
             sql = rows.upserts_sql(view, states)
             # Hardly ever read twice: a table of its own would cost more than the rows.
             return make_temp(connection, name, sql) if closes else f"({sql})"

@@ -31,12 +31,11 @@ class SlidingView(KeyedView):
         assert isinstance(view.window, Slide)
         self.window = view.window
         self.changed, self.shown = (state_name(view.name, p) for p in ("changed", "shown"))
-        self.withdraws = view.top is not None or view.having is not None
+        self._panes = ", ".join(self.columns)
 
     def create(self, connection: duckdb.DuckDBPyConnection, relation: str) -> None:
         super().create(connection, relation)
-        keys = ", ".join(["_slice", *partial.key_names(self.view)])
-        make_state(connection, self.changed, f"select {keys} from {self.state}")
+        make_state(connection, self.changed, f"select {self._panes} from {self.state}")
         if self.withdraws:
             make_state(connection, self.shown, rows.rows_sql(self.view, self.state))
 
@@ -61,10 +60,8 @@ class SlidingView(KeyedView):
         return outcome
 
     def _mark_changed(self, connection: duckdb.DuckDBPyConnection, part: str) -> None:
-        keys = ", ".join(["_slice", *partial.key_names(self.view)])
-        connection.execute(
-            f"insert into {self.changed} select distinct {keys} from {part} where _verdict = 0"
-        )
+        applied = f"from {part} where _verdict = 0"
+        connection.execute(f"insert into {self.changed} select distinct {self._panes} {applied}")
 
     def _keep_shown(self, connection: duckdb.DuckDBPyConnection, part: str) -> None:
         """Keeps the rows that are shown of what `part` is the first to change since they were.
@@ -72,19 +69,14 @@ class SlidingView(KeyedView):
         Of that the state is still what it was then.
         """
         applied = f"(select * from {part} where _verdict = 0)"
+        on = partial.matches("t", "c", self.together)
         first = (
-            f"select * from ({self._touched_sql(applied)}) t "
-            f"where not exists (from ({self._touched_sql(self.changed)}) c where {self._same()})"
+            f"select t.* from ({self._touched_sql(applied)}) t "
+            f"anti join ({self._touched_sql(self.changed)}) c on {on}"
         )
         touched = make_temp(connection, temp_name(self.view.name, "touched"), first)
         before = self._rows(connection, touched, "before", self.shown_before)
         connection.execute(f"insert into {self.shown} from {before}")
-
-    def _same(self) -> str:
-        names = (
-            ["_slice"] if self.view.top is not None else ["_slice", *partial.key_names(self.view)]
-        )
-        return partial.matches("t", "c", names)
 
     def _touched_sql(self, changed: str) -> str:
         """The windows of the panes `changed`; with `top`, all keys of those windows."""
@@ -93,8 +85,8 @@ class SlidingView(KeyedView):
             return panes.touched_sql(view, changed)
         starts = panes.windows_of(view, "_slice")
         windows = f"select distinct unnest({starts}) as _slice from {changed}"
-        keys = ", ".join(["_slice", *partial.key_names(view)])
-        held = f"(select {keys} from {self.state} union all select {keys} from {changed})"
+        panes_of = f"select {self._panes} from"
+        held = f"({panes_of} {self.state} union all {panes_of} {changed})"
         return (
             f"select * from ({panes.touched_sql(view, held)}) t "
             f"where _slice in (select _slice from ({windows}))"
