@@ -114,9 +114,11 @@ class Refused:
         data = self.place.data
         assert says_why(text, data, reason), said
         # The file, or the topic, the lake or the job that it belongs to.
-        roles = data.parents[0], data, *(data / role for role in ("topics", "lakes", "jobs"))
+        roles = {data / role for role in ("topics", "lakes", "jobs")}
         above = {path for one in refused for path in one.parents if data in path.parents}
-        named = refused | above.difference(roles)
+        named = refused | (above - roles)
+        # What is made aside, as `.name.token`, is told by the name that it will have.
+        named |= {p.with_name(p.stem[1:]) for p in named if p.name.startswith(".") and p.suffix}
         assert any(re.search(rf"{re.escape(str(path))}(?!\w)", text) for path in named), (
             named,
             said,
