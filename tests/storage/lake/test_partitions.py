@@ -8,10 +8,12 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.storage.lake.columns import METADATA
+from headrace.storage.lake.compaction import FILES_MIN
 from headrace.storage.lake.lake import DeltaLake
 from headrace.storage.lake.partitions import directory_name, split
 from tests.storage.lake.lakes import JOB, delta_rows, event, mark, rows
@@ -72,6 +74,32 @@ def test_types(tmp_path: Path, type_: pa.DataType, values: list[Any]) -> None:
     delivered(tmp_path / "lake", type_, values)
     assert [row["p"] for row in rows(tmp_path / "lake")] == values
     assert [row["p"] for row in delta_rows(tmp_path / "lake")] == values
+
+
+@pytest.mark.parametrize(
+    ("type_", "values"),
+    [
+        (pa.string(), [*ODD, "", None]),
+        (pa.timestamp("us"), [datetime(2026, 1, 1, 12, 30), datetime(1969, 1, 1, 0, 0, 0, 1)]),
+    ],
+    ids=["texts", "times"],
+)
+def test_files_of_odd_partitions_are_put_together(
+    tmp_path: Path, type_: pa.DataType, values: list[Any]
+) -> None:
+    schema = pa.schema([pa.field("p", type_), *METADATA])
+    target = DeltaLake(tmp_path, schema, ("p",))
+    target.open(JOB, 1)
+    for epoch in range(1, FILES_MIN + 1):
+        sent = []
+        for partition, value in enumerate(values):
+            meta = {name: event(0)[name] for name in METADATA.names}
+            sent.append({"p": value, **meta, "_offset": epoch, "_partition": partition})
+        target.deliver(pa.Table.from_pylist(sent, schema=schema), mark(epoch))
+    files = DeltaTable(str(tmp_path)).file_uris()
+    assert len(files) < 2 * len(values), files
+    assert [row["p"] for row in rows(tmp_path)] == values * FILES_MIN
+    assert len(delta_rows(tmp_path)) == len(values) * FILES_MIN
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "b", "", None]), st.integers(0, 8))))

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import pyarrow as pa
 
@@ -67,7 +68,8 @@ def live(table: DeltaTable, partition_by: tuple[str, ...]) -> list[DataFile]:
     texts = zip(*partitions, strict=True) if partition_by else [()] * adds.num_rows
     modified = adds["modification_time"].cast(pa.int64()).to_pylist()
     columns = zip(
-        adds["path"].to_pylist(),
+        # As a URL has it, where commits are given names of files.
+        map(unquote, adds["path"].to_pylist()),
         adds["size_bytes"].to_pylist(),
         adds["num_records"].to_pylist(),
         modified,
