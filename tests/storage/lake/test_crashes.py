@@ -37,6 +37,7 @@ POINTS = [
     "lake.files.synced:2",
     "lake.committed:3",
     "lake.commit.synced:3",
+    "lake.digests.noted:3",
     "lake.compaction.written",
     "lake.committed:10",
     "lake.checkpoint.written",

@@ -56,7 +56,7 @@ def ended(one: Ordeal, disturb: Callable[[Ordeal], None]) -> Mapping[str, int]:
         disturb(one)
         one.finish()
         one.follow()
-        _compare(one)
+        check_end(one)
     except Exception as error:
         error.add_note("\n".join([f"recomputes {one.recomputes}:", *place.history]))
         raise
@@ -93,19 +93,26 @@ def _disturb_briefly(one: Ordeal) -> None:
     place.run(*RUN, **leading.MANY_COMMITS)
 
 
-def _compare(one: Ordeal) -> None:
+def check_end(one: Ordeal, *, other_log: bool = False) -> None:
     """Recomputed by both at the same places of the log, or once more at the end.
 
     After somebody began anew it is the latter; which sessions a recompute covers hangs on what was
     open then, so those are left to the proof.
     """
     moot: Collection[str] = ()
-    if one.recomputes and one.restores:
+    if one.recomputes and one.anew:
         moot = sessions(one.place.subject.app)
         for each in (one.place, one.undisturbed):
             each.run("recompute", "APP")
     found, wanted = (
-        left(each.subject.app, each.data, recomputed=one.recomputes, without=moot)
+        left(
+            each.subject.app,
+            each.data,
+            recomputed=one.recomputes,
+            other_log=other_log,
+            without=moot,
+            **each.settings,
+        )
         for each in (one.place, one.undisturbed)
     )
     check_same(found, wanted)
@@ -129,6 +136,7 @@ KILLS = Part(
         "zombies": 8,
         "older copies put back": 8,
         "stops in words, followed": 4,
+        "kills of what words name": 1,
         "kills of recomputes": 3,
         "kills of rebuilds": 3,
         "kills of replays": 3,

@@ -254,7 +254,17 @@ class Place:
         assert named, f"no command is named: {run.text}"
         self.done["stops in words, followed"] += 1
         self.history.append(run.text.strip())
-        self.run(*shlex.split(named[1]), "--yes")
+        command = (*shlex.split(named[1]), "--yes")
+        if self.chance.random() < 0.5:
+            self.done["kills of what words name"] += self._killed_early(*command)
+        self.run(*command)
+
+    def _killed_early(self, *command: str) -> bool:
+        """Runs a command that is to be given again, and kills it; False where it ended before."""
+        if self.chance.random() < 0.5:
+            return self.kill_after(self.chance.uniform(0.1, 0.6), *command)
+        point = self.chance.choice(("state.before_commit", "state.committed"))
+        return self.kill_at(point, *command)
 
     def fill(self, count: int, *at: str, killed: bool = True) -> tuple[str, ...]:
         """Adds `count` records to the source's topic, killed at `at`, if `killed` now and then too.

@@ -16,6 +16,9 @@ _SERVERS = ("kafka.", "postgres.", "fill.")
 ELSEWHERE = {
     # A file of the lake's log that a bad disk changed.
     "lake.damaged.renamed": "tests/storage/lake/test_crashes.py",
+    # Commands that a user gives for a state that is damaged, and for lakes to begin with.
+    "state.moved.aside": "tests/faults/test_resets.py",
+    "lake.moved.aside": "tests/faults/test_resets.py",
 }
 
 

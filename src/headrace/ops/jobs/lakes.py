@@ -10,6 +10,7 @@ from headrace.storage.durable import make_directory, sync_directory
 from headrace.storage.lake.reading import not_ours, owner_of
 from headrace.storage.layout import DataDirectory
 from headrace.values.errors import DiskRefused
+from headrace.values.points import reach
 
 
 def moved_aside(data: DataDirectory, job: str, lakes: Sequence[str]) -> dict[str, Path]:
@@ -30,6 +31,7 @@ def moved_aside(data: DataDirectory, job: str, lakes: Sequence[str]) -> dict[str
             try:
                 make_directory(aside.parent)
                 path.rename(aside)
+                reach("lake.moved.aside")
                 sync_directory(aside.parent)
                 sync_directory(path.parent)
             except OSError as error:

@@ -27,6 +27,7 @@ def note(log: Path, names: Iterable[str]) -> None:
     lines = "".join(_line(name, _digest(log / name)) for name in names)
     with (log / _FILE_NAME).open("a", encoding="ascii") as file:
         file.write(lines)
+    reach("lake.digests.noted")
 
 
 def is_noted(path: Path) -> bool:

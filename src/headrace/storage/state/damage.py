@@ -11,6 +11,7 @@ import duckdb
 
 from headrace.storage.durable import sync_directory
 from headrace.values.errors import StateDamaged, StateRefused
+from headrace.values.points import reach
 
 _CORRUPT = re.compile(r"Corrupt database file|[Cc]hecksum|could not be read: corrupt")
 _SHORT = re.compile(r'Could not read enough bytes from file "([^"]+)"')
@@ -87,7 +88,9 @@ def file_of(state: Path, said: str) -> Path:
 
 def put_aside(state: Path) -> None:
     """Makes room for a new state: the damaged one stays beside it, for whoever can read it."""
-    for path in (state, log_of(state)):
+    # The log first: the engine removes one without a state.
+    for path in (log_of(state), state):
         if path.exists():
             path.replace(path.with_name(f"{path.name}.damaged"))
+            reach("state.moved.aside")
     sync_directory(state.parent)
