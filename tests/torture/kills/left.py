@@ -29,6 +29,7 @@ def left(
     recomputed: bool = False,
     other_log: bool = False,
     without: Collection[str] = (),
+    **settings: object,
 ) -> Left:
     """By name: rows of tables and lakes, records of topics, dead letters, sums; proves them first.
 
@@ -39,7 +40,7 @@ def left(
     """
     [job] = app.plan.jobs
     # Opened once: each request of its own would open all outputs of the job anew.
-    with opened(job, load_settings(overrides={"data": data})) as answers:
+    with opened(job, load_settings(overrides={"data": data, **settings})) as answers:
         _prove(answers)
         found = _left(job, answers["query"], recomputed, other_log)
     return {name: rows for name, rows in found.items() if name not in without}

@@ -20,7 +20,8 @@ _HELD_SECONDS = 10.0
 class Ordeal:
     """A place, and the same log read by a run that nobody disturbs.
 
-    `recomputes`, `retains`, `restores` say what may be done to it.
+    `recomputes`, `retains`, `restores` say what may be done to it; `anew` that a new generation of
+    the state may begin, which knows of no recompute.
     """
 
     kills = 20
@@ -34,6 +35,7 @@ class Ordeal:
         self.place, self.undisturbed, self.chance = place, undisturbed, place.chance
         self.recomputes = self.chance.random() < 0.4
         self.restores = self.chance.random() < 0.4
+        self.anew = self.restores
         self.retains = not self.restores and self.chance.random() < 0.5
         self.again = Again(place, undisturbed, self.follow)
         self._points = leading.common(retains=self.retains, cuts=self.cuts)

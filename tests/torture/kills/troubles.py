@@ -8,6 +8,8 @@ from collections.abc import Callable
 from tests.servers.kafka import Kafka
 from tests.servers.postgres import Postgres
 from tests.servers.process import Server
+from tests.torture.kills import leading
+from tests.torture.kills.again import Again
 from tests.torture.kills.ordeal import BEGIN, MORE, RUN, Ordeal
 from tests.torture.kills.place import REFUSED, Place
 from tests.torture.kills.points import served
@@ -20,6 +22,10 @@ _REPLACING = ("postgres.staged", "postgres.cleared", "postgres.replaced")
 _FILLING = (*_REPLACING, "postgres.replacement.marked", "fill.replaced")
 _ELSEWHERE = ("state.before_commit", "state.committed", "lake.files.synced", "lake.committed")
 _OFTEN = ("postgres.copied", "postgres.applied", "postgres.marked", "postgres.committed")
+_AGAIN = (
+    *(point for point in leading.DELIVERING if not point.startswith("topic.")),
+    *("kafka.transaction.begun", "kafka.produced", *_OFTEN),
+)
 
 
 class Troubles(Ordeal):
@@ -35,7 +41,9 @@ class Troubles(Ordeal):
     def __init__(self, place: Place, undisturbed: Place, kafka: Kafka, postgres: Postgres) -> None:
         super().__init__(place, undisturbed)
         self.kafka, self.postgres = kafka, postgres
-        self.recomputes = self.retains = False
+        self.retains = False
+        self.anew = self.chance.random() < 0.7
+        self.again = Again(place, undisturbed, self.follow, _AGAIN)
         apart = (*_MAKING, *_FILLING, "postgres.emptied")
         self._points = [*(p for p in served() if p not in apart), *_ELSEWHERE]
         self.chance.shuffle(self._points)
@@ -49,6 +57,11 @@ class Troubles(Ordeal):
     def acts(self) -> list[Callable[[], None]]:
         acts = [*[self.at_a_point] * 12, *[self.at_any_time] * 3, self.while_it_recovers]
         acts += [self.two_at_once, self.a_zombie, self.a_broker_dies, self.a_database_dies]
+        if self.recomputes:
+            acts += [self.again.recompute, self.again.rebuild] * 2
+        if not self.anew:
+            # Who begins anew would read what was replayed in the order of the log.
+            return acts + [self.again.replay] * 2
         acts += [self.an_older_database, self.begun_again, self.an_older_destination]
         return acts + [self.an_older_state] * self.restores
 
