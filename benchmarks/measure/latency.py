@@ -1,10 +1,10 @@
-"""From an event's append to the query that first counts it in `page_view_counts`.
+"""From when an event is due to the query that first counts it in `page_view_counts`.
 
 One process: the running app, a thread that appends at a steady rate, and this one, which asks for
 the sum of all counts, some milliseconds after each answer: the app, or PostgreSQL where tables are
 there. What these two spend by themselves is told beside the stages of the job.
 Appends are seen whole and in order, so a sum tells exactly which page views are visible; the time
-of an event begins before its append, so that the log's own sync is part of it.
+of an event begins when it is due, so that waiting for the append and the log's sync are part of it.
 """
 
 from __future__ import annotations
@@ -14,16 +14,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from benchmarks.activity_five import app
+from benchmarks.measure.steady import OUTSIDE, Feed, Poll, latency
 from headrace.ops.ingest.generator import Partitions, Simulation
 from headrace.ops.jobs.running import RunningApp
 from headrace.storage.contract import Log
@@ -32,46 +31,8 @@ from headrace.values.settings import Settings, load_settings
 from headrace.values.stages import Stages
 from headrace.values.telemetry import EpochCommitted, Event
 
-_APPEND_SECONDS = 0.02
 _PATIENCE_SECONDS = 60.0
-_WARM_SECONDS = 2.0
-# What the profile calls the threads that are not the job's.
-_OUTSIDE = "whoever appends and asks"
 _SUM = "select coalesce(sum(view_count), 0)::bigint as n from page_view_counts"
-
-
-@dataclass
-class Feed:
-    """Appends prepared records evenly; notes when, and how many page views there are after it."""
-
-    topic: Log
-    values: pa.Array
-    keys: pa.Array
-    rate: int
-    stages: Stages
-    views: npt.NDArray[np.int64] = field(init=False)
-    appends: list[tuple[float, float, int, int]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        is_view = pc.match_substring(self.values.cast(pa.string()), '"page_view"')
-        self.views = np.cumsum(is_view.to_numpy(zero_copy_only=False).astype(np.int64))
-
-    def run(self) -> None:
-        begun, done = time.perf_counter(), 0
-        while done < len(self.values):
-            end = min(len(self.values), int((time.perf_counter() - begun) * self.rate))
-            if end > done:
-                before = time.perf_counter()
-                with self.stages.spent(_OUTSIDE, "append events"):
-                    self.topic.append_numbered(
-                        self.values[done:end],
-                        self.keys[done:end],
-                        producer="latency",
-                        first_sequence=done,
-                    )
-                self.appends.append((before, time.perf_counter(), done, end))
-                done = end
-            time.sleep(_APPEND_SECONDS)
 
 
 def main(data: str, rate: str, seconds: str, pause_ms: str = "5") -> None:
@@ -91,7 +52,7 @@ def main(data: str, rate: str, seconds: str, pause_ms: str = "5") -> None:
         _until_caught_up(running)
         seen = _asking(running, settings)
         shown = seen()
-        polls: list[tuple[float, float, int]] = []
+        polls: list[Poll] = []
         epochs.clear()
         before, begun, cpu = running.status()[0]["stages"], time.perf_counter(), time.process_time()
         feeding = threading.Thread(target=feed.run)
@@ -99,7 +60,7 @@ def main(data: str, rate: str, seconds: str, pause_ms: str = "5") -> None:
         end = time.perf_counter() + float(seconds) + _PATIENCE_SECONDS
         while not polls or polls[-1][2] < feed.views[-1]:
             asked = time.perf_counter()
-            with stages.spent(_OUTSIDE, "ask"):
+            with stages.spent(OUTSIDE, "ask"):
                 there = seen() - shown
             polls.append((asked, time.perf_counter(), there))
             if asked > end:
@@ -114,7 +75,7 @@ def main(data: str, rate: str, seconds: str, pause_ms: str = "5") -> None:
             + [asdict(spent) for spent in stages.times()],
         }
     systems.close()
-    print(json.dumps(_report(feed, polls) | _epochs(epochs) | {"profile": profile}))
+    print(json.dumps(latency(feed, polls) | _epochs(epochs) | {"profile": profile}))
 
 
 def _since(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -154,30 +115,6 @@ def _until_caught_up(running: RunningApp) -> None:
         if time.perf_counter() > end:
             sys.exit("the app does not catch up")
         time.sleep(0.05)
-
-
-def _report(feed: Feed, polls: list[tuple[float, float, int]]) -> dict[str, float]:
-    before, after, first, last = (np.array(c) for c in zip(*feed.appends, strict=True))
-    counts = np.array([there for _, _, there in polls])
-    answered = np.array([at for _, at, _ in polls])
-    # The page views of an append are visible with the first answer that counts up to its end.
-    upto = feed.views[last.astype(int) - 1]
-    visible = answered[np.searchsorted(counts, upto)]
-    views = np.diff(upto, prepend=0)
-    latency_ms = np.repeat((visible - before) * 1000, views)
-    steady = np.repeat(before >= before[0] + _WARM_SECONDS, views)
-    asking = np.array([at - asked for asked, at, _ in polls]) * 1000
-    return {
-        "events": int(last[-1]),
-        "seconds": float(after[-1] - before[0]),
-        "p50_ms": float(np.percentile(latency_ms[steady], 50)),
-        "p99_ms": float(np.percentile(latency_ms[steady], 99)),
-        "max_ms": float(latency_ms.max()),
-        "append_p50_ms": float(np.percentile((after - before) * 1000, 50)),
-        "append_p99_ms": float(np.percentile((after - before) * 1000, 99)),
-        "query_p50_ms": float(np.percentile(asking, 50)),
-        "query_p99_ms": float(np.percentile(asking, 99)),
-    }
 
 
 def _epochs(epochs: list[EpochCommitted]) -> dict[str, float]:
