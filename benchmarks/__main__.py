@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 from benchmarks.chart import draw, draw_curves
+from benchmarks.cores import use_two
 from benchmarks.curves.report import CHART as CURVES
 from benchmarks.measurements import Measurements
 from benchmarks.peer_report import CHART
@@ -29,6 +30,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _measure() -> None:
+    use_two()
     sizes, found, begun = sizes_from_environment(), about(), time.monotonic()
     RESULTS.parent.mkdir(exist_ok=True)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.cores import usable
 from benchmarks.process_tree import Tree, adopt_orphans, status_kib
 from benchmarks.sizes import ROOT
 
@@ -28,7 +29,7 @@ class Ended:
     """What a process used. `anonymous_mib` is its own memory, without mapped files, sampled.
 
     `system_seconds` of its CPU were in the kernel, without those of what it started. `other_cores`
-    is what the rest of the machine used meanwhile, in cores: noise. `report` is the JSON that the
+    is what others used meanwhile of the cores that it may use: noise. `report` is the JSON that the
     process wrote to standard output.
     """
 
@@ -120,11 +121,14 @@ def _report(output: bytes, watched: Tree | None) -> Any:
 
 
 def _busy_seconds() -> float:
-    """CPU time of the whole machine since its start, stolen time included; 0 where unknown."""
+    """CPU time of the usable cores since their start, stolen time included; 0 where unknown."""
     try:
-        fields = Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+        lines = Path("/proc/stat").read_text().splitlines()
     except OSError:
         return 0.0
-    user, nice, system, _idle, _waiting, irq, soft_irq, steal = map(int, fields)
-    ticks = user + nice + system + irq + soft_irq + steal
+    names, ticks = {f"cpu{number}" for number in usable()}, 0
+    for name, *fields in map(str.split, lines):
+        if name in names:
+            user, nice, system, _idle, _waiting, irq, soft_irq, steal = map(int, fields[:8])
+            ticks += user + nice + system + irq + soft_irq + steal
     return ticks / os.sysconf("SC_CLK_TCK")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from statistics import median
 
@@ -99,9 +98,9 @@ def _noise(runs: Runs) -> Iterator[str]:
     if median(found) > _NOISE_CORES_MAX:
         yield (
             f"**The machine was not idle**: other work took {min(found):.1f} to "
-            f"{max(found):.1f} of its {os.cpu_count()} cores meanwhile. Rates, times and latencies "
-            "are worse than on an idle one, and unevenly so; compare CPU per event. A goal that "
-            "is missed here is missed until an idle machine has shown otherwise."
+            f"{max(found):.1f} of the measured cores meanwhile. Rates, times and latencies are "
+            "worse than on an idle one, and unevenly so; compare CPU per event. A goal that is "
+            "missed here is missed until an idle machine has shown otherwise."
         )
         yield ""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import sys
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks import children, inputs
+from benchmarks.cores import use_two
 from benchmarks.faithful import same
 from benchmarks.sizes import ROOT
 
@@ -25,15 +25,13 @@ EVENTS, PAIRS, PAIRS_MIN = 1_000_000, 6, 3
 # On a machine that others use too, fewer pairs are measured: the whole takes a minute at most.
 SECONDS_FOR_PAIRS = 40.0
 DROP_MAX = 1 / 3
-CORES = 2
 
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.smoke", description=__doc__)
     parser.add_argument("--renew", action="store_true", help="keep the ratio that is measured")
     renew = parser.parse_args(arguments).renew
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
+    use_two()
     ratios = measured(ROOT / "build" / "bench-smoke")
     ratio = median(ratios)
     shown = ", ".join(f"{r:.2f}" for r in ratios)

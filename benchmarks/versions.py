@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from benchmarks.cores import usable
 from benchmarks.peers.known import PEERS
 from benchmarks.sizes import ROOT
 from tests.servers import jars, postgres
@@ -36,7 +37,7 @@ class About:
 
 def about() -> About:
     """As it is now: to be asked before anything is measured."""
-    text = f"{os.cpu_count()} cores ({_processor()})"
+    text = f"{len(usable())} cores of {os.cpu_count()} ({_processor()})"
     pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
     release = platform.release().partition("-")[0]
     text += f", {pages * size / 2**30:.0f} GiB, {platform.system()} {release}"
