@@ -9,7 +9,7 @@ from benchmarks.connected import BOTH, CLIENT, KAFKA, LIVE, UPSERTS
 from benchmarks.goals import KAFKA_RATE, POSTGRESQL_MS, POSTGRESQL_RATE, UPSERTS_RATE
 from benchmarks.measurements import NOT_CONNECTED
 from benchmarks.runs import Run, Runs
-from benchmarks.sizes import Sizes
+from benchmarks.sizes import LIVE_PACE, Sizes
 
 _WORDS = """\
 Broker and database are real ones on the same cores, with the settings of `benchmarks/servers.py`;
@@ -82,6 +82,7 @@ def _live(run: Run, sizes: Sizes) -> Iterator[str]:
         f"p50 {run['p50_ms']:.0f} ms, p99 {run['p99_ms']:.0f} ms "
         f"({met(run['p99_ms'] < POSTGRESQL_MS, f'< {POSTGRESQL_MS}')}), longest "
         f"{run['max_ms']:.0f} ms. The append itself takes {run['append_p50_ms']:.0f} ms "
-        f"(p99 {run['append_p99_ms']:.0f}), an epoch {run['epoch_p50_ms']:.0f} ms."
+        f"(p99 {run['append_p99_ms']:.0f}), an epoch {run['epoch_p50_ms']:.0f} ms. The events' own "
+        f"time passes {LIVE_PACE} times as fast."
     )
     yield ""

@@ -11,6 +11,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 APP = "benchmarks/activity_five.py"
 TOPIC = "user_activity"
+# Seconds of event time that pass in one second of a live run: a minute, and the windows that end
+# with it, every five.
+LIVE_PACE = 12
 
 
 @dataclass(frozen=True)

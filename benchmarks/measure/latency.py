@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from benchmarks.activity_five import app
 from benchmarks.measure.steady import OUTSIDE, Feed, Poll, latency
+from benchmarks.sizes import LIVE_PACE
 from headrace.ops.ingest.generator import Partitions, Simulation
 from headrace.ops.jobs.running import RunningApp
 from headrace.storage.contract import Log
@@ -32,6 +33,8 @@ from headrace.values.stages import Stages
 from headrace.values.telemetry import EpochCommitted, Event
 
 _PATIENCE_SECONDS = 60.0
+# How old the last event of a live run is by its own time, or a little less.
+_PAST_SECONDS = 600.0
 _SUM = "select coalesce(sum(view_count), 0)::bigint as n from page_view_counts"
 
 
@@ -100,8 +103,17 @@ def _asking(running: RunningApp, settings: Settings) -> Callable[[], int]:
 
 
 def _feed(topic: Log, rate: int, seconds: float, stages: Stages) -> Feed:
+    """Events of the recent past, whose own time passes at `LIVE_PACE`; none is of the future.
+
+    Live ones are as many at any hour of the day; none is late, as none comes a minute behind.
+    """
+    past_us = int((LIVE_PACE * seconds + _PAST_SECONDS) * 1e6)
     simulation = Simulation(
-        count=int(rate * seconds), rate=rate, seed=11, start_us=time.time_ns() // 1000
+        count=int(rate * seconds),
+        rate=rate / LIVE_PACE,
+        seed=11,
+        start_us=time.time_ns() // 1000 - past_us,
+        live=True,
     )
     assert app.generator is not None
     batches = list(app.generator(simulation, Partitions(topic.partitions)).batches())

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import time
+from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
+import pytest
 
+from benchmarks.measure.latency import _feed
 from benchmarks.measure.steady import Feed, latency
+from benchmarks.sizes import LIVE_PACE
 from headrace.values.stages import Stages
 
 RATE, EVENTS, STALL_SECONDS = 1_000, 600, 0.3
@@ -14,6 +19,8 @@ RATE, EVENTS, STALL_SECONDS = 1_000, 600, 0.3
 
 class Stalling:
     """A topic whose third append takes long."""
+
+    partitions = 3
 
     def __init__(self) -> None:
         self.appends = 0
@@ -37,3 +44,17 @@ def test_who_waits_for_a_stalled_append_has_waited() -> None:
     # their appends on only a few have.
     assert found["p99_ms"] >= 0.8 * STALL_SECONDS * 1000
     assert found["append_p50_ms"] < STALL_SECONDS * 1000 / 2
+
+
+def test_event_time_passes_faster_but_not_into_the_future_and_nothing_is_late() -> None:
+    seconds = 5
+    feed = _feed(Stalling(), RATE, seconds, Stages())
+    texts = [json.loads(value)["event_time"] for value in feed.values.to_pylist()]
+    times = [datetime.fromisoformat(text) for text in texts]
+    newest, behind = times[0], timedelta(0)
+    for at in times:
+        newest, behind = max(newest, at), max(behind, newest - at)
+    assert len(times) == RATE * seconds
+    assert (newest - times[0]).total_seconds() == pytest.approx(LIVE_PACE * seconds, rel=0.3)
+    assert newest < datetime.now(UTC)
+    assert behind < timedelta(minutes=2)
