@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from statistics import median
 
 from benchmarks import faithful, goals
 from benchmarks.batch_report import SCRIPTS, WAYS
@@ -214,9 +215,19 @@ def _keys(runs: Runs, sizes: Sizes) -> Reached | None:
     found = runs.get(f"curve keys {goals.KEYS}")
     if found is None:
         return None
-    rate, size = middle(found, "events_per_second"), peak(found, "peak_mib") * _MB
-    holds = rate >= goals.KEYS_RATE and size <= goals.KEYS_MB
-    return f"{rate / 1e6:.2f} M in {size:,.0f} MB", holds
+    rates = middle(found, "events_per_second"), median(map(_second_half_rate, found))
+    size = peak(found, "peak_mib") * _MB
+    holds = rates[1] >= goals.KEYS_RATE and size <= goals.KEYS_MB
+    text = "{:.2f} M, {:.2f} M of the second half, in {:,.0f} MB"
+    return text.format(*(rate / 1e6 for rate in rates), size), holds
+
+
+def _second_half_rate(run: Run) -> float:
+    """When all keys are there, and each record changes one; all of a run that was one epoch."""
+    half = run["report"]["second_half"]
+    if not half["records"]:
+        return float(run["events_per_second"])
+    return float(half["records"] / half["seconds"])
 
 
 def _long(runs: Runs, sizes: Sizes) -> Reached | None:

@@ -19,6 +19,7 @@ _START_US = 1_767_225_600_000_000
 # 33,000 events a minute of their own time.
 _STEP_US = 1_818
 _BATCH_BYTES, _BATCH_EVENTS_MAX = 32_000_000, 200_000
+_SPREAD = 7_368_787
 # What a record has besides its note.
 _BARE_BYTES = 84
 
@@ -43,8 +44,9 @@ def _batch(
     times = _START_US + number * _STEP_US
     if point.windows:
         times -= chance.integers(0, point.windows * 1_000_000, count)
-    # Each key comes before any comes again, so that the last half of many keys changes all.
-    keys = number % point.keys
+    # Each key comes before any comes again, so that the last half of many keys changes all; a
+    # prime spreads them, so that an epoch changes keys all over the state.
+    keys = number * _SPREAD % point.keys
     who = pc.binary_join_element_wise(
         "user-", pc.utf8_lpad(pa.array(keys).cast("string"), 8, "0"), ""
     )

@@ -17,8 +17,9 @@ CHART = "performance-curves.svg"
 _HEAD = """\
 One small app over events of 120 bytes, 33,000 a minute of their own time, a thousand keys, three
 partitions, one tumbling count and sum by key and minute; one thing is varied at a time. "Keys"
-are those of one running total, of which the second half of the events changes every one once
-more. "Open windows" are of a second, each of ten keys, and any event may fall into any of them.
+are those of one running total; they come in no order, and the second half of the events changes
+every one once more. "Open windows" are of a second, each of ten keys, and any event may fall into
+any of them.
 """
 _LABELS = {
     "events": "events in the log",

@@ -44,7 +44,7 @@ def main(data: str, rate: str, seconds: str, pause_ms: str = "5") -> None:
     for job in app.plan.jobs:
         systems.create_topics(job)
     stages = Stages()
-    feed = _feed(systems.topic("user_activity", 3), int(rate), float(seconds), stages)
+    feed = feed_of(systems.topic("user_activity", 3), int(rate), float(seconds), stages)
     epochs: list[EpochCommitted] = []
 
     def tell(event: Event) -> None:
@@ -102,7 +102,7 @@ def _asking(running: RunningApp, settings: Settings) -> Callable[[], int]:
     return lambda: int(connection.execute(_SUM).fetchone()[0])
 
 
-def _feed(topic: Log, rate: int, seconds: float, stages: Stages) -> Feed:
+def feed_of(topic: Log, rate: int, seconds: float, stages: Stages) -> Feed:
     """Events of the recent past, whose own time passes at `LIVE_PACE`; none is of the future.
 
     Live ones are as many at any hour of the day; none is late, as none comes a minute behind.

@@ -8,17 +8,38 @@ from typing import Any
 from headrace.app import App
 from headrace.ops.jobs.running import start_app
 from headrace.values.settings import load_settings
+from headrace.values.telemetry import EpochCommitted, Event
 
 
 def until_caught_up(app: App, data: str) -> dict[str, Any]:
-    """The seconds from before it is opened to when it is closed, and its profile over these."""
+    """The seconds from before it is opened to when it is closed, and its profile over these.
+
+    `second_half`: records and seconds of the epochs behind the one that ends the first half.
+    """
+    commits: list[tuple[float, int]] = []
+
+    def tell(event: Event) -> None:
+        if isinstance(event, EpochCommitted):
+            commits.append((time.perf_counter(), event.records))
+
     begun, cpu = time.perf_counter(), time.process_time()
     settings = load_settings(overrides={"data": data})
-    with start_app(app.plan, settings, until="caught-up") as running:
+    with start_app(app.plan, settings, until="caught-up", listener=tell) as running:
         running.wait()
         stages = running.status()[0]["stages"]
     seconds, cpu = time.perf_counter() - begun, time.process_time() - cpu
     return {
         "seconds": seconds,
+        "second_half": second_half(commits),
         "profile": {"seconds": seconds, "cpu_seconds": cpu, "stages": stages},
     }
+
+
+def second_half(commits: list[tuple[float, int]]) -> dict[str, float]:
+    """Records and seconds from the commit with which half of all are read, to the last."""
+    whole, read = sum(records for _, records in commits), 0
+    for at, records in commits:
+        read += records
+        if 2 * read >= whole:
+            return {"records": whole - read, "seconds": commits[-1][0] - at}
+    return {"records": 0, "seconds": 0.0}

@@ -42,7 +42,8 @@ def run(rate: float, events: int = 1_000_000, **more: Any) -> Run:
     }
     used |= {"cpu_seconds": CPU_SECONDS, "system_seconds": 6.0, "wall_seconds": SECONDS + 1}
     speed = {"events": events, "cold_per_second": rate / 2, "events_per_second": rate}
-    return speed | used | {"report": {"profile": profile()}} | more
+    report = {"profile": profile(), "second_half": {"records": 0, "seconds": 0.0}}
+    return speed | used | {"report": report} | more
 
 
 def command(seconds: float, **report: Any) -> Run:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from benchmarks.goals_report import all_goals
 from benchmarks.limits import limit
 from benchmarks.long_report import tenths
+from benchmarks.measure.profiled import second_half
 from benchmarks.runs import Runs
 from benchmarks.sizes import sizes_from_environment
 from tests.benchmarks.made_up import command, peer_rows, proof, run, same_rows
@@ -78,6 +79,16 @@ def test_each_goal_is_met_missed_or_said_not_to_be_measured() -> None:
     ):
         assert line in page
     assert f"4. {limit('start', {}, SIZES)}" in page
+
+
+def test_keys_that_all_change_are_those_of_the_second_half() -> None:
+    commits = [(1.0, 40), (2.0, 20), (4.0, 30), (6.0, 10)]
+    assert second_half(commits) == {"records": 40, "seconds": 4.0}
+    assert second_half([(1.0, 7)])["records"] == 0
+    runs = runs_at(2e6)
+    runs["curve keys 10000000"][0]["report"]["second_half"] = {"records": 1e7, "seconds": 50.0}
+    page = "\n".join(all_goals(runs, SIZES))
+    assert "| 0.40 M, 0.20 M of the second half, in 944 MB | missed" in page
 
 
 def test_another_rate_than_the_goal_s_is_no_answer_to_it() -> None:

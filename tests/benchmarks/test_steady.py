@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pytest
 
-from benchmarks.measure.latency import _feed
+from benchmarks.measure.latency import feed_of
 from benchmarks.measure.steady import Feed, latency
 from benchmarks.sizes import LIVE_PACE
 from headrace.values.stages import Stages
@@ -48,7 +48,7 @@ def test_who_waits_for_a_stalled_append_has_waited() -> None:
 
 def test_event_time_passes_faster_but_not_into_the_future_and_nothing_is_late() -> None:
     seconds = 5
-    feed = _feed(Stalling(), RATE, seconds, Stages())
+    feed = feed_of(Stalling(), RATE, seconds, Stages())
     texts = [json.loads(value)["event_time"] for value in feed.values.to_pylist()]
     times = [datetime.fromisoformat(text) for text in texts]
     newest, behind = times[0], timedelta(0)
