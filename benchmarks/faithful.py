@@ -22,9 +22,11 @@ def compared(runs: Runs, name: str) -> bool:
     return bool(found) and all(same(rows) for rows in found)
 
 
-def faults(name: str, run: Run) -> list[str]:
-    """What of a peer's rows is not ours beyond what it declares, in words."""
-    return list(_faults(name, run["rows"], run["events"]))
+def faults(name: str, found: list[Run]) -> list[str]:
+    """What of a peer's rows, in any of its runs, is not ours beyond what it declares, in words."""
+    return list(
+        dict.fromkeys(of for run in found for of in _faults(name, run["rows"], run["events"]))
+    )
 
 
 def _faults(name: str, rows: Rows, events: int) -> Iterator[str]:

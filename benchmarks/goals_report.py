@@ -143,7 +143,7 @@ def _peer(pipeline: str, name: str, times: float, *, alike: bool) -> Row:
         theirs = measured(runs, pipeline).get(name)
         if theirs is None:
             return None
-        if faithful.faults(name, theirs[0]):
+        if faithful.faults(name, theirs):
             return "its rows are not ours", None
         if alike:
             ours = from_its_beginning(runs, pipeline, name)

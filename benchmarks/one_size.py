@@ -112,14 +112,12 @@ class OneSize:
         return run | rates | {"events": self.count, "other_cores": others}
 
     def _scripts(self, *, first: bool) -> None:
-        """The plain one, far from its goal and slow, only once where events are many."""
         target = self.directory / "script"
         for name in SCRIPTS:
-            if first or name != "plain" or self.count <= self.sizes.repeated_max:
-                self._script(name, name, target)
-                if first:
-                    self._compare(name, target)
-                shutil.rmtree(target)
+            self._script(name, name, target)
+            if first:
+                self._compare(name, target)
+            shutil.rmtree(target)
 
     def _script(self, noted: str, name: str, target: Path, *told: str) -> None:
         ended = children.python(f"benchmarks.peers.{SCRIPTS[name]}", self.files, target, *told)

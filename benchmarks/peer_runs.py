@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from benchmarks import children, inputs
+from benchmarks import children, goals, inputs
 from benchmarks.children import MeasurementFailed
 from benchmarks.environments import jars_of, python_of
 from benchmarks.peers.known import KAFKA, ONE_FILE, PEERS, Peer
-from benchmarks.runs import Notes, rates
+from benchmarks.runs import Notes, Run, rates
 from benchmarks.servers import environment, kafka_started
 from benchmarks.sizes import ROOT, TOPIC, Sizes
 from tests.servers.kafka import Kafka
@@ -21,6 +21,8 @@ from tests.servers.missing import Missing
 from tests.servers.process import ServerFailed
 
 PIPELINES = ("five", "count")
+# How often the best way of a peer is run that has a goal: the median counts.
+_TIMES_WITH_GOAL = 3
 HERE = ROOT / "benchmarks" / "peers"
 # What Headrace is noted as where it reads the topic that a peer reads.
 FROM_KAFKA = {"five": "five outputs from kafka", "count": "one count from kafka"}
@@ -122,27 +124,34 @@ class PeerRuns:
             shutil.rmtree(data)
 
     def _peer(self, name: str, pipeline: str, count: int, data: Path) -> None:
-        """The fastest of the peer's variants, with the rates of all."""
-        found: dict[str, dict[str, object]] = {}
+        """Each of the peer's variants, of which the best counts; again where there is a goal."""
+        found: dict[str, Run] = {}
         told: dict[str, str] = {}
-        for variant, argument in self.chosen[name].variants or (("", ""),):
+        arguments = dict(self.chosen[name].variants or (("", ""),))
+        for variant, argument in arguments.items():
             try:
                 found[variant] = self._variant((name, pipeline), argument, count, data)
                 told[variant] = f"{found[variant]['events_per_second']:,.0f}"
             except (Missing, MeasurementFailed) as error:
                 print(f"peer {name} {pipeline}: {error}", file=sys.stderr)
                 told[variant] = _told(error)
+        noted = f"peer {name} {pipeline}"
         if not found:
-            self.notes.note(f"peer {name} {pipeline}", {"left_out": next(iter(told.values()))})
+            self.notes.note(noted, {"left_out": next(iter(told.values()))})
             return
         best = max(found, key=lambda variant: found[variant]["events_per_second"])
-        self.notes.note(
-            f"peer {name} {pipeline}", found[best] | {"variant": best, "variants": told}
-        )
+        told_of = {"variant": best, "variants": told}
+        self.notes.note(noted, found[best] | told_of)
+        if name in goals.PEERS[pipeline]:
+            for _ in range(_TIMES_WITH_GOAL - 1):
+                try:
+                    again = self._variant((name, pipeline), arguments[best], count, data)
+                except MeasurementFailed as error:
+                    print(f"{noted}, again: {error}", file=sys.stderr)
+                    return
+                self.notes.note(noted, again | told_of)
 
-    def _variant(
-        self, of: tuple[str, str], argument: str, count: int, data: Path
-    ) -> dict[str, object]:
+    def _variant(self, of: tuple[str, str], argument: str, count: int, data: Path) -> Run:
         name, pipeline = of
         peer, target = self.chosen[name], self.directory / f"{name}-{pipeline}"
         try:

@@ -42,10 +42,12 @@ def test_what_was_never_compared_is_not_the_same() -> None:
     ],
 )
 def test_what_a_peer_has_wrong_is_told(wrong: dict[str, float], told: str) -> None:
-    assert faults("bytewax", run(1.0, 1_000, rows=peer_rows(1_000))) == []
-    assert faults("bytewax", run(1.0, 1_000, rows=peer_rows(1_000, **wrong))) == [told]
+    right = run(1.0, 1_000, rows=peer_rows(1_000))
+    assert faults("bytewax", [right]) == []
+    # Of several runs one is enough.
+    assert faults("bytewax", [right, run(1.0, 1_000, rows=peer_rows(1_000, **wrong))]) == [told]
 
 
 def test_open_windows_and_sessions_of_another_meaning_are_no_fault() -> None:
     rows = peer_rows(1_000, page_view_counts_open=7, user_sessions_equal=0)
-    assert faults("spark", run(1.0, 1_000, rows=rows)) == []
+    assert faults("spark", [run(1.0, 1_000, rows=rows)]) == []
