@@ -6,6 +6,8 @@ import shutil
 from dataclasses import asdict
 
 from benchmarks import children, inputs
+from benchmarks.fed import checked
+from benchmarks.live import latency
 from benchmarks.runs import Notes
 from benchmarks.servers import Servers, started
 from benchmarks.sizes import TOPIC, Sizes
@@ -37,14 +39,14 @@ class Connected:
         servers.forget_results()
         rate, seconds = self.sizes.connected_rate, self.sizes.live_seconds
         with servers.playing("topics", "tables"):
-            ended = children.python("benchmarks.measure.latency", self.data, rate, seconds)
+            ended = latency(self.data, rate, seconds)
         self.notes.note(LIVE, asdict(ended) | ended.report)
         shutil.rmtree(self.data)
 
     def _throughput(self, servers: Servers) -> None:
         count = self.sizes.connected_events
         with servers.playing("topics"):
-            inputs.simulate(self.data, count, "--create-topics")
+            self.fed = inputs.simulate(self.data, count, "--create-topics")
         for number in range(self.sizes.connected_repeats):
             ended = children.python(
                 "benchmarks.peers.kafka_client", servers.kafka.bootstrap_servers, TOPIC, count
@@ -59,5 +61,5 @@ class Connected:
         servers.forget_results()
         servers.kafka.create_topic("enriched_activity", 3)
         with servers.playing(*roles):
-            ended = children.python("benchmarks.measure.throughput", self.data)
+            ended = checked(children.python("benchmarks.measure.throughput", self.data), self.fed)
         self.notes.timed(name, self.sizes.connected_events, ended, ended.report["seconds"])

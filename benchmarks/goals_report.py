@@ -11,8 +11,8 @@ from benchmarks.batch_report import SCRIPTS, WAYS
 from benchmarks.cells import middle, peak
 from benchmarks.connected import KAFKA
 from benchmarks.limits import limit
+from benchmarks.live import ASKED_OFTEN_MS, live_runs
 from benchmarks.long_report import TENTHS, tenths
-from benchmarks.measurements import ASKED_OFTEN_MS, live_runs
 from benchmarks.peer_report import OURS, beginning, from_its_beginning, measured
 from benchmarks.peers.known import PEERS
 from benchmarks.runs import Run, Runs

@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 
 from benchmarks import children
+from benchmarks.children import MeasurementFailed
+from benchmarks.fed import Fed
 from benchmarks.runs import Run
 from benchmarks.sizes import APP
 
@@ -13,10 +15,14 @@ from benchmarks.sizes import APP
 RATE, SEED = 550, 7
 
 
-def simulate(data: Path, count: int, *options: str) -> None:
+def simulate(data: Path, count: int, *options: str) -> Fed:
     """Appends `count` events to the topic of `data`, none late, none malformed."""
     fixed = ["--count", count, "--rate", RATE, "--seed", SEED, "--late-every", 0]
-    children.headrace("simulate", APP, *fixed, *options, "--data", data)
+    made = children.headrace("simulate", APP, *fixed, *options, "--data", data).report
+    outcome = made["outcome"]
+    if any(outcome["late"].values()) or outcome["accepted"] != count:
+        raise MeasurementFailed(f"the input is not as it should be: {outcome}")
+    return Fed(count, outcome["events"]["page_view"])
 
 
 def to_files(data: Path, files: Path) -> Run:

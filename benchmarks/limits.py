@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from benchmarks.cells import middle
 from benchmarks.connected import CLIENT, KAFKA
-from benchmarks.measurements import live_runs
+from benchmarks.live import live_runs
 from benchmarks.profiles import WAITING, Profile, profile_of, profiles
 from benchmarks.runs import Runs
 from benchmarks.sizes import Sizes

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from benchmarks.cells import met
 from benchmarks.goals import LIVE_MS
-from benchmarks.measurements import live_runs
+from benchmarks.live import live_runs
 from benchmarks.runs import Runs
 from benchmarks.sizes import LIVE_PACE, Sizes
 

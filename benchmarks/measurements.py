@@ -7,11 +7,13 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from benchmarks import children, inputs
 from benchmarks.connected import Connected
 from benchmarks.curves.points import points
+from benchmarks.fed import NOTHING, Fed, checked
+from benchmarks.live import latency, live_runs
 from benchmarks.one_size import OneSize
 from benchmarks.peer_runs import PeerRuns
 from benchmarks.runs import Notes, Runs
@@ -20,33 +22,6 @@ from tests.servers.missing import Missing
 
 NOT_CONNECTED = "not connected"
 _IMPORTS, _FIRST_RESULT_EVENTS = 7, 1_000_000
-ASKED_OFTEN_MS, ASKED_SELDOM_MS = 5, 50
-
-
-@dataclass(frozen=True)
-class Live:
-    """Latency at `rate` events a second, with `preload` events in the state before.
-
-    Who asks waits `pause_ms` between an answer and the next question.
-    """
-
-    rate: int
-    preload: int = 0
-    pause_ms: int = ASKED_OFTEN_MS
-
-    @property
-    def name(self) -> str:
-        seldom = f" asked {self.pause_ms}" if self.pause_ms != ASKED_OFTEN_MS else ""
-        return f"live {self.rate} {self.preload}{seldom}"
-
-
-def live_runs(sizes: Sizes) -> list[Live]:
-    return [
-        Live(sizes.live_rate),
-        Live(sizes.live_rate, pause_ms=ASKED_SELDOM_MS),
-        Live(sizes.live_rate, sizes.live_preload),
-        Live(sizes.fast_rate),
-    ]
 
 
 class Measurements:
@@ -88,12 +63,8 @@ class Measurements:
         """Latency at a steady rate: on an empty state, and on one that has seen events."""
         for of in live_runs(self.sizes):
             data = self.directory / "live"
-            if of.preload:
-                inputs.simulate(data, of.preload)
-            seconds = self.sizes.live_seconds
-            ended = children.python(
-                "benchmarks.measure.latency", data, of.rate, seconds, of.pause_ms
-            )
+            before = inputs.simulate(data, of.preload) if of.preload else NOTHING
+            ended = latency(data, of.rate, self.sizes.live_seconds, of.pause_ms, before)
             self.notes.note(of.name, asdict(ended) | ended.report)
             shutil.rmtree(data)
 
@@ -109,7 +80,8 @@ class Measurements:
         for point in points(self.sizes):
             data, told = self.directory / "curve", json.dumps(point.arguments())
             children.python("benchmarks.curves.log", data, told)
-            ended = children.python("benchmarks.curves.run", data, told)
+            fed = Fed(point.events, point.events * point.views)
+            ended = checked(children.python("benchmarks.curves.run", data, told), fed)
             self.notes.timed(point.name, point.events, ended, ended.report["seconds"])
             shutil.rmtree(data)
 
@@ -118,5 +90,6 @@ class Measurements:
         if count := self.sizes.long_events:
             data = self.directory / "long"
             ended = children.python("benchmarks.measure.long_run", data, count)
+            checked(ended, Fed(count, ended.report["page_views"]))
             self.notes.timed("long", count, ended, ended.report["seconds"])
             shutil.rmtree(data)

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks import children, inputs
+from benchmarks.children import MeasurementFailed
+from benchmarks.fed import checked
 from benchmarks.peer_runs import PeerRuns
 from benchmarks.runs import Notes, Run
 from benchmarks.sizes import APP, TOPIC, Sizes
@@ -65,7 +67,7 @@ class OneSize:
     def _input(self) -> Iterator[None]:
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
-        inputs.simulate(self.data, self.count)
+        self.fed = inputs.simulate(self.data, self.count)
         if self.count <= self.sizes.files_max or self.peers.pipelines(self.count):
             self.notes.note(f"input {self.count}", inputs.to_files(self.data, self.files))
         yield
@@ -84,7 +86,7 @@ class OneSize:
 
     def _ours(self, name: str, data: Path, module: str) -> None:
         inputs.forget_results(data)
-        ended = children.python("benchmarks.measure.throughput", data, module)
+        ended = checked(children.python("benchmarks.measure.throughput", data, module), self.fed)
         self.notes.timed(f"{name} {self.count}", self.count, ended, ended.report["seconds"])
 
     def _from_files(self, pipeline: str, *, compare: bool) -> None:
@@ -92,7 +94,8 @@ class OneSize:
         module, noted, both = _FROM_FILES[pipeline]
         target, files = self.directory / "ingested", sorted(self.files.iterdir())
         ended = children.headrace("ingest", APP, TOPIC, *files, "--data", target)
-        assert ended.report["added"] == self.count
+        if ended.report["added"] != self.count:
+            raise MeasurementFailed(f"ingest added {ended.report['added']:,} of {self.count:,}")
         self.notes.timed(f"ingest {self.count}", self.count, ended, ended.report["seconds"])
         self._ours(noted, target, module)
         self.notes.note(f"{both} {self.count}", self._both("ingest", noted))

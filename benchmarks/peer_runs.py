@@ -12,6 +12,7 @@ from pathlib import Path
 from benchmarks import children, goals, inputs
 from benchmarks.children import MeasurementFailed
 from benchmarks.environments import jars_of, python_of
+from benchmarks.fed import checked
 from benchmarks.peers.known import KAFKA, ONE_FILE, PEERS, Peer
 from benchmarks.runs import Notes, Run, rates
 from benchmarks.servers import environment, kafka_started
@@ -97,8 +98,9 @@ class PeerRuns:
             if KAFKA in sources:
                 try:
                     self.kafka = stack.enter_context(kafka_started(self.sizes.directory / "kafka"))
+                    unused = self.directory / "unused"
                     with environment(self._topics()):
-                        inputs.simulate(self.directory / "unused", count, "--create-topics")
+                        self.fed = inputs.simulate(unused, count, "--create-topics")
                 except (Missing, ServerFailed) as error:
                     self.no_kafka = f"Kafka cannot be started: {error}"
             yield
@@ -120,6 +122,7 @@ class PeerRuns:
                 self.kafka.create_topic("enriched_activity", 3)
             with environment(self._topics()):
                 ended = children.python("benchmarks.measure.throughput", data, module[pipeline])
+            checked(ended, self.fed)
             self.notes.timed(FROM_KAFKA[pipeline], count, ended, ended.report["seconds"])
             shutil.rmtree(data)
 

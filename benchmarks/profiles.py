@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks import goals
 from benchmarks.connected import KAFKA
-from benchmarks.measurements import live_runs
+from benchmarks.live import live_runs
 from benchmarks.runs import Run, Runs
 from benchmarks.sizes import Sizes
 

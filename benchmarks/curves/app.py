@@ -34,3 +34,10 @@ def app_of(point: Point) -> hr.App:
         counts = readings.tumble(size).by("who").agg(n="count(*)", total="sum(amount)")
         app.table(f"counts_{number}", counts)
     return app
+
+
+def counted(point: Point) -> str:
+    """Asks what all views have counted, summed: every event as often as there are views."""
+    tables = ["totals"] if point.running else [f"counts_{n}" for n in range(1, point.views + 1)]
+    sums = (f"(select coalesce(sum(n), 0) from {table})" for table in tables)
+    return f"select ({' + '.join(sums)})::bigint as n"

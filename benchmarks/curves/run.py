@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sys
 
-from benchmarks.curves.app import app_of
+from benchmarks.curves.app import app_of, counted
 from benchmarks.curves.points import Point
 from benchmarks.measure.profiled import until_caught_up
 
 
 def main(data: str, told: str) -> None:
-    print(json.dumps(until_caught_up(app_of(Point(**json.loads(told))), data)))
+    point = Point(**json.loads(told))
+    print(json.dumps(until_caught_up(app_of(point), data, counted(point))))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,20 +21,20 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.activity_five import app
+from benchmarks.measure.made import VIEWS, asker, made
 from benchmarks.measure.steady import OUTSIDE, Feed, Poll, latency
 from benchmarks.sizes import LIVE_PACE
 from headrace.ops.ingest.generator import Partitions, Simulation
 from headrace.ops.jobs.running import RunningApp
 from headrace.storage.contract import Log
 from headrace.storage.systems import Systems
-from headrace.values.settings import Settings, load_settings
+from headrace.values.settings import load_settings
 from headrace.values.stages import Stages
 from headrace.values.telemetry import EpochCommitted, Event
 
 _PATIENCE_SECONDS = 60.0
 # How old the last event of a live run is by its own time, or a little less.
 _PAST_SECONDS = 600.0
-_SUM = "select coalesce(sum(view_count), 0)::bigint as n from page_view_counts"
 
 
 def main(data: str, rate: str, seconds: str, pause_ms: str = "5") -> None:
@@ -53,7 +52,7 @@ def main(data: str, rate: str, seconds: str, pause_ms: str = "5") -> None:
 
     with app.start(data=data, listener=tell) as running:
         _until_caught_up(running)
-        seen = _asking(running, settings)
+        seen = asker(running, settings, VIEWS)
         shown = seen()
         polls: list[Poll] = []
         epochs.clear()
@@ -77,8 +76,11 @@ def main(data: str, rate: str, seconds: str, pause_ms: str = "5") -> None:
             "stages": _since(before, running.status()[0]["stages"])
             + [asdict(spent) for spent in stages.times()],
         }
+        _until_caught_up(running)
+        came = made(running, seen(), delivered=False)
     systems.close()
-    print(json.dumps(latency(feed, polls) | _epochs(epochs) | {"profile": profile}))
+    told = {"page_views": int(feed.views[-1]), "made": came, "profile": profile}
+    print(json.dumps(latency(feed, polls) | _epochs(epochs) | told))
 
 
 def _since(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -90,16 +92,6 @@ def _since(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[dict
         first = old.get((one["thread"], one["stage"]), dict.fromkeys(kinds, 0.0))
         found.append(one | {k: one[k] - first[k] for k in kinds})
     return found
-
-
-def _asking(running: RunningApp, settings: Settings) -> Callable[[], int]:
-    """How whoever reads the results asks for the sum of all counts."""
-    if settings.tables is None:
-        return lambda: int(running.query(_SUM)["n"][0].as_py())
-    import psycopg
-
-    connection = psycopg.connect(settings.tables, autocommit=True)
-    return lambda: int(connection.execute(_SUM).fetchone()[0])
 
 
 def feed_of(topic: Log, rate: int, seconds: float, stages: Stages) -> Feed:

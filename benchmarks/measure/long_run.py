@@ -11,10 +11,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.activity_five import activity_app
+from benchmarks.measure.made import VIEWS, asker, made
 from benchmarks.process_tree import status_kib
 from benchmarks.sizes import TOPIC
 from headrace.ops.jobs.running import RunningApp, start_app
@@ -42,34 +42,39 @@ def main(data: str, told: str) -> None:
         start_app(activity_app(enriched=False).plan, settings) as running,
     ):
         cpu = time.process_time()
-        looks = _followed(running, _asking(feeder), count, directory.topics / TOPIC)
+        fed = Feeder(feeder)
+        looks = _followed(running, fed, count, directory.topics / TOPIC)
         profile = {
             "seconds": looks[-1]["seconds"],
             "cpu_seconds": time.process_time() - cpu,
             "stages": running.status()[0]["stages"],
         }
-    print(json.dumps({"seconds": looks[-1]["seconds"], "looks": looks, "profile": profile}))
+        came = made(running, asker(running, settings, VIEWS)(), delivered=False)
+    told = {"seconds": looks[-1]["seconds"], "looks": looks, "profile": profile}
+    print(json.dumps(told | {"made": came, "page_views": fed.page_views}))
 
 
-def _asking(feeder: subprocess.Popen[str]) -> Callable[[], int]:
-    """Has some batches appended; returns how many records there are then."""
-    assert feeder.stdin is not None and feeder.stdout is not None
-    to, answers = feeder.stdin, feeder.stdout
+class Feeder:
+    """The process that appends; `appended` and `page_views` are there already."""
 
-    def ask() -> int:
-        to.write("\n" * _BATCHES_AT_ONCE)
-        to.flush()
-        there = [answers.readline() for _ in range(_BATCHES_AT_ONCE)]
-        # The last batches of all are fewer.
-        return max((int(line) for line in there if line), default=0)
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdin is not None and process.stdout is not None
+        self._to, self._answers = process.stdin, process.stdout
+        self.appended, self.page_views = 0, 0
 
-    return ask
+    def ask(self) -> None:
+        """Has some batches appended; the last of all are fewer."""
+        self._to.write("\n" * _BATCHES_AT_ONCE)
+        self._to.flush()
+        for line in [self._answers.readline() for _ in range(_BATCHES_AT_ONCE)]:
+            if line:
+                self.appended, self.page_views = map(int, line.split())
 
 
-def _followed(running: RunningApp, ask: Callable[[], int], count: int, log: Path) -> list[Look]:
+def _followed(running: RunningApp, feeder: Feeder, count: int, log: Path) -> list[Look]:
     """Feeds the job until it has read `count` records; what was seen meanwhile."""
     looks: list[Look] = []
-    appended, begun = 0, time.perf_counter()
+    begun = time.perf_counter()
     while True:
         (source,) = running.status()[0]["sources"]
         seconds = time.perf_counter() - begun
@@ -82,8 +87,8 @@ def _followed(running: RunningApp, ask: Callable[[], int], count: int, log: Path
             )
         if source["read"] >= count:
             return looks
-        if appended < count and appended - source["read"] < _AHEAD_RECORDS:
-            appended = max(appended, ask())
+        if feeder.appended < count and feeder.appended - source["read"] < _AHEAD_RECORDS:
+            feeder.ask()
         else:
             time.sleep(_PAUSE_SECONDS)
 
