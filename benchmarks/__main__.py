@@ -16,17 +16,23 @@ from benchmarks.curves.report import CHART as CURVES
 from benchmarks.measurements import Measurements
 from benchmarks.peer_report import CHART
 from benchmarks.report import page
-from benchmarks.runs import Notes, Runs
+from benchmarks.runs import FAILED, Notes, Runs
 from benchmarks.sizes import ROOT, sizes_from, sizes_from_environment
 from benchmarks.versions import About, about
 
 RESULTS = ROOT / "build" / "bench-results.json"
 
 
-def main(arguments: list[str]) -> None:
-    if arguments != ["--page"]:
-        _measure()
-    _write_page(json.loads(RESULTS.read_text()))
+def main(arguments: list[str]) -> int:
+    """0 where nothing that was tried has failed."""
+    try:
+        if arguments != ["--page"]:
+            _measure()
+    finally:
+        # However it ended, the page tells of what was measured.
+        results = json.loads(RESULTS.read_text())
+        _write_page(results)
+    return int(FAILED in results["runs"])
 
 
 def _measure() -> None:
@@ -40,6 +46,7 @@ def _measure() -> None:
         results["minutes"] = (time.monotonic() - begun) / 60
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 
+    keep({})
     Measurements(sizes, Notes(keep)).all()
 
 
@@ -54,4 +61,4 @@ def _write_page(results: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

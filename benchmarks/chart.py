@@ -57,7 +57,8 @@ def panels(runs: Runs) -> list[dict[str, Any]]:
         if not of:
             continue
         count = max(peer[0]["events"] for peer in of.values())
-        bars = [_bar("Headrace", runs[f"{OURS[pipeline]} {count}"], ours=True)]
+        ours = runs.get(f"{OURS[pipeline]} {count}")
+        bars = [_bar("Headrace", ours, ours=True)] if ours else []
         for name, label in BATCHES[pipeline].items():
             if compared(runs, key := f"{name} {count}"):
                 bars.append(_bar(label, runs[key]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import subprocess
 import sys
@@ -17,6 +16,8 @@ from benchmarks.cores import usable
 from benchmarks.process_tree import Tree, adopt_orphans, status_kib
 from benchmarks.sizes import ROOT
 
+# No run of ours takes a tenth of it, but for the long form: one that hangs ends at last.
+OURS_SECONDS_MAX = 1_800.0
 _SAMPLE_SECONDS, _TREE_SAMPLE_SECONDS = 0.02, 0.1
 
 
@@ -42,9 +43,10 @@ class Ended:
     report: Any
 
 
-def python(module: str, *arguments: object) -> Ended:
+def python(module: str, *arguments: object, seconds_max: float = OURS_SECONDS_MAX) -> Ended:
     """Runs a module of the benchmarks."""
-    return run([sys.executable, "-m", module, *map(str, arguments)])
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    return run(command, seconds_max=seconds_max)
 
 
 def headrace(*arguments: object) -> Ended:
@@ -66,10 +68,13 @@ def run(
     command: list[str],
     *,
     environment: Mapping[str, str] | None = None,
-    seconds_max: float = math.inf,
+    seconds_max: float = OURS_SECONDS_MAX,
     descendants: bool = False,
 ) -> Ended:
-    """Runs `command` to its end; MeasurementFailed with its last words when that is an error."""
+    """Runs `command` to its end; MeasurementFailed with its last words when that is an error.
+
+    So it is where it takes longer than `seconds_max`, or writes something that is no report.
+    """
     errors = ROOT / "build" / "bench-stderr.txt"
     errors.parent.mkdir(exist_ok=True)
     # What was written before is on the disk: writing it back is not this one's work.
@@ -116,8 +121,15 @@ def run(
 
 def _report(output: bytes, watched: Tree | None) -> Any:
     """Programs of others write more than their report, which is the last line."""
-    lines = output.strip().splitlines() if watched else [output.strip()]
-    return json.loads(lines[-1]) if lines and lines[-1] else None
+    text = output.strip()
+    last = text.splitlines()[-1] if watched and text else text
+    try:
+        found = json.loads(last) if last else None
+    except ValueError:
+        raise MeasurementFailed(f"wrote no report, but: {last[:200]!r}") from None
+    if watched and not (isinstance(found, dict) and found.get("seconds")):
+        raise MeasurementFailed(f"wrote no report of its seconds, but: {last[:200]!r}")
+    return found
 
 
 def _busy_seconds() -> float:

@@ -25,14 +25,21 @@ class Connected:
 
     def all(self) -> None:
         with started(self.sizes.directory / "servers") as servers:
-            self._live(servers)
-            servers.kafka.delete_topics(["user_activity"])
-            self._throughput(servers)
-            servers.forget_results()
-            ended = children.python(
-                "benchmarks.measure.upserts", servers.tables, self.sizes.upserted_rows
-            )
-            self.notes.note(UPSERTS, asdict(ended) | ended.report)
+            with self.notes.trying("live, through Kafka into PostgreSQL"):
+                self._live(servers)
+            with self.notes.trying("from Kafka"):
+                servers.kafka.delete_topics(sorted({TOPIC} & set(servers.kafka.topics())))
+                shutil.rmtree(self.data, ignore_errors=True)
+                self._throughput(servers)
+            with self.notes.trying(UPSERTS):
+                self._upserts(servers)
+
+    def _upserts(self, servers: Servers) -> None:
+        servers.forget_results()
+        ended = children.python(
+            "benchmarks.measure.upserts", servers.tables, self.sizes.upserted_rows
+        )
+        self.notes.note(UPSERTS, asdict(ended) | ended.report)
 
     def _live(self, servers: Servers) -> None:
         """From an append to Kafka to the row in PostgreSQL."""

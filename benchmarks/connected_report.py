@@ -25,7 +25,7 @@ _ROWS = (
 
 def connected(runs: Runs, sizes: Sizes) -> Iterator[str]:
     """The section as lines of Markdown."""
-    if UPSERTS not in runs and NOT_CONNECTED not in runs:
+    if not any(name in runs for name in (NOT_CONNECTED, CLIENT, UPSERTS, LIVE)):
         return
     yield "## Kafka and PostgreSQL"
     yield ""
@@ -35,14 +35,17 @@ def connected(runs: Runs, sizes: Sizes) -> Iterator[str]:
         return
     yield _WORDS
     yield from _throughput(runs, sizes)
-    yield from _upserts(runs, sizes)
-    yield from _live(runs[LIVE][0], sizes)
+    if UPSERTS in runs:
+        yield from _upserts(runs, sizes)
+    if LIVE in runs:
+        yield from _live(runs[LIVE][0], sizes)
 
 
 def _throughput(runs: Runs, sizes: Sizes) -> Iterator[str]:
     yield "| what | events | events/s | goal | CPU µs/event | peak MiB | others |"
     yield "|---|---|---|---|---|---|---|"
-    for name, label, goal in _ROWS:
+    rows = [row for row in _ROWS if row[0] in runs]
+    for name, label, goal in rows:
         found = runs[name]
         reached = middle(found, "events_per_second")
         cells = [
@@ -56,10 +59,11 @@ def _throughput(runs: Runs, sizes: Sizes) -> Iterator[str]:
         ]
         yield f"| {' | '.join(cells)} |"
     yield ""
-    client = middle(runs[CLIENT], "events_per_second")
-    for name, label, _ in _ROWS[1:]:
-        share = middle(runs[name], "events_per_second") / client
-        yield f"- {label}: {share:.2f}× the client alone, by the medians."
+    for name, label, _ in rows:
+        if name != CLIENT and CLIENT in runs:
+            client = middle(runs[CLIENT], "events_per_second")
+            share = middle(runs[name], "events_per_second") / client
+            yield f"- {label}: {share:.2f}× the client alone, by the medians."
     yield ""
 
 

@@ -148,7 +148,7 @@ def _peer(pipeline: str, name: str, times: float, *, alike: bool) -> Row:
         if alike:
             ours = from_its_beginning(runs, pipeline, name)
         else:
-            ours = runs[f"{OURS[pipeline]} {theirs[0]['events']}"]
+            ours = runs.get(f"{OURS[pipeline]} {theirs[0]['events']}", [])
         return _ratio(ours, theirs, times) if ours else None
 
     outputs = "five outputs" if pipeline == "five" else "one count"
@@ -159,12 +159,12 @@ def _peer(pipeline: str, name: str, times: float, *, alike: bool) -> Row:
 
 def _batch(way: str, name: str, times: float, count: int) -> Row:
     def reached(runs: Runs, sizes: Sizes) -> Reached | None:
-        theirs = runs.get(f"{name} {count}")
-        if theirs is None:
+        ours, theirs = runs.get(f"{way} {count}"), runs.get(f"{name} {count}")
+        if ours is None or theirs is None:
             return None
         if not faithful.compared(runs, f"{name} {count}"):
             return "its rows are not ours", None
-        return _ratio(runs[f"{way} {count}"], theirs, times)
+        return _ratio(ours, theirs, times)
 
     what = f"against DuckDB, {SCRIPTS[name]}: {WAYS[way]}"
     return Row(what, f"{times:g} ×", reached, "batch")

@@ -19,7 +19,10 @@ _LAKE_AND_TOPIC = ("deliver activity", "deliver enriched_activity")
 
 def limit(name: str, runs: Runs, sizes: Sizes) -> str:
     """What stands in the way of the goals that share the limit `name`, in words."""
-    return _TEXTS[name](runs, sizes)
+    try:
+        return _TEXTS[name](runs, sizes)
+    except (KeyError, StopIteration):
+        return "The run that would tell was not measured."
 
 
 def _profile(name: str, runs: Runs, sizes: Sizes) -> Profile:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from benchmarks import children, inputs
@@ -43,20 +43,29 @@ class OneSize:
         pipelines = self.peers.pipelines(self.count)
         with self._input():
             if "count" in pipelines:
-                self._count_alone()
+                with self._trying("one count"):
+                    self._count_alone()
             # Of a size for the count alone the five outputs are only there to compare with.
             several = self.whole or "five" in pipelines
             for number in range(self.repeats if several else 1):
-                self._five()
+                with self._trying("five outputs"):
+                    self._five()
                 if several and self.files.exists():
-                    self._from_files("five", compare=number == 0)
+                    with self._trying("from files"):
+                        self._from_files("five", compare=number == 0)
                 if self.whole and self.files.exists():
-                    self._scripts(first=number == 0)
+                    with self._trying("scripts"):
+                        self._scripts(first=number == 0)
             if self._counted.exists():
-                self._compare("fastest count", self._counted)
+                with self._trying("rows of one count"):
+                    self._compare("fastest count", self._counted)
             if self.whole:
-                self._proofs()
+                with self._trying("proofs"):
+                    self._proofs()
             self.peers.of_size(self.count, self.data, self.files)
+
+    def _trying(self, what: str) -> AbstractContextManager[None]:
+        return self.notes.trying(f"{what}, {self.count:,} events")
 
     @property
     def _counted(self) -> Path:
@@ -70,8 +79,10 @@ class OneSize:
         self.fed = inputs.simulate(self.data, self.count)
         if self.count <= self.sizes.files_max or self.peers.pipelines(self.count):
             self.notes.note(f"input {self.count}", inputs.to_files(self.data, self.files))
-        yield
-        shutil.rmtree(self.directory)
+        try:
+            yield
+        finally:
+            shutil.rmtree(self.directory)
 
     def _count_alone(self) -> None:
         """One tumbling count, and the fastest script of it."""
@@ -93,6 +104,7 @@ class OneSize:
         """`ingest`, and the pipeline of what it made."""
         module, noted, both = _FROM_FILES[pipeline]
         target, files = self.directory / "ingested", sorted(self.files.iterdir())
+        shutil.rmtree(target, ignore_errors=True)
         ended = children.headrace("ingest", APP, TOPIC, *files, "--data", target)
         if ended.report["added"] != self.count:
             raise MeasurementFailed(f"ingest added {ended.report['added']:,} of {self.count:,}")
@@ -117,6 +129,7 @@ class OneSize:
     def _scripts(self, *, first: bool) -> None:
         target = self.directory / "script"
         for name in SCRIPTS:
+            shutil.rmtree(target, ignore_errors=True)
             self._script(name, name, target)
             if first:
                 self._compare(name, target)

@@ -117,20 +117,21 @@ def _speeds(runs: Runs, pipeline: str) -> Iterator[str]:
     sizes = sorted({of[0]["events"] for of in found.values()})
     for count in sizes:
         goal = "–"
-        ours = runs[f"{OURS[pipeline]} {count}"]
-        if pipeline == "count" and count == sizes[-1]:
+        ours = runs.get(f"{OURS[pipeline]} {count}", [])
+        if ours and pipeline == "count" and count == sizes[-1]:
             goal = met(middle(ours, "events_per_second") >= goals.COUNT_RATE, "≥ 4 M")
-        yield _speed("Headrace, from its log", ours, "", "", goal)
+        if ours:
+            yield _speed("Headrace, from its log", ours, "", "", goal)
         files = runs.get(f"{FROM_FILES[pipeline]} {count}", [])
         if files:
-            yield _speed("Headrace, from files", files, _times(ours, files), "", "–")
+            yield _speed("Headrace, from files", files, _like(ours, files), "", "–")
         kafka = runs.get(FROM_KAFKA[pipeline], [])
         if kafka and kafka[0]["events"] == count:
-            yield _speed("Headrace, from Kafka", kafka, _times(ours, kafka), "", "–")
+            yield _speed("Headrace, from Kafka", kafka, _like(ours, kafka), "", "–")
         for name, label in BATCHES[pipeline].items():
             if batch := runs.get(f"{name} {count}"):
                 same = faithful.compared(runs, f"{name} {count}")
-                times = _times(ours, batch) if same else _NOT_OURS
+                times = _like(ours, batch) if same else _NOT_OURS
                 yield _speed(label, batch, times, _like(files, batch) if same else "–", "–")
         for name, theirs in found.items():
             if theirs[0]["events"] == count:
@@ -152,11 +153,11 @@ def _peer(runs: Runs, pipeline: str, name: str, ours: list[Run]) -> str:
         return _speed(title, theirs, _NOT_OURS, "–", "–")
     wanted, alike = goals.PEERS[pipeline].get(name), from_its_beginning(runs, pipeline, name)
     goal = "–"
-    if wanted:
+    if wanted and (ours or alike):
         goal = met(
             all(_ratio(of, theirs) >= wanted for of in (ours, alike) if of), f"≥ {wanted:g}×"
         )
-    return _speed(title, theirs, _times(ours, theirs), _like(alike, theirs), goal)
+    return _speed(title, theirs, _like(ours, theirs), _like(alike, theirs), goal)
 
 
 def _like(ours: list[Run], theirs: list[Run]) -> str:

@@ -14,7 +14,7 @@ from benchmarks.children import MeasurementFailed
 from benchmarks.environments import jars_of, python_of
 from benchmarks.fed import checked
 from benchmarks.peers.known import KAFKA, ONE_FILE, PEERS, Peer
-from benchmarks.runs import Notes, Run, rates
+from benchmarks.runs import Notes, Run, last_words, rates
 from benchmarks.servers import environment, kafka_started
 from benchmarks.sizes import ROOT, TOPIC, Sizes
 from tests.servers.kafka import Kafka
@@ -74,9 +74,11 @@ class PeerRuns:
             return
         with self._inputs(count, files, {self.chosen[name].source for name, _ in runs}):
             for name, pipeline in runs:
-                self._peer(name, pipeline, count, data)
+                with self.notes.trying(f"{name}, {pipeline}"):
+                    self._peer(name, pipeline, count, data)
                 if self.kafka and (name, pipeline) in self._beside():
-                    self._ours_from_kafka(pipeline, count)
+                    with self.notes.trying(FROM_KAFKA[pipeline]):
+                        self._ours_from_kafka(pipeline, count)
 
     def _beside(self) -> set[tuple[str, str]]:
         """Peers that read Kafka, as fast as to get all events: Headrace runs from it too."""
@@ -137,7 +139,7 @@ class PeerRuns:
                 told[variant] = f"{found[variant]['events_per_second']:,.0f}"
             except (Missing, MeasurementFailed) as error:
                 print(f"peer {name} {pipeline}: {error}", file=sys.stderr)
-                told[variant] = _told(error)
+                told[variant] = last_words(error)
         noted = f"peer {name} {pipeline}"
         if not found:
             self.notes.note(noted, {"left_out": next(iter(told.values()))})
@@ -184,12 +186,6 @@ class PeerRuns:
             source = f"{self.kafka.bootstrap_servers}/{TOPIC}"
         script = str(HERE / peer.script)
         return [str(python), script, pipeline, source, str(target), str(count), *extra]
-
-
-def _told(error: Exception) -> str:
-    """The last line that is not a mark below another, shortened."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip(" ^")]
-    return lines[-1][:200]
 
 
 def _environment() -> dict[str, str]:

@@ -14,7 +14,7 @@ from benchmarks.goals_report import all_goals
 from benchmarks.live_report import live
 from benchmarks.long_report import long_form
 from benchmarks.peer_report import peers
-from benchmarks.runs import Runs
+from benchmarks.runs import FAILED, Runs
 from benchmarks.sizes import Sizes
 from benchmarks.stages_report import stages
 from benchmarks.versions import About
@@ -58,6 +58,7 @@ def page(runs: Runs, sizes: Sizes, about: About, minutes: float) -> str:
             f"- Beside it: {about.others}.",
             "",
             *_noise(runs),
+            *_failed(runs),
             *all_goals(runs, sizes),
             *_throughput(runs, sizes),
             *batches(runs, sizes),
@@ -95,13 +96,21 @@ def _input(runs: Runs) -> Iterator[str]:
 def _noise(runs: Runs) -> Iterator[str]:
     """Says so when the machine was not ours alone: rates are then less than they could be."""
     found = [run["other_cores"] for of in runs.values() for run in of if "other_cores" in run]
-    if median(found) > _NOISE_CORES_MAX:
+    if found and median(found) > _NOISE_CORES_MAX:
         yield (
             f"**The machine was not idle**: other work took {min(found):.1f} to "
             f"{max(found):.1f} of the measured cores meanwhile. Rates, times and latencies are "
             "worse than on an idle one, and unevenly so; compare CPU per event. A goal that is "
             "missed here is missed until an idle machine has shown otherwise."
         )
+        yield ""
+
+
+def _failed(runs: Runs) -> Iterator[str]:
+    if FAILED in runs:
+        yield "**Not all could be measured**, and what this page says of the rest is no whole:"
+        yield ""
+        yield from (f"- {run['what']}: {run['why']}" for run in runs[FAILED])
         yield ""
 
 
@@ -144,24 +153,27 @@ def _start_up(runs: Runs) -> Iterator[str]:
     def seconds(value: float) -> str:
         return f"{value:.2f}"
 
-    if "first result" not in runs:
+    if "python" not in runs:
         return
     yield "## Start"
     yield ""
     yield "| what | seconds | goal |"
     yield "|---|---|---|"
-    yield f"| an empty Python | {cell(runs['python'], 'seconds', seconds)} | – |"
-    imports, first = runs["import"], runs["first result"]
-    goal = met(middle(imports, "seconds") < goals.IMPORT_SECONDS, f"< {goals.IMPORT_SECONDS}")
-    yield f"| Python with `import headrace` | {cell(imports, 'seconds', seconds)} | {goal} |"
-    goal = met(middle(first, "seconds") < goals.FIRST_SECONDS, f"< {goals.FIRST_SECONDS:g}")
-    label = "`headrace run` on a million unread events, to the first row that a query shows"
-    yield f"| {label} | {cell(first, 'seconds', seconds)} | {goal} |"
+    first = "`headrace run` on a million unread events, to the first row that a query shows"
+    for name, label, most in (
+        ("python", "an empty Python", None),
+        ("import", "Python with `import headrace`", goals.IMPORT_SECONDS),
+        ("first result", first, goals.FIRST_SECONDS),
+    ):
+        if found := runs.get(name):
+            goal = "–" if most is None else met(middle(found, "seconds") < most, f"< {most:g}")
+            yield f"| {label} | {cell(found, 'seconds', seconds)} | {goal} |"
     yield ""
 
 
 def _proofs(runs: Runs, sizes: Sizes) -> Iterator[str]:
-    measured = [n for n in sizes.events if f"verify {n}" in runs]
+    commands = ("recompute", "verify")
+    measured = [n for n in sizes.events if any(f"{name} {n}" in runs for name in commands)]
     if not measured:
         return
     yield "## Recompute and verify"
@@ -171,7 +183,9 @@ def _proofs(runs: Runs, sizes: Sizes) -> Iterator[str]:
     yield "| what | events | seconds | goal | CPU s | peak MiB |"
     yield "|---|---|---|---|---|---|"
     for count in measured:
-        for name in ("recompute", "verify"):
+        for name in commands:
+            if f"{name} {count}" not in runs:
+                continue
             (run,) = runs[f"{name} {count}"]
             goal = "–"
             if count == goals.MANY:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -11,6 +13,8 @@ from benchmarks.children import Ended
 
 Run = dict[str, Any]
 Runs = dict[str, list[Run]]
+# What was tried in vain is noted as this.
+FAILED = "failed"
 
 
 class Notes:
@@ -25,6 +29,15 @@ class Notes:
         self._keep(self.runs)
         shown = {k: round(v, 3) for k, v in run.items() if isinstance(v, (int, float))}
         print(f"{name}: {shown or run}", file=sys.stderr, flush=True)
+
+    @contextmanager
+    def trying(self, what: str) -> Iterator[None]:
+        """Within it, an error is noted as that of `what`, and what comes behind it goes on."""
+        try:
+            yield
+        except Exception as error:
+            traceback.print_exc()
+            self.note(FAILED, {"what": what, "why": last_words(error)})
 
     def timed(self, name: str, count: int, ended: Ended, seconds: float) -> None:
         """A run over `count` events, whose work took so many seconds."""
@@ -45,3 +58,9 @@ def rates(count: int, ended: Ended, seconds: list[float], quiet: float = 0.0) ->
         "events_per_second": count / seconds[-1],
         "cpu_us_per_event": ended.cpu_seconds / count / len(seconds) * 1e6,
     }
+
+
+def last_words(error: Exception) -> str:
+    """The last line of an error that is not a mark below another, shortened."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip(" ^")]
+    return lines[-1][:200] if lines else type(error).__name__

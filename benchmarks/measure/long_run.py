@@ -76,6 +76,9 @@ def _followed(running: RunningApp, feeder: Feeder, count: int, log: Path) -> lis
     looks: list[Look] = []
     begun = time.perf_counter()
     while True:
+        # Raises what ended the job.
+        if running.wait(0):
+            sys.exit("the job has ended before it had read all")
         (source,) = running.status()[0]["sources"]
         seconds = time.perf_counter() - begun
         if not looks or seconds - looks[-1]["seconds"] >= _LOOK_SECONDS or source["read"] >= count:
