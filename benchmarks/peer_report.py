@@ -96,7 +96,7 @@ def from_its_beginning(runs: Runs, pipeline: str, name: str) -> list[Run]:
 
 
 def _variants(runs: Runs, name: str) -> str:
-    """What a peer reached in each way in which it was run; the fastest is in the table."""
+    """What a peer reached in each way in which it was run; the best is in the table."""
     words = []
     for pipeline, title in TITLES.items():
         # Of several runs of the best way each says the same of all ways.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
-from benchmarks import children, goals, inputs
+from benchmarks import children, faithful, goals, inputs
 from benchmarks.children import MeasurementFailed
 from benchmarks.environments import jars_of, python_of
 from benchmarks.fed import checked
@@ -72,13 +72,22 @@ class PeerRuns:
         """
         if not (runs := self._runs(count)):
             return
-        with self._inputs(count, files, {self.chosen[name].source for name, _ in runs}):
+        reading = [run for run in runs if self.chosen[run[0]].source == KAFKA]
+        with self._files(files, {self.chosen[name].source for name, _ in runs}):
             for name, pipeline in runs:
-                with self.notes.trying(f"{name}, {pipeline}"):
-                    self._peer(name, pipeline, count, data)
-                if self.kafka and (name, pipeline) in self._beside():
-                    with self.notes.trying(FROM_KAFKA[pipeline]):
-                        self._ours_from_kafka(pipeline, count)
+                if (name, pipeline) not in reading:
+                    self._tried(name, pipeline, count, data)
+            # It would take memory and time from those that have no use for it.
+            with self._topic(count) if reading else nullcontext():
+                for name, pipeline in reading:
+                    self._tried(name, pipeline, count, data)
+                    if self.kafka and (name, pipeline) in self._beside():
+                        with self.notes.trying(FROM_KAFKA[pipeline]):
+                            self._ours_from_kafka(pipeline, count)
+
+    def _tried(self, name: str, pipeline: str, count: int, data: Path) -> None:
+        with self.notes.trying(f"{name}, {pipeline}"):
+            self._peer(name, pipeline, count, data)
 
     def _beside(self) -> set[tuple[str, str]]:
         """Peers that read Kafka, as fast as to get all events: Headrace runs from it too."""
@@ -86,8 +95,8 @@ class PeerRuns:
         return {(n, of) for n, p in reading.items() for of in PIPELINES if of not in p.slow}
 
     @contextmanager
-    def _inputs(self, count: int, files: Path, sources: set[str]) -> Iterator[None]:
-        """Beside the files what else peers read: one file, a topic."""
+    def _files(self, files: Path, sources: set[str]) -> Iterator[None]:
+        """A place for what peers make, and beside the files one of all of them."""
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
         self.files = files
@@ -96,18 +105,27 @@ class PeerRuns:
                 for path in sorted(files.iterdir()):
                     with path.open("rb") as part:
                         shutil.copyfileobj(part, to)
-        with ExitStack() as stack:
-            if KAFKA in sources:
-                try:
-                    self.kafka = stack.enter_context(kafka_started(self.sizes.directory / "kafka"))
-                    unused = self.directory / "unused"
-                    with environment(self._topics()):
-                        self.fed = inputs.simulate(unused, count, "--create-topics")
-                except (Missing, ServerFailed) as error:
-                    self.no_kafka = f"Kafka cannot be started: {error}"
+        try:
             yield
-        self.kafka = None
-        shutil.rmtree(self.directory)
+        finally:
+            shutil.rmtree(self.directory)
+
+    @contextmanager
+    def _topic(self, count: int) -> Iterator[None]:
+        """Kafka with the events in its topic, or `no_kafka` that says why there is none."""
+        with ExitStack() as stack:
+            try:
+                kafka = stack.enter_context(kafka_started(self.sizes.directory / "kafka"))
+                self.kafka = kafka
+                unused = self.directory / "unused"
+                with environment(self._topics()):
+                    self.fed = inputs.simulate(unused, count, "--create-topics")
+            except (Missing, ServerFailed, MeasurementFailed) as error:
+                self.kafka, self.no_kafka = None, f"Kafka cannot be started: {last_words(error)}"
+            try:
+                yield
+            finally:
+                self.kafka = None
 
     def _topics(self) -> dict[str, str]:
         assert self.kafka is not None
@@ -135,8 +153,10 @@ class PeerRuns:
         arguments = dict(self.chosen[name].variants or (("", ""),))
         for variant, argument in arguments.items():
             try:
-                found[variant] = self._variant((name, pipeline), argument, count, data)
-                told[variant] = f"{found[variant]['events_per_second']:,.0f}"
+                run = found[variant] = self._variant((name, pipeline), argument, count, data)
+                told[variant] = f"{run['events_per_second']:,.0f}"
+                if wrong := faithful.faults(name, [run]):
+                    told[variant] += f" ({'; '.join(wrong)})"
             except (Missing, MeasurementFailed) as error:
                 print(f"peer {name} {pipeline}: {error}", file=sys.stderr)
                 told[variant] = last_words(error)
@@ -144,7 +164,7 @@ class PeerRuns:
         if not found:
             self.notes.note(noted, {"left_out": next(iter(told.values()))})
             return
-        best = max(found, key=lambda variant: found[variant]["events_per_second"])
+        best = best_of(name, found)
         told_of = {"variant": best, "variants": told}
         self.notes.note(noted, found[best] | told_of)
         if name in goals.PEERS[pipeline]:
@@ -186,6 +206,12 @@ class PeerRuns:
             source = f"{self.kafka.bootstrap_servers}/{TOPIC}"
         script = str(HERE / peer.script)
         return [str(python), script, pipeline, source, str(target), str(count), *extra]
+
+
+def best_of(name: str, found: Mapping[str, Run]) -> str:
+    """The fastest of the peer's variants whose rows are ours; where none has these, of all."""
+    whole = [variant for variant, run in found.items() if not faithful.faults(name, [run])]
+    return max(whole or found, key=lambda variant: float(found[variant]["events_per_second"]))
 
 
 def _environment() -> dict[str, str]:

@@ -1,10 +1,14 @@
-"""Bytewax: a file in, files out, with one worker: two run apart and call much of the input late.
+"""Bytewax: a file in, files out, with one worker or several in one process.
+
+One worker reads, as there is one file: of several, those that read run apart, and much of the input
+is late.
 
 Counts and distinct users are gathered for each batch of lines before windows see them; users are
 counted exactly, in sets. Sessions go by their marks, as states of one's own. There is no sink for
 Parquet: it is written with pyarrow. No recovery store is kept.
 
-Arguments: `five` or `count`, an NDJSON file, a directory to make, how many events.
+Arguments: `five` or `count`, an NDJSON file, a directory to make, how many events, how many
+workers.
 """
 
 import json
@@ -24,7 +28,7 @@ from bytewax.dataflow import Dataflow, Stream
 from bytewax.operators import windowing as win
 from bytewax.operators.windowing import EventClock, SlidingWindower, TumblingWindower
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
-from bytewax.testing import run_main
+from bytewax.testing import cluster_main, run_main
 
 LINES_A_BATCH = 10_000
 MINUTE, GAP = timedelta(minutes=1), timedelta(minutes=30)
@@ -35,12 +39,12 @@ CLOCK = EventClock(lambda pair: pair[0], wait_for_system_duration=timedelta(minu
 
 @dataclass
 class JsonLines(DynamicSink):
-    """One file, an item a line."""
+    """A file of each worker, an item a line."""
 
     path: Path
 
     def build(self, step_id: str, worker_index: int, worker_count: int) -> StatelessSinkPartition:
-        return JsonFile(self.path.open("wb"))
+        return JsonFile(self.path.with_stem(f"{self.path.stem}-{worker_index}").open("wb"))
 
 
 @dataclass
@@ -56,18 +60,18 @@ class JsonFile(StatelessSinkPartition):
 
 @dataclass
 class Lake(DynamicSink):
-    """Parquet files by day, a row group a batch."""
+    """Parquet files of each worker by day, a row group a batch."""
 
     directory: Path
 
     def build(self, step_id: str, worker_index: int, worker_count: int) -> StatelessSinkPartition:
-        self.directory.mkdir()
-        return LakeFiles(self.directory)
+        self.directory.mkdir(exist_ok=True)
+        return LakeFiles(self.directory, worker_index)
 
 
 class LakeFiles(StatelessSinkPartition):
-    def __init__(self, directory: Path) -> None:
-        self.directory, self.files = directory, {}
+    def __init__(self, directory: Path, worker: int) -> None:
+        self.directory, self.worker, self.files = directory, worker, {}
 
     def write_batch(self, items: list[dict]) -> None:
         days = defaultdict(list)
@@ -76,9 +80,8 @@ class LakeFiles(StatelessSinkPartition):
         for day, rows in days.items():
             table = pa.Table.from_pylist(rows)
             if day not in self.files:
-                self.files[day] = pq.ParquetWriter(
-                    self.directory / f"event_date={day}.parquet", table.schema
-                )
+                path = self.directory / f"event_date={day}-{self.worker}.parquet"
+                self.files[day] = pq.ParquetWriter(path, table.schema)
             self.files[day].write_table(table)
 
     def close(self) -> None:
@@ -195,10 +198,14 @@ def flow(pipeline: str, source: Path, target: Path) -> Dataflow:
     return flow
 
 
-def main(pipeline: str, source: str, target: str, _events: str) -> None:
+def main(pipeline: str, source: str, target: str, _events: str, workers: str) -> None:
     begun, directory = time.perf_counter(), Path(target)
     directory.mkdir(parents=True)
-    run_main(flow(pipeline, Path(source), directory))
+    made = flow(pipeline, Path(source), directory)
+    if workers == "1":
+        run_main(made)
+    else:
+        cluster_main(made, [], 0, worker_count_per_proc=int(workers))
     print(json.dumps({"seconds": [time.perf_counter() - begun]}))
 
 

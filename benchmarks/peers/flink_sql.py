@@ -4,7 +4,7 @@ One statement set shares the source and its parsing. The source is bounded at wh
 so that all windows close at its end. Sessions are Flink's gap sessions, which know no marks.
 
 Arguments: `five` or `count`, servers/topic, a directory to make, how many events, a directory of
-jars.
+jars, whether operators hand records on as they are (`true`, `false`: each gets a copy).
 """
 
 import json
@@ -76,10 +76,11 @@ TABLES = {
 PIPELINES = {"count": ("page_view_counts",), "five": tuple(TABLES)}
 
 
-def environment(jars: Path) -> TableEnvironment:
+def environment(jars: Path, reuse: str) -> TableEnvironment:
     found = TableEnvironment.create(EnvironmentSettings.in_streaming_mode())
     paths = ";".join(f"file://{path}" for path in sorted(jars.glob("flink-*.jar")))
-    for key, value in (SETTINGS | {"pipeline.jars": paths}).items():
+    more = {"pipeline.jars": paths, "pipeline.object-reuse": reuse}
+    for key, value in (SETTINGS | more).items():
         found.get_config().set(key, value)
     return found
 
@@ -98,10 +99,10 @@ def run(tables: TableEnvironment, pipeline: str, target: Path) -> None:
     statements.execute().wait()
 
 
-def main(pipeline: str, source: str, target: str, _events: str, jars: str) -> None:
+def main(pipeline: str, source: str, target: str, _events: str, jars: str, reuse: str) -> None:
     begun = time.perf_counter()
     servers, _, topic = source.partition("/")
-    tables, seconds = environment(Path(jars)), []
+    tables, seconds = environment(Path(jars), reuse), []
     tables.execute_sql(EVENTS.format(servers=servers, topic=topic))
     started = time.perf_counter() - begun
     for number in ("cold", "warm"):

@@ -16,9 +16,9 @@ class Peer:
     one that has its version.
 
     `variants` are further arguments of the script by what they mean: it runs with each, and the
-    fastest counts. `users_off_max`: so far may its distinct users be from ours, since one of the
-    two is approximate. `sessions_equal_min`: so many of its sessions must be ours, where they mean
-    the same; None: they mean another thing.
+    fastest counts whose rows are ours. `users_off_max`: so far may its distinct users be from ours,
+    since one of the two is approximate. `sessions_equal_min`: so many of its sessions must be ours,
+    where they mean the same; None: they mean another thing.
     """
 
     title: str
@@ -56,15 +56,16 @@ PEERS = {
         "exactly.",
         warm=True,
         pom="flink-pom.xml",
+        variants=(("with object reuse", "true"), ("without object reuse", "false")),
     ),
     "bytewax": Peer(
         "Bytewax",
         "bytewax_flow.py",
         ONE_FILE,
         "bytewax",
-        "one worker (two lose events), from one file, each batch of 10,000 lines aggregated "
-        "before windows see it. Sessions by marks, in the order of arrival; distinct users "
-        "exactly. No recovery store.",
+        "from one file, each batch of 10,000 lines aggregated before windows see it. Sessions by "
+        "marks, in the order of arrival; distinct users exactly. No recovery store.",
+        variants=(("with one worker", "1"), ("with two workers", "2")),
         sessions_equal_min=0.93,
     ),
     "pathway": Peer(

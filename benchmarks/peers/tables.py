@@ -67,13 +67,13 @@ TABLES = {
         "from read_json('{at}/user_sessions.jsonl') where diff = 1",
     ),
     "bytewax": Tables(
-        _counted("read_json('{at}/page_view_counts.jsonl')"),
-        _users("read_json('{at}/active_users.jsonl')"),
+        _counted("read_json('{at}/page_view_counts-*.jsonl')"),
+        _users("read_json('{at}/active_users-*.jsonl')"),
         "select user_id, session_start_time::timestamp as session_start_time, event_count"
-        " from read_json('{at}/user_sessions.jsonl') " + _LAST_SESSION,
+        " from read_json('{at}/user_sessions-*.jsonl') " + _LAST_SESSION,
         "from read_parquet('{at}/lake/*.parquet')",
-        "from read_json('{at}/enriched_activity.jsonl')",
-        "select 1 from read_json('{at}/user_sessions.jsonl') " + _LAST_SESSION,
+        "from read_json('{at}/enriched_activity-*.jsonl')",
+        "select 1 from read_json('{at}/user_sessions-*.jsonl') " + _LAST_SESSION,
     ),
     "quix": Tables(
         "select make_timestamp(r.window_start * 1000), r.page_url, max(r.view_count) from"

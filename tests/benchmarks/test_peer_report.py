@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from benchmarks.chart import panels
 from benchmarks.peer_report import peers
+from benchmarks.peer_runs import best_of
 from benchmarks.peers.known import PEERS
 from benchmarks.sizes import sizes_from_environment
 from tests.benchmarks.made_up import peer_rows, run, same_rows
@@ -84,3 +85,13 @@ def test_the_chart_shows_medians_of_so_many_events_and_nobody_whose_rows_are_not
         (f"{PEERS['spark'].title}, 0.001 M events", 50_000.0),
         (f"{PEERS['flink'].title}, 0.001 M events", 75_000.0),
     ]
+
+
+def test_the_fastest_way_counts_whose_rows_are_ours() -> None:
+    ways = {
+        "slow": run(1.0, 1_000, rows=peer_rows(1_000)),
+        "better": run(2.0, 1_000, rows=peer_rows(1_000)),
+        "losing": run(9.0, 1_000, rows=peer_rows(1_000, page_view_counts_missing=1)),
+    }
+    assert best_of("bytewax", ways) == "better"
+    assert best_of("bytewax", {"losing": ways["losing"]}) == "losing"
