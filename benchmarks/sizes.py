@@ -96,7 +96,8 @@ def sizes_from_environment() -> Sizes:
         curve_keys=_numbers("CURVE_KEYS", "1000,10000,100000,1000000,10000000"),
         curve_base=int(_text("CURVE_BASE", "1000000")),
         long_events=int(_text("LONG", "0")),
-        directory=Path(_text("DIR", str(ROOT / "build" / "bench"))),
+        # It is emptied: whatever else lies in the named directory stays.
+        directory=Path(_text("DIR", str(ROOT / "build"))) / "headrace-bench",
     )
 
 

@@ -32,6 +32,13 @@ def test_sizes_are_the_same_after_they_were_written(monkeypatch: pytest.MonkeyPa
     assert sizes.events == (5, 50) and sizes.peers == ("flink",)
 
 
+def test_the_directory_that_is_emptied_is_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("BENCH_DIR", str(tmp_path))
+    assert sizes_from_environment().directory.parent == tmp_path
+
+
 def test_a_page_can_be_written_of_a_run_that_ended_early() -> None:
     runs = {"input 10": [{"events": 6_000, "bytes": 60_000, "event_seconds": 180.0}]}
     runs["five outputs 10"] = [run(1e6, 10)]
