@@ -13,7 +13,12 @@ Rows = Mapping[str, Mapping[str, Any]]
 
 def same(rows: Rows) -> bool:
     """Of a script or another run of ours: the same rows, none more and none less."""
-    return bool(rows) and all(len(set(of.values())) == 1 for of in rows.values())
+    return bool(rows) and all(map(same_output, rows.values()))
+
+
+def same_output(of: Mapping[str, Any]) -> bool:
+    """Of one output: as many rows, and all of them equal, as far as they were compared."""
+    return of["ours"] == of["theirs"] == of.get("equal", of["ours"]) and of.get("same", True)
 
 
 def compared(runs: Runs, name: str) -> bool:
@@ -43,6 +48,10 @@ def _faults(name: str, rows: Rows, events: int) -> Iterator[str]:
     least, sessions = peer.sessions_equal_min, rows.get("user_sessions")
     if sessions and least is not None and sessions["equal"] < least * sessions["rows"]:
         yield f"{sessions['equal']:,} of {sessions['rows']:,} sessions are ours"
+    if rows.get("sessions", {}).get("rows") == 0:
+        yield "it has made no sessions"
     for output in ("lake", "enriched"):
         if output in rows and rows[output]["rows"] != events:
             yield f"{rows[output]['rows']:,} of {events:,} events are in its {output}"
+        elif output in rows and not rows[output]["same"]:
+            yield f"the events in its {output} are others"

@@ -38,9 +38,11 @@ ours is marked, and compared with nothing.
 """
 _ROWS = """\
 What the peers left, row by row against Headrace's tables. "Lost" are page views that are missing in
-windows which had to be closed; "open" are rows of the last windows, which a peer that writes closed
-windows alone does not have at the end. Distinct users are approximate: the greatest difference from
-ours is shown. "Sessions made" are rows of sessions, whatever the peer means by them.
+windows which had to be closed, row by row: what is too much in another makes up for none. "Open"
+are rows of the last windows, which a peer that writes closed windows alone does not have at the
+end. Distinct users are approximate: the greatest difference from ours is shown. "Sessions made" are
+rows of sessions, whatever the peer means by them. The events of lake and enriched stream are held
+against ours by a sum over all.
 """
 
 
@@ -214,7 +216,7 @@ def _row_cells(run: Run) -> Iterator[str]:
     yield f"{counts['equal']:,} of {counts['rows']:,}"
     for kind in ("different", "missing", "open", "more"):
         yield f"{counts[kind]:,}"
-    lost = max(0, counts["events"] - counts["peer_events"])
+    lost = counts["lost"]
     yield f"**{lost:,} ({lost / counts['events']:.1%})**" if lost else "0"
     users, sessions = (run["rows"].get(name) for name in ("active_users", "user_sessions"))
     if users and users["found"]:
@@ -224,7 +226,8 @@ def _row_cells(run: Run) -> Iterator[str]:
     yield f"{sessions['equal']:,} of {sessions['rows']:,}" if sessions else "–"
     for name in ("sessions", "lake", "enriched"):
         found = run["rows"].get(name)
-        yield (f"{found['rows']:,}" if found["rows"] else "**none**") if found else "–"
+        text = (f"{found['rows']:,}" if found["rows"] else "**none**") if found else "–"
+        yield text if not found or found.get("same", True) else f"{text}, **others than ours**"
 
 
 def _left_out(runs: Runs, sizes: Sizes) -> Iterator[str]:

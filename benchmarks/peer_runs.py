@@ -215,6 +215,6 @@ def best_of(name: str, found: Mapping[str, Run]) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """Nothing of Headrace's own; what the peers would only warn of."""
+    """Nothing of Headrace's own; what the peers would only warn of; times as UTC, in files too."""
     ours = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "SPARK_HOME")}
-    return ours | {"SPARK_LOCAL_IP": "127.0.0.1", "PYTHONWARNINGS": "ignore"}
+    return ours | {"SPARK_LOCAL_IP": "127.0.0.1", "PYTHONWARNINGS": "ignore", "TZ": "UTC"}

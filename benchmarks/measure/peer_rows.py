@@ -12,6 +12,7 @@ import sys
 import duckdb
 
 from benchmarks.activity_five import app
+from benchmarks.measure.prints import OURS, Print, asking, print_of
 from benchmarks.peers.tables import TABLES, Tables
 
 _LATENESS = "interval 2 minutes"
@@ -30,7 +31,8 @@ select count(ours) as rows,
     count(*) filter (peer is null and open) as open,
     count(*) filter (ours is null) as more,
     coalesce(sum(ours) filter (peer is not null or not open), 0)::bigint as events,
-    coalesce(sum(peer), 0)::bigint as peer_events
+    coalesce(sum(greatest(ours - coalesce(peer, 0), 0)) filter (peer is not null or not open),
+        0)::bigint as lost
 from sides
 """
 _USERS = f"""
@@ -62,13 +64,33 @@ def main(data: str, peer: str, pipeline: str, target: str) -> None:
         connection.execute("set timezone = 'UTC'")
         for name, sql in _OURS.items():
             connection.register(name, app.query(sql, data=data))
-        print(json.dumps(compared(connection, TABLES[peer], target, pipeline), default=str))
+        rows = compared(connection, TABLES[peer], target, pipeline)
+        if pipeline == "five":
+            rows |= events(connection, TABLES[peer], target, _print(data))
+        print(json.dumps(rows, default=str))
+
+
+def _print(data: str) -> Print:
+    """That of the events, which are the same in our lake and in what we enriched."""
+    return print_of(app.query(asking(OURS["lake"]), data=data))
+
+
+def events(
+    connection: duckdb.DuckDBPyConnection, tables: Tables, target: str, ours: Print
+) -> dict[str, dict[str, int | bool]]:
+    """How many events are in its lake and enriched, and whether they are the `same` as ours."""
+    found = {}
+    for name in ("lake", "enriched"):
+        sql = asking(getattr(tables, name).format(at=target))
+        theirs = print_of(connection.sql(sql).to_arrow_table())
+        found[name] = {"rows": theirs.rows, "same": theirs == ours}
+    return found
 
 
 def compared(
     connection: duckdb.DuckDBPyConnection, tables: Tables, target: str, pipeline: str
 ) -> dict[str, dict[str, float]]:
-    """By output, what `_COUNTS` and the others count; the views `ours_…` are there."""
+    """By table, what `_COUNTS` and the others count; the views `ours_…` are there."""
 
     def row(sql: str, peer: str) -> dict[str, float]:
         found = connection.execute(sql.format(peer=peer.format(at=target)))
@@ -80,8 +102,7 @@ def compared(
             rows["active_users"] = row(_USERS, tables.active_users)
         if tables.user_sessions:
             rows["user_sessions"] = row(_SESSIONS, tables.user_sessions)
-        for name in ("sessions", "lake", "enriched"):
-            rows[name] = row("select count(*) as rows from ({peer})", getattr(tables, name))
+        rows["sessions"] = row("select count(*) as rows from ({peer})", tables.sessions)
     return rows
 
 

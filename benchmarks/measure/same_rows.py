@@ -1,13 +1,14 @@
 """Compares what a run left with what another did of the same events: a script, or another run.
 
 A script leaves its tables in `results.duckdb`; a run a data directory. Tables are compared row by
-row; of the lake and the enriched records the numbers.
+row; the lake and the enriched records by their prints.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,33 +16,52 @@ import duckdb
 import pyarrow as pa
 
 from benchmarks.activity_five import app
+from benchmarks.measure.prints import OURS, Print, asking, print_of
 
 _TABLES = {
     "page_view_counts": "select window_start, page_url, view_count from page_view_counts",
     "active_users": "select window_start, active_user_count from active_users",
-    "user_sessions": "select user_id, session_start_time, event_count from user_sessions",
 }
-_OF_RUN = {"lake": "lake.activity", "enriched": "topic.enriched_activity"}
-_OF_SCRIPT = {
-    "lake": "read_parquet('{at}/lake/**/*.parquet')",
-    "enriched": "read_csv('{at}/enriched_activity.ndjson', columns = {{line: 'VARCHAR'}}, "
-    "delim = '\\x01', quote = '', escape = '', header = false, auto_detect = false)",
+# A script knows no watermark, with which sessions time out: of their ends it has those by a mark.
+_SESSIONS = """
+select user_id, session_start_time, event_count, {ended} as ended,
+    case when {ended} then session_end_time end as session_end_time,
+    case when {ended} then {duration} end as duration_us
+from user_sessions
+"""
+_OURS_TABLES = _TABLES | {
+    "user_sessions": _SESSIONS.format(
+        ended="coalesce(ended_by = 'end', false)",
+        duration="round(session_duration_seconds * 1e6)::bigint",
+    )
+}
+_SCRIPT_TABLES = _TABLES | {
+    "user_sessions": _SESSIONS.format(
+        ended="ended", duration="epoch_us(session_end_time) - epoch_us(session_start_time)"
+    )
+}
+_COLUMNS = (
+    "{event_time: 'TIMESTAMP', user_id: 'VARCHAR', page_url: 'VARCHAR', event_type: 'VARCHAR'}"
+)
+_SCRIPT_EVENTS = {
+    "lake": "from read_parquet('{at}/lake/**/*.parquet')",
+    "enriched": "from read_json('{at}/enriched_activity.ndjson',"
+    f" format = 'newline_delimited', columns = {_COLUMNS.replace('{', '{{').replace('}', '}}')})",
 }
 
 
 @dataclass(frozen=True)
 class Left:
-    """The tables that something left, and how many rows of what was only counted."""
+    """The tables that something left, and the prints of all events that it has written."""
 
     tables: dict[str, pa.Table]
-    counted: dict[str, int]
+    events: dict[str, Print]
 
 
 def of_run(data: str) -> Left:
-    counts = {name: app.query(_counting(of), data=data) for name, of in _OF_RUN.items()}
     return Left(
-        {name: app.query(sql, data=data) for name, sql in _TABLES.items()},
-        {name: int(found["n"][0].as_py()) for name, found in counts.items()},
+        {name: app.query(sql, data=data) for name, sql in _OURS_TABLES.items()},
+        {name: print_of(app.query(asking(rows), data=data)) for name, rows in OURS.items()},
     )
 
 
@@ -49,31 +69,35 @@ def of_script(place: Path) -> Left:
     """Of one that makes the count alone, only that."""
     with duckdb.connect(str(place / "results.duckdb"), read_only=True) as connection:
         made = {name for (name,) in connection.execute("show tables").fetchall()}
-        tables = {n: connection.sql(s).to_arrow_table() for n, s in _TABLES.items() if n in made}
-        counted = {}
-        for name, of in _OF_SCRIPT.items() if len(tables) > 1 else ():
-            rows = connection.execute(_counting(of.format(at=place))).fetchall()
-            counted[name] = int(rows[0][0])
-    return Left(tables, counted)
+        tables = {
+            name: connection.sql(sql).to_arrow_table()
+            for name, sql in _SCRIPT_TABLES.items()
+            if name in made
+        }
+        events = {}
+        for name, rows in _SCRIPT_EVENTS.items() if len(tables) > 1 else ():
+            sql = asking(rows.format(at=place))
+            events[name] = print_of(connection.sql(sql).to_arrow_table())
+    return Left(tables, events)
 
 
-def compared(ours: Left, theirs: Left) -> dict[str, dict[str, int]]:
-    """By output of theirs: how many rows are `ours` and `theirs`, of tables how many `equal`."""
-    found = {}
+def compared(ours: Left, theirs: Left) -> dict[str, Mapping[str, int | bool]]:
+    """By output of theirs: how many rows are `ours` and `theirs`.
+
+    Of tables how many are `equal`; of events whether all are the `same`.
+    """
+    found: dict[str, Mapping[str, int | bool]] = {}
     with duckdb.connect() as connection:
         for name, rows in theirs.tables.items():
             connection.register("ours", ours.tables[name])
             connection.register("theirs", rows)
-            sql = _counting("(from ours intersect all from theirs)")
+            sql = "select count(*) from (from ours intersect all from theirs)"
             equal = int(connection.execute(sql).fetchall()[0][0])
             found[name] = {"ours": len(ours.tables[name]), "theirs": len(rows), "equal": equal}
-    for name, number in theirs.counted.items():
-        found[name] = {"ours": ours.counted[name], "theirs": number}
+    for name, of in theirs.events.items():
+        mine = ours.events[name]
+        found[name] = {"ours": mine.rows, "theirs": of.rows, "same": mine == of}
     return found
-
-
-def _counting(rows: str) -> str:
-    return f"select count(*) as n from {rows}"
 
 
 def main(data: str, other: str) -> None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class Tables:
     """`{at}` is the peer's directory. Empty where it has no such output, or another meaning.
 
-    `sessions`, whatever they mean, `lake` and `enriched` are only counted. Where rows were written
-    again, the SQL takes the last.
+    `sessions`, whatever they mean, are only counted; `lake` and `enriched` have the members of the
+    events. Where rows were written again, the SQL takes the last.
     """
 
     page_view_counts: str
@@ -83,7 +83,7 @@ TABLES = {
         " (select r.user_id, r.session_start_time as ms, r.event_count from"
         " (select _value as r from read_json('{at}/user_sessions/*/*/*.jsonl'))) " + _LAST_SESSION,
         "from read_parquet('{at}/lake/*/*/*.parquet')",
-        "from read_json('{at}/enriched_activity/*/*/*.jsonl')",
+        "select unnest(_value) from read_json('{at}/enriched_activity/*/*/*.jsonl')",
         "select 1 from (select r.user_id, r.session_start_time, r.event_count from"
         " (select _value as r from read_json('{at}/user_sessions/*/*/*.jsonl'))) " + _LAST_SESSION,
     ),

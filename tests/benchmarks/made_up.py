@@ -59,7 +59,7 @@ def same_rows(**wrong: int) -> Run:
     """Rows that are all ours, but for `OUTPUT_KIND=number`."""
     tables = ("page_view_counts", "active_users", "user_sessions")
     found = {name: {"ours": 100, "theirs": 100, "equal": 100} for name in tables}
-    found |= {name: {"ours": 1_000, "theirs": 1_000} for name in ("lake", "enriched")}
+    found |= {name: {"ours": 1_000, "theirs": 1_000, "same": True} for name in ("lake", "enriched")}
     for key, number in wrong.items():
         name, _, kind = key.rpartition("_")
         found[name][kind] = number
@@ -70,7 +70,7 @@ def peer_rows(events: int, **wrong: float) -> Run:
     """Of a peer with all five outputs, all ours, but for `OUTPUT_KIND=number`."""
     counts = {"rows": 100, "equal": 100, "different": 0, "missing": 0, "open": 0, "more": 0}
     found: Run = {
-        "page_view_counts": counts | {"events": 1_000, "peer_events": 1_000},
+        "page_view_counts": counts | {"events": 1_000, "lost": 0},
         "active_users": {
             "rows": 9,
             "found": 9,
@@ -81,8 +81,8 @@ def peer_rows(events: int, **wrong: float) -> Run:
         },
         "user_sessions": {"rows": 100, "equal": 96},
         "sessions": {"rows": 120},
-        "lake": {"rows": events},
-        "enriched": {"rows": events},
+        "lake": {"rows": events, "same": True},
+        "enriched": {"rows": events, "same": True},
     }
     for key, number in wrong.items():
         name = next(n for n in found if key.startswith(f"{n}_"))

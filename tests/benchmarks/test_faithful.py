@@ -15,6 +15,8 @@ def test_rows_must_be_the_same_both_ways() -> None:
     assert not same(same_rows(active_users_equal=99))
     assert not same(same_rows(user_sessions_theirs=99, user_sessions_equal=99))
     assert not same(same_rows(lake_theirs=999))
+    # As many, but others.
+    assert not same(same_rows(enriched_same=False))
     assert not same({})
 
 
@@ -38,6 +40,8 @@ def test_what_was_never_compared_is_not_the_same() -> None:
         ({"active_users_off_max": 0.2}, "active_users are not within 15% of ours"),
         ({"user_sessions_equal": 60}, "60 of 100 sessions are ours"),
         ({"lake_rows": 999}, "999 of 1,000 events are in its lake"),
+        ({"sessions_rows": 0}, "it has made no sessions"),
+        ({"lake_same": False}, "the events in its lake are others"),
         ({"enriched_rows": 1_001}, "1,001 of 1,000 events are in its enriched"),
     ],
 )

@@ -20,12 +20,13 @@ RUNS = {
         run(50_000.0, 1_000, rows=peer_rows(1_000))
         | {"variant": "all in one", "variants": {"in two": "40,000", "all in one": "50,000"}}
     ],
-    "peer flink five": [run(75_000.0, 1_000, rows=peer_rows(1_000, sessions_rows=0))],
+    "peer flink five": [run(75_000.0, 1_000, rows=peer_rows(1_000))],
+    "peer pathway five": [run(7_000.0, 1_000, rows=peer_rows(1_000, sessions_rows=0))],
     "peer bytewax five": [
         run(
             90_000.0,
             1_000,
-            rows=peer_rows(1_000, page_view_counts_peer_events=750, page_view_counts_missing=20),
+            rows=peer_rows(1_000, page_view_counts_lost=250, page_view_counts_missing=20),
         )
     ],
     "peer quix five": [{"left_out": "no Java was found"}],
@@ -60,6 +61,7 @@ def test_who_loses_rows_is_marked_and_compared_with_nothing() -> None:
 
 def test_outputs_that_are_empty_are_seen() -> None:
     assert "| 96 of 100 | **none** | 1,000 | 1,000 |" in PAGE
+    assert "- Pathway, whose rows are not ours: it has made no sessions." in PAGE
     assert "| 96 of 100 | 120 | 1,000 | 1,000 |" in PAGE
 
 
