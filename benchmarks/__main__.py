@@ -1,5 +1,7 @@
 """`make bench`: measures everything, writes the page and the numbers behind it.
 
+The page goes to `docs/`; that of other sizes than the defaults, or without some peers, to `build/`.
+
 `python -m benchmarks --page` writes the page again from the numbers of the last run.
 """
 
@@ -8,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from benchmarks.chart import draw, draw_curves
@@ -17,9 +20,10 @@ from benchmarks.measurements import Measurements
 from benchmarks.peer_report import CHART
 from benchmarks.report import page
 from benchmarks.runs import FAILED, Notes, Runs
-from benchmarks.sizes import ROOT, sizes_from, sizes_from_environment
+from benchmarks.sizes import LONG, ROOT, Sizes, changed, sizes_from, sizes_from_environment
 from benchmarks.versions import About, about
 
+DOCS = ROOT / "docs"
 RESULTS = ROOT / "build" / "bench-results.json"
 
 
@@ -48,16 +52,29 @@ def _measure() -> None:
 
     keep({})
     Measurements(sizes, Notes(keep)).all()
+    results = json.loads(RESULTS.read_text()) | {"ended": True}
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 
 
 def _write_page(results: dict[str, Any]) -> None:
     runs, sizes = results["runs"], sizes_from(results["sizes"])
-    draw(runs, ROOT / "docs" / CHART)
-    draw_curves(runs, sizes, ROOT / "docs" / CURVES)
-    path = ROOT / "docs" / "performance.md"
+    place = place_of(sizes, ended=results.get("ended", False))
+    draw(runs, place / CHART)
+    draw_curves(runs, sizes, place / CURVES)
+    path = place / "performance.md"
     text = page(runs, sizes, About(**results["about"]), results["minutes"])
     path.write_text(text, encoding="utf-8")
     print(text)
+    print(f"written to {path}", file=sys.stderr)
+    if place != DOCS:
+        told = ", ".join(f"{name}={value}" for name, value in changed(sizes).items())
+        print(f"docs/ is left as it was: {told or 'it did not end'}", file=sys.stderr)
+
+
+def place_of(sizes: Sizes, *, ended: bool) -> Path:
+    """Where the page goes: what is shown to everyone is the whole, of the sizes that it is of."""
+    whole = ended and not set(changed(sizes)) - {f"BENCH_{LONG}"}
+    return DOCS if whole else RESULTS.parent
 
 
 if __name__ == "__main__":

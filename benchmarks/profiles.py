@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks import goals
 from benchmarks.connected import KAFKA
 from benchmarks.live import live_runs
-from benchmarks.runs import Run, Runs
+from benchmarks.runs import Run, Runs, largest
 from benchmarks.sizes import Sizes
 
 WAITING = ("wait for records",)
@@ -76,12 +76,16 @@ def profile_of(run: Run, title: str, count: int, unit: str = "event") -> Profile
 
 def profiles(limit: str, runs: Runs, sizes: Sizes) -> Iterator[Profile]:
     """Those that belong to what stands in the way of a goal, of the runs that there are."""
-    most = max(sizes.events)
+
+    def most(title: str, name: str) -> list[tuple[str, str, int]]:
+        count = largest(runs, sizes.events, name)
+        return [(title, f"{name} {count}", count)]
+
     named = {
-        "five": [("five outputs", f"five outputs {most}", most)],
-        "both": [("from files", f"five from files {most}", most)],
+        "five": most("five outputs", "five outputs"),
+        "both": most("from files", "five from files"),
         "count": [("one count", f"one count {sizes.peer_count}", sizes.peer_count)],
-        "ingest": [("ingest", f"ingest {most}", most)],
+        "ingest": most("ingest", "ingest"),
         "kafka": [("from Kafka", KAFKA, sizes.connected_events)],
         "keys": [(f"{goals.KEYS:,} keys", f"curve keys {goals.KEYS}", 2 * goals.KEYS)],
         "long": [("long run", "long", sizes.long_events)],

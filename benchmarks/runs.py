@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -42,6 +42,12 @@ class Notes:
     def timed(self, name: str, count: int, ended: Ended, seconds: float) -> None:
         """A run over `count` events, whose work took so many seconds."""
         self.note(name, rates(count, ended, [seconds]))
+
+
+def largest(runs: Mapping[str, object], counts: Collection[int], *names: str) -> int:
+    """The greatest of `counts` of which there are runs `NAME COUNT` of all `names`; else of all."""
+    there = [n for n in counts if all(f"{name} {n}" in runs for name in names)]
+    return max(there or counts)
 
 
 def rates(count: int, ended: Ended, seconds: list[float], quiet: float = 0.0) -> Run:

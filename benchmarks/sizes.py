@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+# The variable of what is measured only where that is asked for, beside all the rest.
+LONG = "LONG"
 APP = "benchmarks/activity_five.py"
 TOPIC = "user_activity"
 # Seconds of event time that pass in one second of a live run: a minute, and the windows that end
@@ -70,40 +72,53 @@ def sizes_from(data: Mapping[str, Any]) -> Sizes:
     return Sizes(**{**data, **lists, "directory": Path(data["directory"])})
 
 
-def sizes_from_environment() -> Sizes:
+def sizes_from_environment(variables: Mapping[str, str] = os.environ) -> Sizes:
     """Reads BENCH_EVENTS (a list: 1000000,10000000), BENCH_REPEATS and so on."""
+
+    def text(name: str, default: str) -> str:
+        return variables.get(f"BENCH_{name}") or default
+
+    def numbers(name: str, default: str) -> tuple[int, ...]:
+        return tuple(int(n) for n in text(name, default).split(","))
+
     return Sizes(
-        events=_numbers("EVENTS", "1000000,10000000"),
-        repeats=int(_text("REPEATS", "3")),
-        many_repeats=int(_text("MANY_REPEATS", "3")),
-        repeated_max=int(_text("REPEATED_MAX", "1000000")),
-        files_max=int(_text("FILES_MAX", "10000000")),
-        live_rate=int(_text("LIVE_RATE", "10000")),
-        fast_rate=int(_text("FAST_RATE", "100000")),
-        live_seconds=float(_text("LIVE_SECONDS", "25")),
-        live_preload=int(_text("LIVE_PRELOAD", "1000000")),
-        connected_events=int(_text("CONNECTED_EVENTS", "8000000")),
-        connected_repeats=int(_text("CONNECTED_REPEATS", "2")),
-        connected_rate=int(_text("CONNECTED_RATE", "5000")),
-        upserted_rows=int(_text("UPSERTED_ROWS", "5000000")),
-        peers=tuple(name for name in _text("PEERS", "").split(",") if name),
-        peer_five=int(_text("PEER_FIVE", "1000000")),
-        peer_count=int(_text("PEER_COUNT", "2000000")),
-        slow_five=int(_text("SLOW_FIVE", "200000")),
-        slow_count=int(_text("SLOW_COUNT", "500000")),
-        peer_seconds_max=float(_text("PEER_SECONDS_MAX", "240")),
-        curve_events=_numbers("CURVE_EVENTS", "1000000,10000000,100000000"),
-        curve_keys=_numbers("CURVE_KEYS", "1000,10000,100000,1000000,10000000"),
-        curve_base=int(_text("CURVE_BASE", "1000000")),
-        long_events=int(_text("LONG", "0")),
+        events=numbers("EVENTS", "1000000,10000000"),
+        repeats=int(text("REPEATS", "3")),
+        many_repeats=int(text("MANY_REPEATS", "3")),
+        repeated_max=int(text("REPEATED_MAX", "1000000")),
+        files_max=int(text("FILES_MAX", "10000000")),
+        live_rate=int(text("LIVE_RATE", "10000")),
+        fast_rate=int(text("FAST_RATE", "100000")),
+        live_seconds=float(text("LIVE_SECONDS", "25")),
+        live_preload=int(text("LIVE_PRELOAD", "1000000")),
+        connected_events=int(text("CONNECTED_EVENTS", "8000000")),
+        connected_repeats=int(text("CONNECTED_REPEATS", "2")),
+        connected_rate=int(text("CONNECTED_RATE", "5000")),
+        upserted_rows=int(text("UPSERTED_ROWS", "5000000")),
+        peers=tuple(name for name in text("PEERS", "").split(",") if name),
+        peer_five=int(text("PEER_FIVE", "1000000")),
+        peer_count=int(text("PEER_COUNT", "2000000")),
+        slow_five=int(text("SLOW_FIVE", "200000")),
+        slow_count=int(text("SLOW_COUNT", "500000")),
+        peer_seconds_max=float(text("PEER_SECONDS_MAX", "240")),
+        curve_events=numbers("CURVE_EVENTS", "1000000,10000000,100000000"),
+        curve_keys=numbers("CURVE_KEYS", "1000,10000,100000,1000000,10000000"),
+        curve_base=int(text("CURVE_BASE", "1000000")),
+        long_events=int(text(LONG, "0")),
         # It is emptied: whatever else lies in the named directory stays.
-        directory=Path(_text("DIR", str(ROOT / "build"))) / "headrace-bench",
+        directory=Path(text("DIR", str(ROOT / "build"))) / "headrace-bench",
     )
 
 
-def _numbers(name: str, default: str) -> tuple[int, ...]:
-    return tuple(int(n) for n in _text(name, default).split(","))
+def changed(sizes: Sizes) -> dict[str, Any]:
+    """What differs from the defaults, by variable; where it is measured does not count."""
+    defaults = sizes_from_environment({}).to_json()
+    return {
+        f"BENCH_{_VARIABLES.get(key, key.upper())}": value
+        for key, value in sizes.to_json().items()
+        if key != "directory" and value != defaults[key]
+    }
 
 
-def _text(name: str, default: str) -> str:
-    return os.environ.get(f"BENCH_{name}") or default
+# Variables that are called otherwise than the field.
+_VARIABLES = {"long_events": LONG}

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.__main__ import DOCS, place_of
 from benchmarks.children import Ended
 from benchmarks.curves.points import Point
 from benchmarks.curves.report import curves, lines
 from benchmarks.measure.files import in_order_of_arrival
 from benchmarks.report import page
-from benchmarks.runs import rates
-from benchmarks.sizes import sizes_from, sizes_from_environment
+from benchmarks.runs import largest, rates
+from benchmarks.sizes import changed, sizes_from, sizes_from_environment
 from benchmarks.versions import About, about, commit
 from tests.benchmarks.made_up import run
 
@@ -30,6 +31,22 @@ def test_sizes_are_the_same_after_they_were_written(monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("BENCH_EVENTS")
     assert sizes_from(json.loads(json.dumps(sizes.to_json()))) == sizes
     assert sizes.events == (5, 50) and sizes.peers == ("flink",)
+
+
+def test_only_the_whole_goes_to_the_docs() -> None:
+    whole = sizes_from_environment({"BENCH_DIR": "/elsewhere", "BENCH_LONG": "300000000"})
+    assert place_of(whole, ended=True) == DOCS
+    assert place_of(whole, ended=False) != DOCS
+    for name, value in (("BENCH_PEERS", "spark"), ("BENCH_EVENTS", "1000000")):
+        assert place_of(sizes_from_environment({name: value}), ended=True) != DOCS
+        assert list(changed(sizes_from_environment({name: value}))) == [name]
+
+
+def test_a_goal_is_held_against_the_largest_size_that_has_the_run() -> None:
+    runs = {"both 1": [], "both 10": [], "plain 1": []}
+    assert largest(runs, (1, 10, 100), "both") == 10
+    assert largest(runs, (1, 10, 100), "both", "plain") == 1
+    assert largest(runs, (1, 10, 100), "fastest") == 100
 
 
 def test_the_directory_that_is_emptied_is_its_own(
