@@ -46,7 +46,7 @@ bench: $(READY) ## what is promised about speed and memory, measured
 
 # RENEW=1 keeps the ratio that is measured, in benchmarks/smoke.json.
 bench-smoke: $(READY) ## is it still as fast? A minute, against a plain DuckDB script
-	$(BIN)/python -m benchmarks.smoke $(if $(RENEW),--renew)
+	$(BIN)/python -m benchmarks.smoke $(if $(filter-out 0,$(RENEW)),--renew)
 
 # A failure prints the SEED, PART and TRIAL that repeat it. MINUTES is for all parts together; it
 # ends within one and a half times as many, or says which parts were too slow. The soak takes
