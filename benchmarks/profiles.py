@@ -15,6 +15,10 @@ from benchmarks.sizes import Sizes
 WAITING = ("wait for records",)
 
 
+class UnknownStage(Exception):
+    """A text of the page is about a stage that a run does not have."""
+
+
 @dataclass(frozen=True)
 class Profile:
     """The stages of one run over `seconds`, in which all its threads spent `cpu_seconds`.
@@ -54,10 +58,15 @@ class Profile:
         return 1 - own / self.cpu_seconds
 
     def _chosen(self, names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-        """Stages of a thread `NAME`, or `NAME` themselves, or `OUTPUT: NAME`, or of an output."""
-        for stage in self.stages:
-            parts = {stage["thread"], stage["stage"], *stage["stage"].split(": ")}
-            if parts & set(names):
+        """Stages of a thread `NAME`, or `NAME` themselves, or `OUTPUT: NAME`, or of an output.
+
+        Raises UnknownStage where there is none of some name: it may have been renamed.
+        """
+        parts = [{s["thread"], s["stage"], *s["stage"].split(": ")} for s in self.stages]
+        if unknown := set(names).difference(*parts):
+            raise UnknownStage(f"{self.title} has no stage {', '.join(sorted(unknown))}")
+        for stage, of in zip(self.stages, parts, strict=True):
+            if of & set(names):
                 yield stage
 
 

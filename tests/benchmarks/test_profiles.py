@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.limits import limit
-from benchmarks.profiles import profile_of
+from benchmarks.profiles import UnknownStage, profile_of
 from benchmarks.sizes import sizes_from_environment
 from benchmarks.stages_report import stages as section
 from tests.benchmarks.made_up import command, proof, run
@@ -24,6 +24,11 @@ def test_shares_are_of_all_stages_that_are_named() -> None:
     assert found.of_time("decode", "commit") == pytest.approx(0.7)
     assert found.of_cpu("user_sessions") == pytest.approx(3.0 / 15)
     assert found.of_cpu_elsewhere == pytest.approx(1 - 8.85 / 15)
+
+
+def test_a_stage_that_was_renamed_is_no_share_of_nothing() -> None:
+    with pytest.raises(UnknownStage, match="has no stage unpack"):
+        profile_of(run(1.0), "count", 10).of_cpu("decode", "unpack")
 
 
 def test_commands_tell_of_themselves() -> None:
