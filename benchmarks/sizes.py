@@ -29,7 +29,7 @@ class Sizes:
     changed. `peers` are those that are measured (none: all), with `peer_five` and `peer_count`
     events for the two pipelines, and with the `slow_…` ones where a peer is slow; none may take
     longer than `peer_seconds_max`. `curve_…` are the points of the curves of events and of keys,
-    `curve_base` how many events the others have.
+    `curve_base` how many events the others have; each is measured `curve_repeats` times.
     `long_events` go through one job with retention; none: not measured.
     """
 
@@ -55,6 +55,7 @@ class Sizes:
     curve_events: tuple[int, ...]
     curve_keys: tuple[int, ...]
     curve_base: int
+    curve_repeats: int
     long_events: int
     directory: Path
 
@@ -104,6 +105,7 @@ def sizes_from_environment(variables: Mapping[str, str] = os.environ) -> Sizes:
         curve_events=numbers("CURVE_EVENTS", "1000000,10000000,100000000"),
         curve_keys=numbers("CURVE_KEYS", "1000,10000,100000,1000000,10000000"),
         curve_base=int(text("CURVE_BASE", "1000000")),
+        curve_repeats=int(text("CURVE_REPEATS", "3")),
         long_events=int(text(LONG, "0")),
         # It is emptied: whatever else lies in the named directory stays.
         directory=Path(text("DIR", str(ROOT / "build"))) / "headrace-bench",

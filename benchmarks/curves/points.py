@@ -10,6 +10,9 @@ from benchmarks.sizes import Sizes
 # As many events as this at most, where they are large.
 _BYTES = 1_000_000_000
 
+# A point whose runs have taken so long is not run again.
+POINT_SECONDS = 60
+
 
 @dataclass(frozen=True)
 class Point:

@@ -8,7 +8,7 @@ from itertools import groupby
 from statistics import median
 from typing import Any
 
-from benchmarks.curves.points import Point, points
+from benchmarks.curves.points import POINT_SECONDS, Point, points
 from benchmarks.peer_report import NO_CHART
 from benchmarks.runs import Run, Runs
 from benchmarks.sizes import Sizes
@@ -19,7 +19,8 @@ One small app over events of 120 bytes, 33,000 a minute of their own time, a tho
 partitions, one tumbling count and sum by key and minute; one thing is varied at a time. "Keys"
 are those of one running total; they come in no order, and the second half of the events changes
 every one once more. "Open windows" are of a second, each of ten keys, and any event may fall into
-any of them.
+any of them. Each point is run {repeats} times over one log, but not again once that has taken
+{seconds} s; rates and CPU are medians.
 """
 _LABELS = {
     "events": "events in the log",
@@ -55,14 +56,17 @@ def curves(runs: Runs, sizes: Sizes) -> Iterator[str]:
         return
     yield "## How the cost grows"
     yield ""
-    yield _HEAD
+    yield _HEAD.format(repeats=sizes.curve_repeats, seconds=POINT_SECONDS)
     if NO_CHART not in runs:
         yield f"![CPU per event, and events per second, as one thing grows]({CHART})"
         yield ""
     for name, of in groupby(measured, lambda p: p.curve):
         those = list(of)
-        yield f"| {_LABELS[name]} | events | events/s | CPU µs/event | MB/s | peak MiB | others |"
-        yield "|---|---|---|---|---|---|---|"
+        yield (
+            f"| {_LABELS[name]} | events | runs | events/s | CPU µs/event | MB/s | peak MiB "
+            "| others |"
+        )
+        yield "|---|---|---|---|---|---|---|---|"
         for point in those:
             yield _row(point, runs[point.name])
         yield ""
@@ -136,6 +140,7 @@ def _row(point: Point, found: list[Run]) -> str:
     cells = [
         f"{point.value:,}",
         f"{point.events:,}",
+        f"{len(found)}",
         f"{rate / 1e6:.2f} M",
         f"{_cpu(found):.2f}",
         f"{rate * point.event_bytes / 1e6:,.0f}",

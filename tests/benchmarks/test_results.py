@@ -121,7 +121,7 @@ def test_a_curve_says_what_makes_its_last_point_dearer() -> None:
     names = [Point("events", n, n).name for n in (10, 100)]
     runs = dict(zip(names, ([spent(0.0, 0.0)], [spent(97.0, 90.0)]), strict=True))
     text = "\n".join(curves(runs, SIZES))
-    assert "| 10 | 10 | 1.00 M | 3.00 | 120 | 900 | 0.2 |" in text
+    assert "| 10 | 10 | 1 | 1.00 M | 3.00 | 120 | 900 | 0.2 |" in text
     wanted = (
         "takes 300000.00 µs at 10; 1000000.00 at 100, of which +970000.00 in *wait for records* "
         "(fetch +900000.00)."
