@@ -17,7 +17,7 @@ from benchmarks.process_tree import Tree, adopt_orphans, status_kib
 from benchmarks.sizes import ROOT
 
 # No run of ours takes a tenth of it, but for the long form: one that hangs ends at last.
-OURS_SECONDS_MAX = 1_800.0
+OURS_SECONDS_MAX = 3_600.0
 _SAMPLE_SECONDS, _TREE_SAMPLE_SECONDS = 0.02, 0.1
 
 

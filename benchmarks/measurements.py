@@ -57,7 +57,7 @@ class Measurements:
     @contextmanager
     def _place(self, name: str) -> Iterator[Path]:
         """A data directory for one thing that is tried, which leaves nothing behind."""
-        place = self.directory / name
+        place = self.directory / name.replace(" ", "-")
         with self.notes.trying(name):
             try:
                 yield place
