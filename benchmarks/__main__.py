@@ -8,6 +8,7 @@ The page goes to `docs/`; that of other sizes than the defaults, or without some
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -21,7 +22,7 @@ from benchmarks.peer_report import CHART
 from benchmarks.report import page
 from benchmarks.runs import FAILED, Notes, Runs
 from benchmarks.sizes import LONG, ROOT, Sizes, changed, sizes_from, sizes_from_environment
-from benchmarks.versions import About, about
+from benchmarks.versions import About, Took, about
 
 DOCS = ROOT / "docs"
 RESULTS = ROOT / "build" / "bench-results.json"
@@ -41,13 +42,17 @@ def main(arguments: list[str]) -> int:
 
 def _measure() -> None:
     use_two()
-    sizes, found, begun = sizes_from_environment(), about(), time.monotonic()
+    sizes, begun = sizes_from_environment(), time.monotonic()
+    found, before = about(sizes.directory), _used_gb(sizes.directory)
+    most_gb = 0.0
     RESULTS.parent.mkdir(exist_ok=True)
 
     def keep(runs: Runs) -> None:
         """After every measurement: what was measured is there, however the run ends."""
         results = {"about": found.to_json(), "sizes": sizes.to_json(), "runs": runs}
-        results["minutes"] = (time.monotonic() - begun) / 60
+        nonlocal most_gb
+        most_gb = max(most_gb, _used_gb(sizes.directory) - before)
+        results |= {"minutes": (time.monotonic() - begun) / 60, "disk_gb": most_gb}
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 
     keep({})
@@ -56,13 +61,20 @@ def _measure() -> None:
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 
 
+def _used_gb(directory: Path) -> float:
+    """Of the disk that it is on, by whomever."""
+    directory.mkdir(parents=True, exist_ok=True)
+    return shutil.disk_usage(directory).used / 1e9
+
+
 def _write_page(results: dict[str, Any]) -> None:
     runs, sizes = results["runs"], sizes_from(results["sizes"])
     place = place_of(sizes, ended=results.get("ended", False))
     draw(runs, place / CHART)
     draw_curves(runs, sizes, place / CURVES)
     path = place / "performance.md"
-    text = page(runs, sizes, About(**results["about"]), results["minutes"])
+    took = Took(results["minutes"], results.get("disk_gb", 0.0))
+    text = page(runs, sizes, About(**results["about"]), took)
     path.write_text(text, encoding="utf-8")
     print(text)
     print(f"written to {path}", file=sys.stderr)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from statistics import median
 
 from benchmarks import goals
+from benchmarks.about_report import about_lines
 from benchmarks.batch_report import batches
 from benchmarks.cells import cell, met, middle, peak
 from benchmarks.connected_report import connected
@@ -14,12 +14,10 @@ from benchmarks.goals_report import all_goals
 from benchmarks.live_report import live
 from benchmarks.long_report import long_form
 from benchmarks.peer_report import peers
-from benchmarks.runs import FAILED, Runs
+from benchmarks.runs import Runs
 from benchmarks.sizes import Sizes
 from benchmarks.stages_report import stages
-from benchmarks.versions import About
-
-_NOISE_CORES_MAX = 0.2
+from benchmarks.versions import About, Took
 
 _HEAD = """\
 # Performance
@@ -27,9 +25,11 @@ _HEAD = """\
 Written by `make bench`; the numbers of every run are in `build/bench-results.json`.
 Each measurement is a process of its own. Short ones are repeated; a cell shows the best and the
 median of the runs, or the only one. Rates are of the work itself, without the start of Python;
-CPU is of the whole process, and steadier than rates: the column "others" says how many cores
-the rest of the machine used meanwhile. Input comes from `headrace simulate`, nothing of it late,
-nothing malformed, and is warm in the page cache for everyone alike.
+CPU is of the whole process, and steadier than rates: the column "others" says how many of the two
+cores others used meanwhile. Input comes from `headrace simulate`, nothing of it late, nothing
+malformed, and is warm in the page cache for everyone alike. Headrace syncs every append and every
+epoch to the disk; scripts and peers leave that to the system, but for Flink at its checkpoints.
+Topics of Kafka hold what Headrace's own client wrote: batches compressed with lz4.
 """
 _COMMANDS = """\
 ## Again
@@ -42,23 +42,19 @@ BENCH_LONG=300000000 make bench
 BENCH_EVENTS=1000000 BENCH_REPEATS=5 BENCH_LIVE_SECONDS=60 make bench
 ```
 
-`benchmarks/sizes.py` lists all variables. A hundred million events take some 40 GB of disk.
+`benchmarks/sizes.py` lists all variables. What is not the whole, or of other sizes, is written to
+`build/performance.md` and leaves this page as it is; `BENCH_LONG` adds to it. `BENCH_DIR` says
+where the data go meanwhile, in a directory of their own that is emptied. What the defaults take of
+time and disk stands at the top; a hundred million events take some 40 GB.
 """
 
 
-def page(runs: Runs, sizes: Sizes, about: About, minutes: float) -> str:
-    """The whole page as Markdown: of the runs, what they were `about`, and how long they took."""
+def page(runs: Runs, sizes: Sizes, about: About, took: Took) -> str:
+    """The whole page as Markdown: of the runs, what they were `about`, and what they took."""
     return "\n".join(
         [
             _HEAD,
-            *_input(runs),
-            f"- Machine: {about.machine}.",
-            f"- Measured: commit {about.commit}, in {minutes:.0f} minutes.",
-            f"- With {about.ours}.",
-            f"- Beside it: {about.others}.",
-            "",
-            *_noise(runs),
-            *_failed(runs),
+            *about_lines(runs, sizes, about, took),
             *all_goals(runs, sizes),
             *_throughput(runs, sizes),
             *batches(runs, sizes),
@@ -74,44 +70,6 @@ def page(runs: Runs, sizes: Sizes, about: About, minutes: float) -> str:
             "",
         ]
     )
-
-
-def _input(runs: Runs) -> Iterator[str]:
-    """What the events are like: of themselves, and in which span of time they happen."""
-    found = {name.partition(" ")[2]: of[0] for name, of in runs.items() if name[:6] == "input "}
-    if not found:
-        return
-    each = "; ".join(
-        f"{run['events']:,} in {run['event_seconds'] / 60:,.0f} minutes"
-        for run in sorted(found.values(), key=lambda run: run["events"])
-    )
-    most = max(found.values(), key=lambda run: run["events"])
-    yield (
-        f"An event is {most['bytes'] / most['events']:.0f} bytes as a line. By their own time, "
-        f"which begins at midnight, when the site is quiet: {each}."
-    )
-    yield ""
-
-
-def _noise(runs: Runs) -> Iterator[str]:
-    """Says so when the machine was not ours alone: rates are then less than they could be."""
-    found = [run["other_cores"] for of in runs.values() for run in of if "other_cores" in run]
-    if found and median(found) > _NOISE_CORES_MAX:
-        yield (
-            f"**The machine was not idle**: other work took {min(found):.1f} to "
-            f"{max(found):.1f} of the measured cores meanwhile. Rates, times and latencies are "
-            "worse than on an idle one, and unevenly so; compare CPU per event. A goal that is "
-            "missed here is missed until an idle machine has shown otherwise."
-        )
-        yield ""
-
-
-def _failed(runs: Runs) -> Iterator[str]:
-    if FAILED in runs:
-        yield "**Not all could be measured**, and what this page says of the rest is no whole:"
-        yield ""
-        yield from (f"- {run['what']}: {run['why']}" for run in runs[FAILED])
-        yield ""
 
 
 def _throughput(runs: Runs, sizes: Sizes) -> Iterator[str]:

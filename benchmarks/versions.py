@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from benchmarks import disk
 from benchmarks.cores import usable
 from benchmarks.peers.known import PEERS
 from benchmarks.sizes import ROOT
@@ -30,20 +31,29 @@ class About:
     commit: str
     ours: str
     others: str
+    disk: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def about() -> About:
-    """As it is now: to be asked before anything is measured."""
+@dataclass(frozen=True)
+class Took:
+    """What measuring took; 0 GB where nobody looked."""
+
+    minutes: float
+    disk_gb: float = 0.0
+
+
+def about(directory: Path) -> About:
+    """As it is now: to be asked before anything is measured, which is below `directory`."""
     text = f"{len(usable())} cores of {os.cpu_count()} ({_processor()})"
     pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
     release = platform.release().partition("-")[0]
     text += f", {pages * size / 2**30:.0f} GiB, {platform.system()} {release}"
     packages = [f"{name} {version(name)}" for name in _PACKAGES]
     ours = ", ".join([f"Python {platform.python_version()}", *packages])
-    return About(text, commit(ROOT), ours, ", ".join(_others()))
+    return About(text, commit(ROOT), ours, ", ".join(_others()), disk.told(directory))
 
 
 def commit(root: Path) -> str:

@@ -23,6 +23,11 @@ from headrace.storage.topics.log import LocalTopic
 
 _FILES_MIN, _FILE_RECORDS_MAX = 4, 1_000_000
 _TIMES = "select epoch_us((decode(value)->>'event_time')::timestamp) as us from records"
+_DISTINCT = """
+select count(distinct e.user_id), count(distinct e.page_url) from (
+    select from_json(decode(value), '{"user_id": "VARCHAR", "page_url": "VARCHAR"}') as e
+    from records)
+"""
 
 
 def main(data: str, target: str) -> None:
@@ -30,10 +35,10 @@ def main(data: str, target: str) -> None:
     count = sum(topic.end_offsets())
     records = topic.read(topic.begin_offsets(), records_max=count)
     assert len(records) == count
-    times = _times(records)
-    order = in_order_of_arrival(
-        times, records["partition"].to_numpy(), records["offset"].to_numpy()
-    )
+    times, users, pages = _members(records)
+    partitions, offsets = records["partition"].to_numpy(), records["offset"].to_numpy()
+    seen = seen_us(times, partitions, offsets)
+    order = np.lexsort((offsets, partitions, seen))
     directory = Path(target)
     directory.mkdir(parents=True)
     size = min(_FILE_RECORDS_MAX, -(-count // _FILES_MIN))
@@ -42,27 +47,32 @@ def main(data: str, target: str) -> None:
         lines = records["value"].take(pa.array(order[first : first + size]))
         path = directory / f"part-{first // size:04d}.ndjson"
         written += path.write_bytes(_text(lines))
-    seconds = float(times.max() - times.min()) / 1e6
-    print(json.dumps({"events": count, "bytes": written, "event_seconds": seconds}))
+    behind = (seen - times) / 1e6
+    like = {"event_seconds": float(times.max() - times.min()) / 1e6, "users": users, "pages": pages}
+    like |= {"behind_max_seconds": float(behind.max())}
+    like |= {"behind_p99_seconds": float(np.percentile(behind, 99))}
+    print(json.dumps({"events": count, "bytes": written} | like))
 
 
-def _times(records: pa.Table) -> npt.NDArray[np.int64]:
-    """The event times in microseconds."""
+def _members(records: pa.Table) -> tuple[npt.NDArray[np.int64], int, int]:
+    """The event times in microseconds, and how many users and pages there are."""
     with duckdb.connect() as connection:
         connection.register("records", records.select(["value"]))
-        return connection.execute(_TIMES).fetchnumpy()["us"]
+        times = connection.execute(_TIMES).fetchnumpy()["us"]
+        ((users, pages),) = connection.execute(_DISTINCT).fetchall()
+    return times, users, pages
 
 
-def in_order_of_arrival(
+def seen_us(
     times: npt.NDArray[np.int64], partitions: npt.NDArray[np.int64], offsets: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
-    """The numbers of the records, merged by the greatest time that their partition had shown."""
+    """For each record the greatest time that its partition had shown with it."""
     seen = np.empty_like(times)
     for partition in np.unique(partitions):
         mine = np.flatnonzero(partitions == partition)
         assert np.all(np.diff(offsets[mine]) > 0)
         seen[mine] = np.maximum.accumulate(times[mine])
-    return np.lexsort((offsets, partitions, seen))
+    return seen
 
 
 def _text(values: pa.ChunkedArray) -> pa.Buffer:

@@ -14,11 +14,12 @@ from benchmarks.curves.report import lines
 from benchmarks.process_tree import Tree
 from benchmarks.report import page
 from benchmarks.runs import FAILED, Notes, Runs
-from benchmarks.versions import About
+from benchmarks.versions import About, Took
 from tests.benchmarks.made_up import peer_rows, profile, proof, run, same_rows
 from tests.benchmarks.test_goals_report import SIZES, runs_at
 
 ABOUT = About("a machine", "abc", "Python 3", "Kafka 4")
+TOOK = Took(1.0)
 
 
 def whole(rate: float) -> Runs:
@@ -42,10 +43,10 @@ def test_a_page_can_be_written_without_any_of_its_measurements(rate: float) -> N
     all_runs = whole(rate)
     for left_out in (*all_runs, "nothing"):
         runs = {name: of for name, of in all_runs.items() if name != left_out}
-        assert page(runs, SIZES, ABOUT, 1.0)
+        assert page(runs, SIZES, ABOUT, TOOK)
         panels(runs)
         lines(runs, SIZES)
-    assert page({}, replace(SIZES, events=(10,)), ABOUT, 0.0)
+    assert page({}, replace(SIZES, events=(10,)), ABOUT, TOOK)
 
 
 def test_what_fails_is_noted_and_told_and_the_next_goes_on() -> None:
@@ -57,7 +58,7 @@ def test_what_fails_is_noted_and_told_and_the_next_goes_on() -> None:
         notes.note("other", {"seconds": 1.0})
     assert notes.runs[FAILED] == [{"what": "the one", "why": "its last words"}]
     assert json.loads(kept[-1])["other"]
-    assert "- the one: its last words" in page(notes.runs, SIZES, ABOUT, 1.0)
+    assert "- the one: its last words" in page(notes.runs, SIZES, ABOUT, TOOK)
 
 
 @pytest.mark.parametrize("output", [b"", b"words\n", b"words\n7\n", b'{"second": 1}\n'])

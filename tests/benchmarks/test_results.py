@@ -14,11 +14,11 @@ from benchmarks.__main__ import DOCS, place_of
 from benchmarks.children import Ended
 from benchmarks.curves.points import Point
 from benchmarks.curves.report import curves, lines
-from benchmarks.measure.files import in_order_of_arrival
+from benchmarks.measure.files import seen_us
 from benchmarks.report import page
 from benchmarks.runs import largest, rates
 from benchmarks.sizes import changed, sizes_from, sizes_from_environment
-from benchmarks.versions import About, about, commit
+from benchmarks.versions import About, Took, about, commit
 from tests.benchmarks.made_up import run
 
 SIZES = replace(sizes_from_environment(), curve_events=(10, 100), curve_base=10)
@@ -60,9 +60,10 @@ def test_a_page_can_be_written_of_a_run_that_ended_early() -> None:
     runs = {"input 10": [{"events": 6_000, "bytes": 60_000, "event_seconds": 180.0}]}
     runs["five outputs 10"] = [run(1e6, 10)]
     sizes = replace(SIZES, events=(10,))
-    text = page(runs, sizes, About("a machine", "abc", "Python 3", "Kafka 4"), 7.4)
+    text = page(runs, sizes, About("a machine", "abc", "Python 3", "Kafka 4"), Took(7.4, 12.3))
     assert "An event is 10 bytes as a line." in text and "6,000 in 3 minutes" in text
-    for told in ("a machine", "commit abc, in 7 minutes", "With Python 3", "it: Kafka 4"):
+    assert "commit abc, in 7 minutes and with 12 GB" in text
+    for told in ("a machine", "With Python 3", "it: Kafka 4", "`BENCH_EVENTS=10`"):
         assert told in text
 
 
@@ -82,11 +83,12 @@ def test_the_commit_is_told_and_that_there_are_changes(tmp_path: Path) -> None:
     assert commit(tmp_path) == f"{short} and changes"
 
 
-def test_versions_are_those_that_are_pinned() -> None:
-    found = about()
+def test_versions_are_those_that_are_pinned(tmp_path: Path) -> None:
+    found = about(tmp_path)
     for name in ("pyspark", "apache-flink", "bytewax", "pathway", "quixstreams", "Kafka"):
         assert f"{name} " in found.others
     assert "duckdb " in found.ours
+    assert "`fdatasync`" in found.disk
 
 
 def test_the_last_of_several_times_is_warm_and_the_first_cold() -> None:
@@ -102,7 +104,9 @@ def test_files_merge_partitions_by_what_each_had_shown() -> None:
     # Partition 0 shows 5 at once, so that its 1 comes no earlier; partition 1 shows 2 and 4.
     times, partitions = np.array([5, 1, 9, 2, 4]), np.array([0, 0, 0, 1, 1])
     offsets = np.array([0, 1, 2, 0, 1])
-    assert in_order_of_arrival(times, partitions, offsets).tolist() == [3, 4, 0, 1, 2]
+    seen = seen_us(times, partitions, offsets)
+    assert np.lexsort((offsets, partitions, seen)).tolist() == [3, 4, 0, 1, 2]
+    assert (seen - times).tolist() == [0, 4, 0, 0, 0]
 
 
 def test_a_curve_says_what_makes_its_last_point_dearer() -> None:
