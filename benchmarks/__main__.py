@@ -11,6 +11,7 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,35 +31,41 @@ RESULTS = ROOT / "build" / "bench-results.json"
 
 def main(arguments: list[str]) -> int:
     """0 where nothing that was tried has failed."""
+    if arguments == ["--page"]:
+        return _write_page()
+    use_two()
+    sizes = sizes_from_environment()
+    keep = _keeper(sizes, about(sizes.directory))
+    measurements = Measurements(sizes, Notes(keep))
+    keep({})
     try:
-        if arguments != ["--page"]:
-            _measure()
+        measurements.all()
+        RESULTS.write_text(json.dumps(_kept() | {"ended": True}, indent=1) + "\n")
     finally:
         # However it ended, the page tells of what was measured.
-        results = json.loads(RESULTS.read_text())
-        _write_page(results)
-    return int(FAILED in results["runs"])
+        code = _write_page()
+    return code
 
 
-def _measure() -> None:
-    use_two()
-    sizes, begun = sizes_from_environment(), time.monotonic()
-    found, before = about(sizes.directory), _used_gb(sizes.directory)
+def _keeper(sizes: Sizes, found: About) -> Callable[[Runs], None]:
+    """Keeps, after every measurement, all that was measured: it is there, however the run ends."""
+    begun, before = time.monotonic(), _used_gb(sizes.directory)
     most_gb = 0.0
     RESULTS.parent.mkdir(exist_ok=True)
 
     def keep(runs: Runs) -> None:
-        """After every measurement: what was measured is there, however the run ends."""
-        results = {"about": found.to_json(), "sizes": sizes.to_json(), "runs": runs}
         nonlocal most_gb
         most_gb = max(most_gb, _used_gb(sizes.directory) - before)
+        results = {"about": found.to_json(), "sizes": sizes.to_json(), "runs": runs}
         results |= {"minutes": (time.monotonic() - begun) / 60, "disk_gb": most_gb}
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 
-    keep({})
-    Measurements(sizes, Notes(keep)).all()
-    results = json.loads(RESULTS.read_text()) | {"ended": True}
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    return keep
+
+
+def _kept() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(RESULTS.read_text())
+    return found
 
 
 def _used_gb(directory: Path) -> float:
@@ -67,7 +74,9 @@ def _used_gb(directory: Path) -> float:
     return shutil.disk_usage(directory).used / 1e9
 
 
-def _write_page(results: dict[str, Any]) -> None:
+def _write_page() -> int:
+    """Writes it from what is kept; 1 where something has failed."""
+    results = _kept()
     runs, sizes = results["runs"], sizes_from(results["sizes"])
     place = place_of(sizes, ended=results.get("ended", False))
     draw(runs, place / CHART)
@@ -81,6 +90,7 @@ def _write_page(results: dict[str, Any]) -> None:
     if place != DOCS:
         told = ", ".join(f"{name}={value}" for name, value in changed(sizes).items())
         print(f"docs/ is left as it was: {told or 'it did not end'}", file=sys.stderr)
+    return int(FAILED in runs)
 
 
 def place_of(sizes: Sizes, *, ended: bool) -> Path:

@@ -35,17 +35,17 @@ class Measurements:
 
     def __init__(self, sizes: Sizes, notes: Notes) -> None:
         self.sizes, self.notes, self.directory = sizes, notes, sizes.directory
+        self.peers = PeerRuns(sizes, notes)
 
     def all(self) -> Runs:
         """What fails is noted, and what comes behind it is measured."""
-        peers = PeerRuns(self.sizes, self.notes)
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
         try:
             self.start_up()
-            for count in sorted({*self.sizes.events, *peers.counts}):
+            for count in sorted({*self.sizes.events, *self.peers.counts}):
                 with self.notes.trying(f"{count:,} events"):
-                    OneSize(count, self.sizes, self.notes, peers).all()
+                    OneSize(count, self.sizes, self.notes, self.peers).all()
             self.live()
             self.connected()
             self.curves()
