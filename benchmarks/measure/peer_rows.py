@@ -94,7 +94,9 @@ def compared(
 
     def row(sql: str, peer: str) -> dict[str, float]:
         found = connection.execute(sql.format(peer=peer.format(at=target)))
-        return dict(zip((c[0] for c in found.description), found.fetchone(), strict=True))
+        names = [column[0] for column in found.description]
+        (values,) = found.fetchall()
+        return dict(zip(names, values, strict=True))
 
     rows = {"page_view_counts": row(_COUNTS, tables.page_view_counts)}
     if pipeline == "five":
