@@ -189,6 +189,20 @@ def test_splice_columns_that_differ_by_row() -> None:
     assert found == ['{"a":1,"n":1,"s\\"":"x"}', '{"n":null,"s\\"":"é\\n"}', None]
 
 
+@pytest.mark.parametrize("type_", [pa.float32(), pa.float64()], ids=str)
+@pytest.mark.parametrize(
+    "numbers",
+    [[1.5, math.nan, 1.5], [math.nan, 7.0, 7.0], [math.nan] * 3, [0.0, -0.0, 0.0], [-0.0] * 3],
+    ids=str,
+)
+def test_splice_takes_equal_numbers_for_one_only_if_they_are_written_alike(
+    numbers: list[float], type_: pa.DataType
+) -> None:
+    added = pa.table({"x": pa.chunked_array([numbers[:1], numbers[1:]], type_)})
+    alone = [spliced(["{}"], added.slice(row, 1))[0] for row in range(len(numbers))]
+    assert spliced(["{}"] * len(numbers), added) == alone
+
+
 def test_splice_takes_slices_chunks_and_bytes() -> None:
     raw = pa.array([b'{"z":0}', b'{"a":1}', b'{"b":2} ', None], pa.binary())
     wanted = [b'{"a":1,"k":7}', b'{"b":2,"k":7}', None]

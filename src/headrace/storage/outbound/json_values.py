@@ -30,6 +30,7 @@ _DECODER = json.JSONDecoder()
 _END = 2**31 - 1
 _LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[][{},]', re.DOTALL)
+_BITS = {16: pa.int16(), 32: pa.int32(), 64: pa.int64()}
 _ESCAPE_IN_KEY = r'\\(?:[^"\\]|\\.)*"\s*:'
 
 Rows: TypeAlias = npt.NDArray[np.int64]
@@ -149,6 +150,10 @@ def _constant(column: pa.ChunkedArray) -> bool:
         return bool(column.null_count == len(column))
     if pa.types.is_nested(column.type):
         return len(column) == 1
+    if pa.types.is_floating(column.type):
+        # By their bits: as numbers NaN is passed over, and -0.0 is 0.0.
+        bits = _BITS[column.type.bit_width]
+        column = pa.chunked_array([chunk.view(bits) for chunk in column.chunks], bits)
     bounds = pc.min_max(column)
     return bool(bounds["min"] == bounds["max"])
 
