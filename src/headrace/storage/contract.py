@@ -157,6 +157,9 @@ class Topic(Protocol):
         They replace those of before, and may be lower: a job may go back.
         """
 
+    def close(self) -> None:
+        """Frees what reading and appending took; used again, it takes that again."""
+
 
 @dataclass(frozen=True)
 class Refusal:

@@ -160,6 +160,15 @@ class TopicConformance(ABC):
         self.forget_oldest()
         assert self.make().begin_offsets() != begin
 
+    def test_a_closed_topic_reads_on_when_it_is_asked(self) -> None:
+        self._fill()
+        topic, other = self.make(), self.make()
+        held = records(topic)
+        for _ in range(2):
+            topic.close()
+        assert records(topic) == records(other) == held
+        topic.close()
+
     def test_a_wait_ends_with_the_record_that_comes(self) -> None:
         """In any partition, and not before: a job waits so for its next epoch."""
         self._fill()

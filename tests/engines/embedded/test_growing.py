@@ -64,6 +64,8 @@ class Growing:
     def register_reader(self, reader: str, offsets: Sequence[int]) -> None:
         assert len(offsets) <= self.partitions
 
+    def close(self) -> None: ...
+
 
 @pytest.fixture
 def growing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,8 @@ class Marked:
 
     def register_reader(self, reader: str, offsets: Sequence[int]) -> None: ...
 
+    def close(self) -> None: ...
+
 
 def _records(offsets: list[int]) -> pa.Table:
     count = len(offsets)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,17 @@ def test_what_a_text_does_not_name_is_not_read(
 
     monkeypatch.setattr(LocalTopic, "fetch", fetch)
     assert len(query(runner, "select 'topic.u' as u, sum(c) as v /* topic.u */ from t -- lake.u"))
+
+
+@pytest.mark.parametrize("text", ["count(*)", "nothing"])
+def test_what_a_query_has_opened_is_closed(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    closed: list[str] = []
+    monkeypatch.setattr(LocalTopic, "close", lambda topic: closed.append(topic.name))
+    with suppress(UsageError):
+        query(runner_of(driver), f"select {text} from topic.things, topic.u")
+    assert sorted(closed) == ["things", "u"]
 
 
 def test_a_key_that_is_no_text_is_null(driver: Driver) -> None:

@@ -61,3 +61,6 @@ class _Absent:
 
     begin_offsets = end_offsets = offset_at = grown = grow = fetch = wait = _silent
     register_reader = _silent
+
+    def close(self) -> None:
+        """Nothing is open."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -179,18 +179,19 @@ def _offer_topic(
         f'create table {table} ("partition" integer, "offset" bigint, key varchar, value varchar,'
         " arrival_time timestamp)"
     )
-    topic = runner.systems.topic(name, runner.job.topics[name])
-    readings = Readings(cursor, topic, runner.clock.now_us())
-    at, stop = topic.begin_offsets(), topic.end_offsets()
-    while any(a < s for a, s in zip(at, stop, strict=True)):
-        fetched = topic.fetch(at, stop, records_max=_PIECE_RECORDS)
-        at = fetched.next_offsets
-        cursor.register("_topic_records", readings.arrived(fetched.records))
-        cursor.execute(
-            f'insert into {table} select "partition", "offset", try(decode(key)),'
-            " try(decode(value)), arrival_time from _topic_records"
-        )
-        cursor.unregister("_topic_records")
+    # A job that is asked again and again must not gather what each answer has read with.
+    with closing(runner.systems.topic(name, runner.job.topics[name])) as topic:
+        readings = Readings(cursor, topic, runner.clock.now_us())
+        at, stop = topic.begin_offsets(), topic.end_offsets()
+        while any(a < s for a, s in zip(at, stop, strict=True)):
+            fetched = topic.fetch(at, stop, records_max=_PIECE_RECORDS)
+            at = fetched.next_offsets
+            cursor.register("_topic_records", readings.arrived(fetched.records))
+            cursor.execute(
+                f'insert into {table} select "partition", "offset", try(decode(key)),'
+                " try(decode(value)), arrival_time from _topic_records"
+            )
+            cursor.unregister("_topic_records")
 
 
 def _in_words(runner: JobRunner, sql: str, error: duckdb.Error) -> UsageError:

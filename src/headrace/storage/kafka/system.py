@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from weakref import WeakSet
 
 from headrace.storage.contract import Finding, Target
 from headrace.storage.kafka import appender, marks
@@ -47,7 +48,8 @@ class KafkaSystem:
         self._clock = clock
         self._marks = Compacted(self._cluster, marks.TOPIC)
         self._producers = Compacted(self._cluster, appender.TOPIC)
-        self._topics: list[KafkaTopic] = []
+        # What nobody uses any more need not be closed either.
+        self._topics: WeakSet[KafkaTopic] = WeakSet()
         self._lock = threading.Lock()
 
     def topic(self, name: str, partitions: int) -> KafkaTopic:
@@ -57,7 +59,7 @@ class KafkaSystem:
             raise other_partitions(name, about.partitions, partitions)
         topic = self._made(about)
         with self._lock:
-            self._topics.append(topic)
+            self._topics.add(topic)
         return topic
 
     def create_topic(self, name: str, partitions: int) -> bool:
@@ -83,7 +85,8 @@ class KafkaSystem:
     def close(self) -> None:
         """Closes its connections, those of its topics too."""
         with self._lock:
-            topics, self._topics = self._topics, []
+            topics = list(self._topics)
+            self._topics.clear()
         for topic in topics:
             topic.close()
         self._marks.close()

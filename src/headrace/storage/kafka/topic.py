@@ -198,7 +198,7 @@ class KafkaTopic:
         return self._appender.producers()
 
     def close(self) -> None:
-        """Ends the connections; the topic may be used again after it."""
+        """Ends the connections; used again, it makes them anew."""
         self._await_noted()
         with self._reading:
             self._close_cursors()

@@ -290,6 +290,9 @@ class LocalTopic:
             self._check_start(np.array(offsets, np.int64), settle(self._about, self._segments))
             store_reader(self.path, reader, offsets)
 
+    def close(self) -> None:
+        """Nothing to free: a segment stays mapped as long as rows of it are in use."""
+
     def readers(self) -> dict[str, list[int]]:
         """The registered readers and the next offsets of each."""
         self._head()
