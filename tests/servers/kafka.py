@@ -154,6 +154,20 @@ class Kafka(Server):
                 raise self._failed(f"did not show its partitions within {ANSWER_SECONDS_MAX:g} s")
             time.sleep(0.01)
 
+    def configure_topic(self, topic: str, setting: str, value: str) -> None:
+        """Gives a setting of a topic another value."""
+        from confluent_kafka.admin import (
+            AlterConfigOpType,
+            ConfigEntry,
+            ConfigResource,
+            ResourceType,
+        )
+
+        entry = ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+        admin = self.admin()
+        _done(admin.incremental_alter_configs([resource]))
+
     def delete_topics(self, topics: Sequence[str]) -> None:
         """Returns when the topics are gone for every client. Raises KafkaException."""
         if topics:

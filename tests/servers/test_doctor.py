@@ -170,22 +170,7 @@ def test_settings_of_topics_that_lose_records(
         assert f"--bootstrap-server {kafka.bootstrap_servers} --alter" in begin
         topic = name.split()[1]
         setting, value = changed.removeprefix("--add-config ").split("=")
-        _configure(kafka, topic, setting, value)
+        kafka.configure_topic(topic, setting, value)
     code, found = place.doctor("doctored.py")
     assert (code, errors(found)) == (0, [])
     assert [f["level"] for f in found[f"topic {clicks}"]] == ["ok"]
-
-
-def _configure(kafka: Kafka, topic: str, setting: str, value: str) -> None:
-    from confluent_kafka.admin import (
-        AlterConfigOpType,
-        ConfigEntry,
-        ConfigResource,
-        ResourceType,
-    )
-
-    entry = ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
-    admin = kafka.admin()
-    for answer in admin.incremental_alter_configs([resource]).values():
-        answer.result(20)

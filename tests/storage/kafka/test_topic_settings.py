@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from headrace.storage.kafka.topic_settings import of_safety
+from headrace.storage.kafka.topic_settings import of_safety, of_writing
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,17 @@ def test_replicas(replicas: int, insync: str, brokers: int, words: str | None) -
     found = list(of_safety("host:9092", "t", settings, replicas, brokers))
     assert [f.level for f in found] == ["warning"] * (words is not None)
     assert all(words in f.text and "--bootstrap-server host:9092" in f.remedy for f in found)
+
+
+@pytest.mark.parametrize(
+    ("policy", "keyed", "told"),
+    [("delete", False, False), ("compact", True, False), ("compact,delete", False, True)],
+)
+def test_a_topic_that_compacts_refuses_rows_without_a_key(
+    policy: str, keyed: bool, told: bool
+) -> None:
+    found = list(of_writing("host:9092", "t", {"cleanup.policy": policy}, 1, keyed=keyed))
+    assert [f.level for f in found] == ["warning"] * told
+    for finding in found:
+        assert f"cleanup.policy={policy}: it refuses rows without a key" in finding.text
+        assert (finding.remedy or "").endswith("--add-config cleanup.policy=delete")

@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from headrace.storage.kafka.cluster import About, Cluster
 from headrace.storage.kafka.compacted import Compacted
-from headrace.storage.kafka.sizes import batch_settings, check_sizes, row_bytes_max
+from headrace.storage.kafka.limits import Limits
+from headrace.storage.kafka.problems import RowsRefused
 from headrace.storage.kafka.transactions import Interrupted, Sending, Transactions, pause
 from headrace.storage.topics.producers import ProducerState
 from headrace.storage.topics.rows import Column, Rows, one_batch, rows_of
@@ -49,7 +50,7 @@ class Appender:
         self._producer = ""
         self._transactions: Transactions | None = None
         self._last = -1
-        self._bytes_max: int | None = None
+        self._limits: Limits | None = None
 
     def producers(self) -> dict[str, ProducerState]:
         """The last append of every producer."""
@@ -69,18 +70,22 @@ class Appender:
         """As KafkaTopic.append_numbered."""
         rows = rows_of(values, keys, partition, extras, partitions=self._about.partitions)
         with self._lock:
-            if self._bytes_max is None:
-                self._bytes_max = row_bytes_max(self._cluster, self._about.name)
-            servers = self._cluster.address.servers
-            check_sizes(rows.table, self._bytes_max, self._about.name, servers)
+            if self._limits is None or self._limits.refused(rows.table).any():
+                self._limits = Limits.of_topic(self._cluster, self._about.name)
+            self._limits.check(rows.table)
             for attempt in range(_TRIES):
                 try:
                     if self._producer != producer or not self._transactions_ready():
-                        self._take(producer)
+                        self._take(producer, self._limits)
                     return self._append(rows, first_sequence, note)
                 except Interrupted as error:
                     words = str(error)
                     pause(attempt)
+                except RowsRefused:
+                    # What the topic takes was changed: now the row is named, or nobody may know.
+                    self._limits = Limits.of_topic(self._cluster, self._about.name)
+                    self._limits.check(rows.table)
+                    raise
         raise Unreachable(
             f'Appending to topic "{self._about.name}" was interrupted {_TRIES} times: {words}',
             remedy=WHAT_ANSWERS,
@@ -116,12 +121,12 @@ class Appender:
         bases = _bases(sent.get(self._about.name, {}), partitions)
         return Appended(bases, tuple(counts.tolist()), state.arrival_us, seen, markers=1)
 
-    def _take(self, producer: str) -> None:
+    def _take(self, producer: str, limits: Limits) -> None:
         """Becomes the one that appends as `producer`, and learns its last number."""
         self._let_go()
         self._noted.ensure()
         name = f"headrace-append/{self._about.name}/{producer}"
-        settings = batch_settings(self._bytes_max or 0) | _SOON_OVER
+        settings = limits.batch | _SOON_OVER
         self._transactions = Transactions(self._cluster, name, settings)
         self._transactions.begin_anew()
         state = self._states(settled=True).get(producer)

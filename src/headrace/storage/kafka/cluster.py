@@ -105,6 +105,10 @@ class Cluster:
         # To the client no rows at all means as many as there are.
         return rows or sys.maxsize, kbytes << 10
 
+    def message_bytes(self) -> int:
+        """How large a row a producer takes, with the fields of its own that go with it."""
+        return int(str(self.address.client(_WRITING, {})["message.max.bytes"]), 0)
+
     def admin(self) -> AdminClient:
         with self._lock:
             if self._admin is None:

@@ -26,12 +26,13 @@ def findings_of(
         remedy, silent = error.remedy or "Is the broker running?", isinstance(error, Unreachable)
         return [Finding("error", subject, error.what, remedy, unreachable=silent)]
     written = {t.name: t.partitions for t in targets if t.role == "topic"}
+    keyed = set(written) - {t.name for t in targets if "key" not in t.required}
     for right, named in (("READ", topics), ("WRITE", written)):
         for name, partitions in named.items():
             topic = _topic(cluster, name, partitions, right)
             found.append(topic)
             if topic.level == "ok":
-                found += _settings(cluster, name, right, brokers)
+                found += _settings(cluster, name, right, brokers, keyed=name in keyed)
     if written:
         found.append(_notes(cluster, marks.TOPIC, "what was delivered", "error"))
     # Only who ingests writes there.
@@ -64,8 +65,10 @@ def _topic(cluster: Cluster, name: str, partitions: int, right: str) -> Finding:
     return Finding("ok", subject, f"{words}, {end - begin:,} offsets")
 
 
-def _settings(cluster: Cluster, name: str, right: str, brokers: int) -> Iterator[Finding]:
-    """What the settings of a topic that is there may do to it."""
+def _settings(
+    cluster: Cluster, name: str, right: str, brokers: int, *, keyed: bool
+) -> Iterator[Finding]:
+    """What the settings of a topic that is there may do to it, and to rows for it."""
     servers = cluster.address.servers
     try:
         settings, replicas = cluster.settings(name), cluster.about(name).replicas
@@ -77,7 +80,7 @@ def _settings(cluster: Cluster, name: str, right: str, brokers: int) -> Iterator
     if right == "READ":
         yield from of_reading(servers, name, settings)
     else:
-        yield from of_writing(servers, name, settings, replicas)
+        yield from of_writing(servers, name, settings, replicas, keyed=keyed)
     yield from of_safety(servers, name, settings, replicas, brokers)
 
 

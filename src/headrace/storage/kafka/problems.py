@@ -46,10 +46,17 @@ _PASSING = (
 # The queue is full of rows that were let in only as far as the properties say that there is room.
 _CALL = ("_QUEUE_FULL", "_INVALID_ARG", "INVALID_CONFIG", "INVALID_REQUEST", "UNSUPPORTED_VERSION")
 _REPORTS = ("POLICY_VIOLATION", "INVALID_REPLICATION_FACTOR", "INVALID_PARTITIONS")
+# What Kafka says of rows, and not of the moment.
+_TOO_LARGE = ("MSG_SIZE_TOO_LARGE", "RECORD_LIST_TOO_LARGE")
+_UNFIT = ("INVALID_RECORD", "_INVALID_DIFFERENT_RECORD")
 
 
 class TopicMissing(TopicRefused):
     """The topic is not there; rights that lack are no such thing: what they hide may be there."""
+
+
+class RowsRefused(TopicRefused):
+    """There are rows among what was sent that the topic takes neither now nor later."""
 
 
 def _among(error: KafkaError, names: tuple[str, ...]) -> bool:
@@ -72,9 +79,19 @@ def is_interrupted(error: KafkaError) -> bool:
     return _among(error, _INTERRUPTED)
 
 
+def is_of_the_moment(error: KafkaError) -> bool:
+    """Whether it only says that the producer cannot do this now, and not why."""
+    return _among(error, ("_STATE",))
+
+
 def is_passing(error: KafkaError) -> bool:
     """Whether the same request may be answered in a moment."""
     return _among(error, _PASSING)
+
+
+def is_of_rows(error: KafkaError) -> bool:
+    """Whether a row is too large, or has no key where each needs one."""
+    return _among(error, _TOO_LARGE + _UNFIT)
 
 
 def is_end(error: KafkaError) -> bool:
@@ -104,6 +121,15 @@ def meaning(error: KafkaError, doing: str, words: str) -> HeadraceError:
         return TopicRefused(what, remedy="Grant the user the right, or use another user.")
     if _among(error, _CALL + _REPORTS):
         return UsageError(what, remedy="Correct the properties kafka.… in the profile.")
+    if is_of_rows(error):
+        large = _among(error, _TOO_LARGE)
+        change = "Raise its max.message.bytes" if large else "Set its cleanup.policy to delete"
+        rows = "rows that are too large" if large else "rows without a key"
+        return RowsRefused(
+            what,
+            remedy=f"{change}, or grant the user DESCRIBE_CONFIGS on it: then {rows} alone are "
+            "refused, and the others land.",
+        )
     return Unreachable(what, remedy=WHAT_ANSWERS)
 
 

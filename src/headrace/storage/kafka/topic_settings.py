@@ -18,10 +18,15 @@ def change(servers: str, topic: str, setting: str, value: object) -> str:
     )
 
 
+def compacts(settings: Mapping[str, str]) -> bool:
+    """Whether of records with one key all but the last vanish; it takes none without a key."""
+    return "compact" in settings.get("cleanup.policy", "")
+
+
 def of_reading(servers: str, topic: str, settings: Mapping[str, str]) -> Iterator[Finding]:
     """What may take records from a source before they are read."""
     subject, policy = f"topic {topic}", settings.get("cleanup.policy", "delete")
-    if "compact" in policy:
+    if compacts(settings):
         text = (
             f"has cleanup.policy={policy}: of records with one key all but the last vanish, "
             "also such as were not read yet"
@@ -39,18 +44,22 @@ def of_reading(servers: str, topic: str, settings: Mapping[str, str]) -> Iterato
 
 
 def of_writing(
-    servers: str, topic: str, settings: Mapping[str, str], replicas: int
+    servers: str, topic: str, settings: Mapping[str, str], replicas: int, *, keyed: bool
 ) -> Iterator[Finding]:
-    """What keeps deliveries from landing."""
+    """What keeps deliveries from landing, or rows of them; where all are `keyed` fewer."""
+    subject = f"topic {topic}"
     wanted = int(settings.get("min.insync.replicas", 1))
     if wanted > replicas:
         text = f"has {replicas} replicas and min.insync.replicas={wanted}: no delivery can land"
-        yield Finding(
-            "error",
-            f"topic {topic}",
-            text,
-            change(servers, topic, "min.insync.replicas", max(1, replicas - 1)),
+        mend = change(servers, topic, "min.insync.replicas", max(1, replicas - 1))
+        yield Finding("error", subject, text, mend)
+    if compacts(settings) and not keyed:
+        text = (
+            f"has cleanup.policy={settings['cleanup.policy']}: it refuses rows without a key, and "
+            "of those with one key all but the last vanish"
         )
+        mend = change(servers, topic, "cleanup.policy", "delete")
+        yield Finding("warning", subject, text, mend)
 
 
 def of_safety(

@@ -16,7 +16,13 @@ import pyarrow as pa
 
 from headrace.storage.kafka.cluster import Cluster
 from headrace.storage.kafka.library import library
-from headrace.storage.kafka.problems import is_fenced, is_interrupted, meaning
+from headrace.storage.kafka.problems import (
+    is_fenced,
+    is_interrupted,
+    is_of_rows,
+    is_of_the_moment,
+    meaning,
+)
 from headrace.storage.kafka.sizes import blocks, row_bytes
 from headrace.values.errors import HeadraceError, Unreachable
 from headrace.values.points import reach
@@ -141,14 +147,29 @@ class Transactions:
                 self._producer.abort_transaction(_ABORT_SECONDS)
 
     def _failed(self, error: KafkaException, doing: str) -> Exception:
-        kafka_error = error.args[0]
-        if kafka_error.txn_requires_abort():
+        kafka_error = self._cause(error.args[0])
+        if kafka_error.txn_requires_abort() or is_of_rows(kafka_error):
             self._abort()
         self.close()
         if is_fenced(kafka_error) or is_interrupted(kafka_error):
             return Interrupted(self._cluster.words(kafka_error))
         doing = f"Kafka at {self._cluster.address.shown}: {doing}"
         return meaning(kafka_error, doing, self._cluster.words(kafka_error))
+
+    def _cause(self, error: KafkaError) -> KafkaError:
+        """`error`, or that of the rows before it which the topic refused.
+
+        After those the client takes no more and does not say why. It does when it is asked to
+        begin a transaction, which inside one it never does.
+        """
+        if self._producer is None or not is_of_the_moment(error):
+            return error
+        try:
+            self._producer.begin_transaction()
+        except library().KafkaException as refused:
+            found: KafkaError = refused.args[0]
+            return found if is_of_rows(found) else error
+        return error
 
 
 class Sending:

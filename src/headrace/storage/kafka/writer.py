@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
+from typing import TypeVar
 
-import numpy as np
 import pyarrow as pa
 
 from headrace.storage.contract import Claim, Mark, Refusal, Target
 from headrace.storage.kafka.cluster import About, Cluster
 from headrace.storage.kafka.compacted import Compacted
+from headrace.storage.kafka.limits import Limits
 from headrace.storage.kafka.marks import Entry, Owner, entry_key, refusal_key, refusals_in
-from headrace.storage.kafka.problems import made_again
-from headrace.storage.kafka.sizes import batch_settings, refusals_of, row_bytes_max, too_large
+from headrace.storage.kafka.problems import RowsRefused, made_again
 from headrace.storage.kafka.transactions import Interrupted, Sending, Transactions, pause
 from headrace.storage.partitions import other_partitions
 from headrace.storage.topics.rows import one_batch, rows_of
@@ -29,6 +29,7 @@ from headrace.storage.ways import WHAT_ANSWERS
 from headrace.values.errors import StateRefused, Unreachable
 from headrace.values.points import reach
 
+T = TypeVar("T")
 _TRIES = 5
 _LOOK_SECONDS = 1.0
 
@@ -48,7 +49,7 @@ class KafkaWriter:
         self._job = ""
         self._incarnation = -1
         self._topic = ""
-        self._bytes_max = 0
+        self._limits: Limits | None = None
         self._last: Mark | None = None
 
     def look(self, job: str) -> Claim | None:
@@ -69,45 +70,42 @@ class KafkaWriter:
         """
         self._job, self._incarnation, self._topic = job, incarnation, ""
         self._topic = self._about().identity
-        self._bytes_max = row_bytes_max(self._cluster, self._target.name)
-        self._transactions.settings = batch_settings(self._bytes_max)
+        self._look_at_limits()
         self._marks.ensure()
         self._check_owner(self._entry(settled=False))
         self._last = self._repeated(self._claim)
         return self._last
 
     def deliver(self, rows: pa.Table, mark: Mark) -> int:
-        """Commits `rows` with `mark`, but for those that are larger than the topic takes.
+        """Commits `rows` with `mark`, but for those that the topic does not take.
 
         A mark that is there already adds nothing; returns how many rows are there with it.
 
         Raises StateRefused when another start took over, `mark` is another job's, or the marks
-        went back; Unreachable when it may be tried again: then it is looked first what is there.
+        went back; RowsRefused where nobody may see what the topic takes; Unreachable when it may
+        be tried again: then it is looked first what is there.
         """
         if mark.job != self._job:
             raise StateRefused(
                 f'Topic "{self._target.name}" was opened by "{self._job}", '
                 f'the delivery is of "{mark.job}"'
             )
-        refused = too_large(rows, self._bytes_max)
-        kept = refusals_of(rows, refused, self._bytes_max, mark.number)
-        if len(refused):
-            rows = rows.filter(pa.array(~np.isin(np.arange(rows.num_rows), refused)))
-        count: int = rows.num_rows
-        if self._last is None or mark.number > self._last.number:
-            try:
-                self._last = self._repeated(lambda: self._delivered(rows, mark, kept))
-            except Unreachable:
-                self._transactions.close()
-                # A topic that is gone does not answer either.
-                with suppress(Unreachable):
-                    self._about(_LOOK_SECONDS)
-                raise
-            except StateRefused:
-                # Who was refused must not find itself ready the next time.
-                self._transactions.close()
-                raise
-        return count
+        if self._last is not None and mark.number <= self._last.number:
+            return self._landed(rows, mark)
+        try:
+            landed = self._within_limits(rows, mark)
+        except Unreachable:
+            self._transactions.close()
+            # A topic that is gone does not answer either.
+            with suppress(Unreachable):
+                self._about(_LOOK_SECONDS)
+            raise
+        except StateRefused:
+            # Who was refused must not find itself ready the next time.
+            self._transactions.close()
+            raise
+        self._last = mark
+        return landed
 
     def refusals(self, after: int) -> tuple[Refusal, ...]:
         """The rows refused with marks whose number is greater than `after`."""
@@ -128,7 +126,30 @@ class KafkaWriter:
         reach("kafka.claimed")
         return last
 
-    def _delivered(self, rows: pa.Table, mark: Mark, refused: Sequence[Refusal]) -> Mark:
+    def _look_at_limits(self) -> Limits:
+        """Looks at what the topic takes now."""
+        self._limits = Limits.of_topic(self._cluster, self._target.name)
+        self._transactions.settings = self._limits.batch
+        return self._limits
+
+    def _within_limits(self, rows: pa.Table, mark: Mark) -> int:
+        """Delivers the rows that the topic takes now; how many those are.
+
+        It is looked at again before a row is refused for good, and where the topic refuses what
+        it took before.
+        """
+        limits = self._limits or self._look_at_limits()
+        if limits.refused(rows).any():
+            limits = self._look_at_limits()
+        try:
+            return self._repeated(lambda: self._delivered(rows, mark, limits))
+        except RowsRefused:
+            before, limits = limits, self._look_at_limits()
+            if limits == before:
+                raise
+        return self._repeated(lambda: self._delivered(rows, mark, limits))
+
+    def _delivered(self, rows: pa.Table, mark: Mark, limits: Limits) -> int:
         if not self._transactions.ready:
             self._check_owner(self._entry(settled=False))
             self._transactions.begin_anew()
@@ -136,7 +157,11 @@ class KafkaWriter:
             self._check_owner(entry)
             self._check_present(entry, mark)
             if entry is not None and entry.number == mark.number:
-                return mark
+                return self._landed(rows, mark)
+        without, refused = limits.refused(rows), list[Refusal]()
+        if without.any():
+            refused = limits.refusals(rows.filter(pa.array(without)), mark.number)
+            rows = rows.filter(pa.array(~without))
         self._about()
         placed = rows_of(
             rows.column("value"),
@@ -163,9 +188,14 @@ class KafkaWriter:
 
         self._transactions.run(send, self._doing)
         reach("kafka.committed")
-        return mark
+        return int(rows.num_rows)
 
-    def _repeated(self, attempt: Callable[[], Mark | None]) -> Mark | None:
+    def _landed(self, rows: pa.Table, mark: Mark) -> int:
+        """How many of `rows` are there with `mark`, which is there."""
+        refused = [r for r in self.refusals(mark.number - 1) if r.number == mark.number]
+        return int(rows.num_rows) - len(refused)
+
+    def _repeated(self, attempt: Callable[[], T]) -> T:
         """`attempt`, again where it was interrupted: it looks at what is there first."""
         words = ""
         for attempt_number in range(_TRIES):

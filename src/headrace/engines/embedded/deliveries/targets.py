@@ -34,10 +34,11 @@ FINAL_COLUMNS = (
 
 def target_of(job: Job, output: Output) -> Target:
     """What a system is told of an output."""
+    columns: tuple[tuple[str, str], ...] = (("key", "BLOB"), ("value", "BLOB"))
+    required: tuple[str, ...] = ("key",) if _always_keyed(job, output) else ()
     if output.role in TABLE_ROLES:
         columns = tuple((c.name, c.type) for c in job.input_of(output).columns)
-    else:
-        columns = (("key", "BLOB"), ("value", "BLOB"))
+        required = _never_null(job, output)
     return Target(
         job.id,
         output.name,
@@ -46,8 +47,21 @@ def target_of(job: Job, output: Output) -> Target:
         output.key,
         output.order,
         output.partitions,
-        _never_null(job, output),
+        required,
     )
+
+
+def _always_keyed(job: Job, output: Output) -> bool:
+    """Whether every record of a topic has a key: null or of several columns, it stands as JSON.
+
+    But for a stream's key of one column, whose text is the key.
+    """
+    reader = job.input_of(output)
+    if isinstance(reader, View) or len(output.key) > 1:
+        return True
+    made = not reader.whole and any(isinstance(s, Project | Explode) for s in reader.steps)
+    fields = {f.name for f in job.source(reader.topic).schema.fields if not f.nullable}
+    return bool(output.key) and fields.issuperset(output.key) and not made
 
 
 def _never_null(job: Job, output: Output) -> tuple[str, ...]:
