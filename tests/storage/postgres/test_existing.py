@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from headrace.storage.contract import Target
 from headrace.storage.postgres.system import PostgresSystem
 from headrace.values.errors import DefinitionError, StateRefused
 from tests.servers.names import Database
@@ -81,6 +82,16 @@ REFUSED = [
     ([created(), KEY + " where n > 0"], "is missing", True),
     ([created(), "alter table counts add unique nulls not distinct (k, window_start) deferrable"],
      "is missing", True),
+    ([created(), KEY, "alter table counts add primary key (k)"],
+     r"unique index on \(k\) takes one row", True),
+    ([created(), KEY, 'create unique index "on Monday" on counts (window_start)'],
+     r"unique index on \(window_start\) takes one row", True),
+    ([created(), KEY, "create unique index on counts ((true))"],
+     r"unique index on \(true\) takes one row", True),
+    ([created(more="text"), KEY, "alter table counts add primary key (k, more)"],
+     r"its primary key \(k, more\) holds what may be null", True),
+    ([created(), KEY, "alter table counts add primary key (n, k)"],
+     r"its primary key \(k, n\) holds what may be null", True),
     (["create view counts as select 1 as k"], "no table", False),
 ]  # fmt: skip
 
@@ -101,6 +112,36 @@ def test_tables_that_do_not_fit_are_refused_with_the_sql_that_mends_them(
             for statement in str(refused.value.remedy).splitlines():
                 connection.execute(statement)
             assert table.open(JOB, 1) is None
+
+
+@pytest.mark.parametrize("required", [("k", "c"), ()], ids=["never null", "nullable"])
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [(["k"], ["k", "c"]), (["k", "c"], ["k"]), (["k"], []), ([], ["k"]), (["k"], ["c"])],
+    ids=str,
+)
+def test_a_table_made_for_another_key_is_made_again(
+    database: Database, before: list[str], now: list[str], required: tuple[str, ...]
+) -> None:
+    def of(key: list[str]) -> Target:
+        columns = [("k", "VARCHAR"), *[("c", "VARCHAR")] * ("c" in key), ("n", "BIGINT")]
+        known = tuple(name for name in required if name in key)
+        return target("counts", columns, key, required=known)
+
+    system = PostgresSystem(database.dsn)
+    old, new = system.destination(of(before)), system.destination(of(now))
+    old.open(JOB, 1)
+    row = ["u", "a", *["x"] * ("c" in before), 1]
+    assert old.deliver(delivery(of(before), [row]), mark(1)) == 1
+    with pytest.raises(StateRefused, match="(?s)it was made for the key.*drop table") as refused:
+        new.open(JOB, 2)
+    with database.connect() as connection:
+        connection.execute(str(refused.value.remedy))
+    assert new.open(JOB, 2) is None
+    several = {"": [["u", "a", 1]], "k": [["u", "a", 1], ["u", "b", 1]]}
+    rows = several.get("".join(now), [["u", "a", "x", 1], ["u", "a", "y", 1]])
+    assert new.deliver(delivery(of(now), rows), mark(1)) == len(rows)
+    assert len(served(database.dsn, of(now))) == len(rows)
 
 
 def test_a_column_dropped_under_the_job_stops_it_in_words(database: Database) -> None:

@@ -23,18 +23,22 @@ from pg_attribute a join bases b using (attnum) join pg_type t on t.oid = b.oid
 where a.attrelid = %(table)s and t.typtype <> 'd' order by a.attnum
 """
 _INDEXES = """
-select array_agg(a.attname::text), bool_or({nulls_equal})
-from pg_index i
+select array_agg(a.attname::text), bool_or({nulls_equal}), {about}
+from pg_index i join pg_class n on n.oid = i.indexrelid
 cross join lateral unnest(i.indkey::int2[]) with ordinality as k(attnum, nth)
 join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
 where i.indrelid = %(table)s and i.indisunique and i.indisvalid and i.indimmediate
     and i.indpred is null and i.indexprs is null and k.nth <= i.indnkeyatts
-group by i.indexrelid
+group by i.indexrelid, n.relname, i.indisprimary
 union all
-select array[]::text[], true from pg_index i
+select array[]::text[], true, {about} from pg_index i join pg_class n on n.oid = i.indexrelid
 where i.indrelid = %(table)s and i.indisunique and i.indisvalid and i.indimmediate
     and i.indpred is null and i.indnatts = 1 and pg_get_expr(i.indexprs, i.indrelid) = 'true'
 """
+_OF_AN_INDEX = (
+    "n.relname::text, i.indisprimary, exists(select from pg_constraint c "
+    "where c.conindid = i.indexrelid and c.contype in ('p', 'u'))"
+)
 _OUTLINE = """
 select string_agg(format('%%s %%s %%s %%s %%s %%s%%s', attnum, attname, atttypid, atttypmod,
     atthasdef, attidentity, attgenerated), ',' order by attnum)
@@ -76,13 +80,18 @@ def found(connection: Any, table: int) -> Found:
     """What the relation with that number looks like."""
     equal = "i.indnullsnotdistinct" if server_version(connection) >= 150000 else "false"
     names = {"table": table}
-    kind = connection.execute("select relkind from pg_class where oid = %(table)s", names)
+    kind, comment = connection.execute(
+        "select relkind::text, obj_description(oid, 'pg_class') from pg_class "
+        "where oid = %(table)s",
+        names,
+    ).fetchone()
     columns = connection.execute(_COLUMNS, names)
-    indexes = connection.execute(_INDEXES.format(nulls_equal=equal), names)
+    indexes = connection.execute(_INDEXES.format(nulls_equal=equal, about=_OF_AN_INDEX), names)
     return Found(
-        str(kind.fetchone()[0]),
+        kind,
         [FoundColumn(*row) for row in columns.fetchall()],
-        [FoundIndex(frozenset(row[0]), row[1]) for row in indexes.fetchall()],
+        [FoundIndex(frozenset(listed), *about) for listed, *about in indexes.fetchall()],
+        comment or "",
     )
 
 

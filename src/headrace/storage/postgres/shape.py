@@ -35,11 +35,19 @@ class FoundColumn:
 class FoundIndex:
     """A unique index that can find a conflicting row: valid, not deferred, of plain columns.
 
-    Without columns it is of the value true: the table has one row.
+    Without columns it is of the value true: the table has one row. `constrains`: it is dropped as
+    the constraint of its name, as that of the primary key is.
     """
 
     columns: frozenset[str]
     nulls_equal: bool
+    name: str
+    primary: bool
+    constrains: bool
+
+    @property
+    def listed(self) -> str:
+        return ", ".join(sorted(self.columns)) or "true"
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,7 @@ class Found:
     kind: str
     columns: Sequence[FoundColumn]
     indexes: Sequence[FoundIndex]
+    comment: str
 
 
 @dataclass(frozen=True)
@@ -107,13 +116,17 @@ class Shape:
         if nullable or not target.key:
             made.append(self.index_sql(schema, version))
         each = f" for each {', '.join(target.key)}" if target.key else ""
-        about = f"Headrace: {target.name} of the job {target.job}, one row{each}"
-        made.append(f"comment on table {place} is {literal(about)}")
+        made.append(f"comment on table {place} is {literal(f'{self._ours}, one row{each}')}")
         made += [
             f"comment on column {place}.{quote(name)} is {literal(_about(type_))}"
             for name, type_ in target.columns
         ]
         return made
+
+    @property
+    def _ours(self) -> str:
+        """How the comment begins on a table that the job made."""
+        return f"Headrace: {self.target.name} of the job {self.target.job}"
 
     def index_sql(self, schema: str, version: int) -> str:
         """The statement that makes the unique index where it is no primary key."""
@@ -127,21 +140,70 @@ class Shape:
         if found.kind not in ("r", "p"):
             text = "it is no table, but a view or the like"
             return [Problem(text, f"Name the output otherwise, or remove what is there: {place}")]
+        if another := self._made_for_another_key(found, place):
+            return another
         there = {column.name: column for column in found.columns}
-        problems = [p for name in self.names for p in self._of_column(name, there, place)]
-        for column in found.columns:
-            needed = column.not_null and not column.has_default and not column.generated
-            if needed and column.name not in self.kind:
-                problems.append(
-                    Problem(
-                        f'its column "{column.name}" must not be null, and the view has no such'
-                        " column",
-                        f"alter table {place} alter column {quote(column.name)} drop not null;",
-                    )
-                )
+        # PostgreSQL drops no `not null` of its columns before a primary key is gone.
+        problems = self._of_primary_key(found, place)
+        problems += [p for name in self.names for p in self._of_column(name, there, place)]
+        problems += [
+            Problem(
+                f'its column "{column.name}" must not be null, and the view has no such column',
+                f"alter table {place} alter column {quote(column.name)} drop not null;",
+            )
+            for column in found.columns
+            if column.name not in self.kind and self._takes_no_null(column)
+        ]
         if not problems:
+            problems += self._of_parts_of_the_key(found, schema, place)
             problems += self._of_key(found, there, schema, version)
         return problems
+
+    def _made_for_another_key(self, found: Found, place: str) -> list[Problem]:
+        """A table that the job made when its key was another: its rows are not those of now."""
+        key, ours = frozenset(self.target.key), found.comment.startswith(f"{self._ours}, ")
+        if not (ours and found.indexes) or any(i.columns == key for i in found.indexes):
+            return []
+        return [
+            Problem(
+                f"it was made for the key ({found.indexes[0].listed}), which is "
+                f"({', '.join(self.target.key) or 'true'}) now",
+                f"drop table {place}; -- the job makes it again, and fills it",
+            )
+        ]
+
+    def _of_primary_key(self, found: Found, place: str) -> list[Problem]:
+        without_nulls = {c.name for c in found.columns if self._takes_no_null(c)}
+        return [
+            Problem(
+                f"its primary key ({index.listed}) holds what may be null",
+                f"alter table {place} drop constraint {quote(index.name)};",
+            )
+            for index in found.indexes
+            if index.primary and index.columns & without_nulls
+        ]
+
+    def _of_parts_of_the_key(self, found: Found, schema: str, place: str) -> list[Problem]:
+        """Unique indexes that refuse every second of the rows that share a part of the key."""
+        key = frozenset(self.target.key)
+        return [
+            Problem(
+                f"its unique index on ({index.listed}) takes one row where the key "
+                f"({', '.join(self.target.key)}) tells several apart",
+                f"alter table {place} drop constraint {quote(index.name)};"
+                if index.constrains
+                else f"drop index {quote(schema)}.{quote(index.name)};",
+            )
+            for index in found.indexes
+            if index.columns < key
+        ]
+
+    def _takes_no_null(self, column: FoundColumn) -> bool:
+        """Whether rows may lack what a column must have."""
+        if column.name in self.kind:
+            may_be_null = {*self.names} - {*self.target.key, *self.target.required, *_NEVER_NULL}
+            return column.not_null and column.name in may_be_null
+        return column.not_null and not column.has_default and not column.generated
 
     def _of_column(self, name: str, there: dict[str, FoundColumn], place: str) -> list[Problem]:
         kind, column = self.kind[name], there.get(name)
@@ -165,8 +227,7 @@ class Shape:
                     f"{alter} type {kind.column}{cast};",
                 )
             ]
-        may_be_null = name not in self.target.key and name not in self.target.required
-        if column.not_null and may_be_null and name not in _NEVER_NULL:
+        if self._takes_no_null(column):
             return [
                 Problem(f'its column "{name}" must not be null', f"{alter} drop not null;"),
             ]
