@@ -112,6 +112,10 @@ class Cursor:
             due_bytes += block.nbytes * found // max(block.num_rows, 1)
         return due >= count or due_bytes >= bytes_max
 
+    def known_before(self, stop: Sequence[int]) -> int:
+        """How much of what lies before `stop` is known: grows with each part that was awaited."""
+        return sum(min(known, end) for known, end in zip(self.known, stop, strict=True))
+
     def reaches(self, stop: Sequence[int]) -> bool:
         """Whether everything before `stop` is known."""
         return all(known >= end for known, end in zip(self.known, stop, strict=True))

@@ -219,11 +219,14 @@ class KafkaTopic:
 
     def _fill(self, cursor: Cursor, stop: Sequence[int], records_max: int) -> None:
         last = looked = time.monotonic()
+        known = cursor.known_before(stop)
         while not cursor.reaches(stop) and not cursor.holds(stop, records_max):
             now = time.monotonic()
             if self._receive(cursor, _POLL_SECONDS):
-                last = looked = now
                 cursor.hold_back(stop)
+            # What comes behind `stop`, of other partitions, says nothing of those awaited.
+            if (more := cursor.known_before(stop)) > known:
+                known, last, looked = more, now, now
             elif now - last > self._cluster.answer_seconds:
                 # The client may have lost sight of a leader for good: the next read has a new one.
                 self._drop(cursor)
