@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import headrace as hr
 import headrace.testing
 from headrace.engines.embedded.epochs import sources
-from headrace.engines.embedded.epochs.growing import grow
+from headrace.engines.embedded.epochs.growing import grow, reached
 from headrace.engines.embedded.epochs.recall import recall
 from headrace.engines.embedded.runner import JobRunner
 from headrace.storage.contract import Fetched
@@ -220,7 +220,7 @@ def test_no_caught_up_run_waits_for_partitions_that_came_after_it_began(growing:
         send(t, 9, 1, "a")
         while runner._step(ends):
             pass
-        assert runner._reached(ends)
+        assert reached(runner.engine, ends)
         position = runner.engine.readers["ticks"].position
         assert position.offsets == [4, 0, 0]
         assert t.counts("ticks")["accepted"] == 6

@@ -20,9 +20,10 @@ from headrace.engines.embedded.deliveries.destinations import open_deliveries
 from headrace.engines.embedded.deliveries.filling import Unfilled
 from headrace.engines.embedded.deliveries.noting import note, register_readers
 from headrace.engines.embedded.deliveries.outage import Outage
+from headrace.engines.embedded.deliveries.reopening import Reopening
 from headrace.engines.embedded.epochs.engine import Committed, JobEngine
 from headrace.engines.embedded.epochs.folding import fold
-from headrace.engines.embedded.epochs.growing import grow
+from headrace.engines.embedded.epochs.growing import grow, reached
 from headrace.engines.embedded.epochs.reporting import events_of_epoch
 from headrace.engines.embedded.epochs.retaining import retain
 from headrace.plan.operators import TABLE_ROLES, Job, View
@@ -47,7 +48,6 @@ _HOUSEKEEPING_SECONDS = 5.0
 _FOLDED_EPOCHS_MIN = 64
 _IDLE_WAITS = 10
 _PARTING_SECONDS = 10.0
-_REOPEN_SECONDS = (0.2, 1.0, 5.0, 15.0)
 
 
 class JobRunner:
@@ -81,12 +81,10 @@ class JobRunner:
         self._rebuilding, self._seeking, self._fill = rebuilding, seeking, fill
         self._calls = Calls()
         self._stop = threading.Event()
-        self._outage = Outage()
+        self._outage, self._reopening = Outage(), Reopening(job.id, self.tell)
         # Why the topics are not read at the moment; None if they are.
         self.silence: str | None = None
-        self._kept_at = 0.0
-        self._folded = 0
-        self._idle_waits = 0
+        self._kept_at, self._folded, self._idle_waits = 0.0, 0, 0
 
     @property
     def running(self) -> bool:
@@ -183,25 +181,22 @@ class JobRunner:
                 self._calls.serve()
                 if until is not None and ends is None:
                     ends = self._ends()
-                elif not self._step(ends) and ends is not None and self._reached(ends):
+                elif not self._step(ends) and ends is not None and reached(self.engine, ends):
                     break
             self.settle(10.0 if stop.is_set() else None)
             if not stop.is_set():
                 # It may be over before the next time would have come.
                 self._keep_house()
         except TopicRefused:
-            self._deliver_what_is_here()
+            # A topic is gone: what it gave and some destination lacks is held in memory alone.
+            for delivery in self.deliveries:
+                delivery.flush(self.engine.ledger.epoch, _PARTING_SECONDS)
             raise
         finally:
             self._calls.end()
         reason = "asked to stop" if stop.is_set() else "caught up"
         seconds = time.monotonic() - begun
         self.tell(JobStopped(self.job.id, reason, self.engine.ledger.epoch, self.records, seconds))
-
-    def _deliver_what_is_here(self) -> None:
-        """A topic is gone: what it gave and some destination lacks is held in memory alone."""
-        for delivery in self.deliveries:
-            delivery.flush(self.engine.ledger.epoch, _PARTING_SECONDS)
 
     def settle(self, patience_seconds: float | None = None) -> None:
         """Shows what sliding views hold back and waits until every destination has all of it.
@@ -239,7 +234,8 @@ class JobRunner:
 
     def _step(self, ends: dict[str, list[int]] | None) -> bool:
         """One epoch, or a short wait where there is nothing to read; whether one was committed."""
-        self._check()
+        if not self._check(patient=ends is None):
+            return False
         interval = self.settings.epoch_interval_ms / 1000
         if not all(d.has_room(interval) for d in self.deliveries):
             return False
@@ -322,7 +318,9 @@ class JobRunner:
             return None
         self.handed_over(committed)
         committed.seconds = time.monotonic() - begun
-        self._report(committed)
+        self.records += committed.records
+        for event in events_of_epoch(self.job.id, committed, self.engine.lag()):
+            self.tell(event)
         if time.monotonic() - self._kept_at > _HOUSEKEEPING_SECONDS:
             self._keep_house()
         return committed
@@ -332,47 +330,49 @@ class JobRunner:
         for delivery in self.deliveries:
             delivery.put(committed)
 
-    def _report(self, committed: Committed) -> None:
-        self.records += committed.records
-        for event in events_of_epoch(self.job.id, committed, self.engine.lag()):
-            self.tell(event)
-
-    def _reached(self, ends: dict[str, list[int]]) -> bool:
-        return all(
-            at >= end
-            for t, r in self.engine.readers.items()
-            # Partitions that came since are not waited for.
-            for at, end in zip(r.position.offsets, ends[t], strict=False)
-        )
-
     def _waiting(self, timeout_seconds: float) -> Delivery | None:
         """A delivery that has not ended all of what was committed, after that time."""
-        self._check()
+        self._check(patient=False)
         for delivery in self.deliveries:
             if not delivery.flush(self.engine.ledger.epoch, timeout_seconds):
                 # What ended is raised, or opened again: then all are waited for anew.
                 return delivery if delivery.problem is None else self._waiting(timeout_seconds)
         return None
 
-    def _check(self) -> None:
-        """Raises what ended a delivery; opens all again where one lost what it had taken."""
-        if lost_something(self.deliveries):
-            self._reopen()
+    def _check(self, *, patient: bool) -> bool:
+        """Raises what ended a delivery; opens all again where one lost what it had taken.
+
+        Who is `patient` may ask again and again: False after a try that failed, and a pause.
+        """
+        while lost_something(self.deliveries) or self._reopening.under_way:
+            self._reopen(patient=patient)
+            if patient and self._reopening.under_way:
+                return False
         for delivery in self.deliveries:
             delivery.look_for_silence()
+        return True
 
-    def _reopen(self) -> None:
-        """Opens all destinations anew, which fills those that lack too much."""
-        self._end_deliveries()
-        for wait in (*_REOPEN_SECONDS, None):
-            try:
-                self._begin()
-                break
-            except HeadraceError as error:
-                self._end_deliveries()
-                if not error.retry or wait is None:
-                    raise
-                time.sleep(wait)
+    def _reopen(self, *, patient: bool) -> None:
+        """Opens all destinations anew, which fills those that lack too much, or waits a moment.
+
+        Until it succeeds, the deliveries that ended stand in the list and say how far they came.
+        """
+        ended = self.deliveries
+        if not self._reopening.under_way:
+            self._end_deliveries()
+        self.deliveries = []
+        try:
+            self._begin()
+        except HeadraceError as error:
+            ended = self.deliveries or ended
+            self._end_deliveries()
+            if self._stop.is_set():
+                raise
+            wait = self._reopening.failed(error, ended, patient=patient)
+            self.deliveries = ended
+            self._stop.wait(wait)
+        else:
+            self._reopening.done(self.deliveries)
 
     def note(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Writes down what destinations have, and forgets what was kept for them."""

@@ -83,7 +83,7 @@ class Delivery:
     def __post_init__(self) -> None:
         self._queue: deque[_Waiting] = deque()
         self._changed = threading.Condition()
-        self._stop = False
+        self._stop = self._closed = False
         # How many wait for all that is there to be delivered.
         self._flush = 0
         self._weight = 0
@@ -171,7 +171,8 @@ class Delivery:
         self.ask_to_stop()
         if self._thread.is_alive():
             self._thread.join(_STOP_SECONDS if self.outage.seconds is None else _DOWN_SECONDS)
-        if not self._thread.is_alive():
+        if not self._thread.is_alive() and not self._closed:
+            self._closed = True
             self.destination.close()
 
     def ask_to_stop(self) -> None:

@@ -7,6 +7,8 @@ there is something unread in it, and what comes in it is late where its slice of
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from headrace.engines.embedded.epochs.engine import JobEngine
 from headrace.plan.operators import has_dedupe
 from headrace.values.errors import StateRefused
@@ -26,6 +28,15 @@ def grow(engine: JobEngine) -> list[tuple[str, int, int]]:
             reader.grow()
             grown.append((topic, before, there))
     return grown
+
+
+def reached(engine: JobEngine, ends: Mapping[str, list[int]]) -> bool:
+    """Whether everything before `ends` is read; partitions that came since are not waited for."""
+    return all(
+        at >= end
+        for topic, reader in engine.readers.items()
+        for at, end in zip(reader.position.offsets, ends[topic], strict=False)
+    )
 
 
 def _check_keys_may_move(engine: JobEngine, topic: str, before: int, there: int) -> None:
