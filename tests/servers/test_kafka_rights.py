@@ -23,7 +23,7 @@ SASL = {"security.protocol": "SASL_PLAINTEXT"}
 
 
 class Guarded(Kafka):
-    """Also listens for logins; `ann` and `bob` may do only what they were given, others all."""
+    """Also listens for logins: `ann`, `bob` and `eve` may do only what they were given."""
 
     login_servers = ""
 
@@ -39,7 +39,8 @@ class Guarded(Kafka):
             "listener.security.protocol.map": protocols,
             "sasl.enabled.mechanisms": "PLAIN",
             "listener.name.sasl_plaintext.plain.sasl.jaas.config": (
-                f'{jaas} username="x" password="x" user_ann="{PASSWORD}" user_bob="{PASSWORD}";'
+                f'{jaas} username="x" password="x" '
+                f'user_ann="{PASSWORD}" user_bob="{PASSWORD}" user_eve="{PASSWORD}";'
             ),
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "super.users": "User:ANONYMOUS",
@@ -194,6 +195,31 @@ def test_rights_that_lack_on_the_notes_are_named(guarded: Guarded, ann: KafkaSys
             raise TopicRefused(found.text)
 
     until_allowed(told)
+
+
+def test_who_may_not_make_topics_uses_those_that_are_there(guarded: Guarded) -> None:
+    compact = {"cleanup.policy": "compact"}
+    for name in ("headrace-marks", "headrace-producers"):
+        if name not in guarded.topics():
+            guarded.create_topic(name, 1, compact)
+        allow(guarded, "TOPIC", name, "READ", "WRITE", "DESCRIBE_CONFIGS", user="eve")
+    guarded.create_topic("made_before", 2)
+    allow(guarded, "TOPIC", "made_before", "READ", "WRITE", user="eve")
+    allow(guarded, "TRANSACTIONAL_ID", "headrace", "WRITE", "DESCRIBE", user="eve")
+    system, to = system_of(guarded, "eve"), target("made_before", 2)
+    writer = system.destination(to)
+    assert until_allowed(lambda: writer.open(JOB, 1)) is None
+    assert writer.deliver(step(1), mark(1)) == 10
+    assert system.create_topic("made_before", 2) is False
+    topic = system.topic("made_before", 2)
+    appended = topic.append_numbered(pa.array([b"a", b"b"]), producer="file", first_sequence=0)
+    assert appended.rows == 2
+    writer.close()
+    said = findings(system, [to], {})
+    assert {said[n].level for n in ("topic headrace-marks", "topic headrace-producers")} == {"ok"}
+    with pytest.raises(TopicRefused, match="[Aa]uthorization failed"):
+        system.create_topic("new", 1)
+    system.close()
 
 
 def test_who_may_not_read_what_was_ingested_ingests_nothing_twice(

@@ -8,13 +8,14 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, TimeoutError
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from headrace.storage.kafka.address import Address
 from headrace.storage.kafka.library import library
 from headrace.storage.kafka.problems import (
+    TopicMissing,
     is_missing,
     is_passing,
     is_present,
@@ -209,6 +210,10 @@ class Cluster:
 
     def create(self, name: str, partitions: int, settings: Mapping[str, str]) -> bool:
         """Makes the topic unless it is there; whether it was made."""
+        # Who may not make topics is told only that, also of one that is there.
+        with suppress(TopicMissing):
+            self.about(name)
+            return False
         new = library().admin.NewTopic(name, partitions, -1, config=dict(settings))
         try:
             with self.answered(f'making topic "{name}"'):
