@@ -191,6 +191,42 @@ def test_a_start_ends_what_an_older_one_left_in_the_middle(database: Database) -
         older.deliver(delivery(OF, [("u", "a", 2)]), mark(2))
 
 
+@pytest.mark.parametrize(
+    ("mine", "theirs", "schemas"),
+    [
+        ("totals", "totals", ("dev", "prod")),
+        ("totals", "totals", (None, "prod")),
+        ("größe", "gräße", (None, None)),
+        ("long_" * 11 + "one", "long_" * 11 + "two", (None, None)),
+    ],
+)
+def test_a_start_ends_nothing_of_another_output(
+    database: Database, mine: str, theirs: str, schemas: tuple[str | None, str | None]
+) -> None:
+    with database.connect() as connection:
+        for schema in schemas:
+            connection.execute(f"create schema if not exists {schema or 'public'}")
+
+    def opened_there(name: str, schema: str | None) -> tuple[Target, PostgresTable]:
+        dsn, of = database.dsn, target(name, KEYED, ["k"])
+        dsn += f"?schema={schema}" if schema else ""
+        table = PostgresSystem(dsn, lock_seconds=0.2).destination(of)
+        table.open(JOB, 1)
+        return of, table
+
+    of, table = opened_there(mine, schemas[0])
+    of_other, other = opened_there(theirs, schemas[1])
+    with database.connect() as connection, connection.transaction():
+        place = f"{schemas[0] or 'public'}.headrace_marks"
+        connection.execute(f"select from {place} where output = %s for update", (mine,))
+        with pytest.raises(Unreachable, match="lock timeout"):
+            table.deliver(delivery(of, [("u", "a", 1)]), mark(1))
+    assert other._session.times_connected == 1
+    assert other.deliver(delivery(of_other, [("u", "a", 1)]), mark(1)) == 1
+    assert other._session.times_connected == 1
+    assert table.deliver(delivery(of, [("u", "a", 1)]), mark(1)) == 1
+
+
 def test_outputs_opened_at_one_moment_make_their_tables(database: Database) -> None:
     targets = [target(f"totals_{n}", KEYED, ["k"]) for n in range(6)]
     found: list[object] = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -19,6 +21,7 @@ _DEFAULTS = {
     "tcp_user_timeout": "30000",
 }
 _NAME_BYTES_MAX = 63
+_DIGEST_LETTERS = 12
 LOCK_TIMEOUT_SECONDS = 10.0
 # A process that stopped in the middle must not hold the mark's lock for ever.
 _IDLE_TIMEOUT_SECONDS = 60.0
@@ -68,16 +71,21 @@ def connect(address: Address, name: str, *, lock_seconds: float = LOCK_TIMEOUT_S
 
 
 def application_name(name: str) -> str:
-    """`name` as the server shows it: ASCII, 63 bytes."""
+    """`name` as the server shows it: ASCII, 63 bytes; what differs beyond looks the same."""
     plain = "".join(c if " " <= c <= "~" else "?" for c in f"headrace {name}")
     return plain[:_NAME_BYTES_MAX]
 
 
 class Session:
-    """A connection under a name; errors come out as Headrace's, in words."""
+    """A connection for the deliveries of one output; errors come out as Headrace's, in words.
 
-    def __init__(self, address: Address, name: str, lock_seconds: float) -> None:
-        self.address, self.name = address, name
+    Its name at the server is of this output of this job in this schema alone: whoever may end
+    what was left in the middle must not meet another's.
+    """
+
+    def __init__(self, address: Address, job: str, output: str, lock_seconds: float) -> None:
+        self.address = address
+        self._job, self._output = job, output
         self._lock_seconds = lock_seconds
         self._connection: Any = None
         self.times_connected = 0
@@ -91,7 +99,7 @@ class Session:
         psycopg = driver()
         try:
             if self._connection is None:
-                self._connection = connect(self.address, self.name, lock_seconds=self._lock_seconds)
+                self._connection = self._connected()
                 self.times_connected += 1
             yield self._connection
         except psycopg.Error as error:
@@ -113,6 +121,27 @@ class Session:
         if connection is not None:
             with suppress(Exception):
                 connection.close()
+
+    def end_others(self) -> None:
+        """Ends the other connections for this output, of whatever process."""
+        self._connection.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity "
+            "where application_name = current_setting('application_name') "
+            "and datname = current_database() and usename = current_user "
+            "and pid <> pg_backend_pid()"
+        )
+
+    def _connected(self) -> Any:
+        readable = f"{self._job}/{self._output}"
+        connection = connect(self.address, readable, lock_seconds=self._lock_seconds)
+        schema = self.address.schema
+        if schema is None:
+            (schema,) = connection.execute("select current_schema()").fetchone()
+        whole = json.dumps([schema, self._job, self._output])
+        digest = hashlib.sha256(whole.encode()).hexdigest()[:_DIGEST_LETTERS]
+        named = application_name(f"{digest} {readable}")
+        connection.execute("select set_config('application_name', %s, false)", (named,))
+        return connection
 
     def _recover(self) -> None:
         if self._connection is None:

@@ -22,7 +22,7 @@ from headrace.storage.postgres.landing import Landing
 from headrace.storage.postgres.marks import MARKS, Ledger, Present
 from headrace.storage.postgres.opening import check_table, prepare
 from headrace.storage.postgres.replacing import Replacing
-from headrace.storage.postgres.session import LOCK_TIMEOUT_SECONDS, Session, application_name
+from headrace.storage.postgres.session import LOCK_TIMEOUT_SECONDS, Session
 from headrace.storage.postgres.shape import Shape
 from headrace.storage.postgres.staged import stage
 from headrace.values.errors import DestinationBehind, StateRefused
@@ -41,7 +41,7 @@ class PostgresTable:
         self.target = target
         self._shape = Shape(target)
         self._address = address
-        self._session = Session(address, f"{target.job}/{target.name}", lock_seconds)
+        self._session = Session(address, target.job, target.name, lock_seconds)
         self._incarnation = -1
         self._last: Mark | None = None
         self._staged_on = 0
@@ -198,12 +198,7 @@ class PostgresTable:
         A server may not notice for long that nobody is at the other end, and holds the lock.
         """
         self._check_owner(self._ledger.read(connection, lock=False))
-        connection.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity where application_name = %s "
-            "and datname = current_database() and usename = current_user "
-            "and pid <> pg_backend_pid()",
-            (application_name(self._session.name),),
-        )
+        self._session.end_others()
 
     def _make_staging(self, connection: Any) -> None:
         if self._staged_on == self._session.times_connected:
