@@ -27,12 +27,22 @@ from tests.storage.postgres.targets import JOB, target
             "postgresql:///d?host=%2Frun&password=***&connect_timeout=3",
             None,
         ),
+        ("postgresql://h/d?password=a+b%2Bc%20d&&schema=e+f&fallback_application_name=",
+         "postgresql://h/d?password=a%2Bb%2Bc%20d&fallback_application_name=",
+         "postgresql://h/d?password=***&schema=e%2Bf&fallback_application_name=", "e+f"),
     ],
 )  # fmt: skip
 def test_urls_are_taken_apart(url: str, dsn: str, shown: str, schema: str | None) -> None:
     found = parse(url)
     assert (found.dsn, found.shown, found.schema) == (dsn, shown, schema)
     assert shown in repr(PostgresSystem(url))
+
+
+def test_an_option_is_what_the_client_library_takes_it_for() -> None:
+    conninfo = pytest.importorskip("psycopg").conninfo
+    url = "postgresql://h/d?application_name=a+b%2Bc%20d%3De%26f%25&options=-c%20x%3D1+2"
+    assert conninfo.conninfo_to_dict(parse(url).dsn) == conninfo.conninfo_to_dict(url)
+    assert parse(url + "&password=p+q").clean("it was p+q") == "it was ***"
 
 
 @pytest.mark.parametrize("url", ["mysql://u:secret@h/d", "postgresql://u:sec/ret@h/d", "secret"])

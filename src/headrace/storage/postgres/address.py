@@ -6,7 +6,7 @@ import importlib
 import re
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, quote, unquote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from headrace.values.errors import UsageError, did_you_mean
 from headrace.values.masking import MASK, is_secret, masked_url
@@ -54,7 +54,7 @@ def parse(url: str) -> Address:
             remedy="Write postgresql://user:password@host/database; in user and password "
             f"@ is written {quote('@')}, / is written {quote('/', safe='')}, : is written %3A.",
         )
-    options = parse_qsl(found["query"] or "", keep_blank_values=True)
+    options = _options(found["query"] or "")
     schemas = [value for name, value in options if name == "schema"]
     passed = [(name, value) for name, value in options if name != "schema"]
     secrets = [value for name, value in passed if is_secret(name)]
@@ -72,6 +72,12 @@ def parse(url: str) -> Address:
         # Longest first: one may be part of another.
         secrets=tuple(sorted({s for s in secrets if s}, key=len, reverse=True)),
     )
+
+
+def _options(query: str) -> list[tuple[str, str]]:
+    """Names and values as libpq takes them: a plus is a plus, unlike in a form of the web."""
+    pieces = [piece.partition("=") for piece in query.split("&") if piece]
+    return [(unquote(name), unquote(value)) for name, _, value in pieces]
 
 
 def _joined(login: str, place: str, options: list[tuple[str, str]]) -> str:
