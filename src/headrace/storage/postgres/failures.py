@@ -7,6 +7,7 @@ from typing import Any
 from headrace.storage.postgres.address import Address
 from headrace.storage.ways import WHAT_ANSWERS
 from headrace.values.errors import HeadraceError, StateRefused, Unreachable
+from headrace.values.schema import quote
 
 # SQLSTATE classes and codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
 # A stream that cannot be read is our fault, never the row's.
@@ -24,6 +25,8 @@ _MAY_PASS = ("25006", "25P03", "XX000")
 _NO_RIGHT = "42501"
 _CHANGED_CLASS = "42"
 _LOCKED = "55P03"
+# A row that is to go, and that rows of another table refer to.
+_REFERRED_TO = ("23503", "23001")
 _READ_ONLY = "25006"
 
 # A login that fails has no code in the client library, only the server's English words.
@@ -56,6 +59,11 @@ def is_changed_table(error: Any) -> bool:
 
 def is_locked(error: Any) -> bool:
     return bool(error.sqlstate == _LOCKED)
+
+
+def is_referred_to(error: Any) -> bool:
+    """Whether a row was to go that rows of another table refer to."""
+    return error.sqlstate in _REFERRED_TO
 
 
 def is_read_only(error: Any) -> bool:
@@ -99,9 +107,21 @@ def translated(error: Any, address: Address, doing: str, *, opening: bool) -> He
             remedy="Name all hosts in the URL, and target_session_attrs=read-write; or see: "
             "show default_transaction_read_only;",
         )
+    if is_referred_to(error):
+        return StateRefused(f"{what}: {error.diag.message_detail}", remedy=_let_go(error.diag))
     if code[:2] in _MAY_PASS_CLASSES or code in _MAY_PASS:
         return Unreachable(what, remedy=WHAT_ANSWERS)
     return StateRefused(what)
+
+
+def _let_go(about: Any) -> str:
+    """The way on where rows that another table refers to are replaced, and some are gone."""
+    place = f"{quote(about.schema_name or '')}.{quote(about.table_name or '')}"
+    return (
+        "Delete what refers to rows that are gone; or, where they come back while the job catches "
+        "up, add the constraint again behind that:\n"
+        f"alter table {place} drop constraint {quote(about.constraint_name or '')};"
+    )
 
 
 def _without_code(words: str, address: Address, opening: bool) -> HeadraceError:

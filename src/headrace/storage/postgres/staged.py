@@ -38,6 +38,10 @@ class Staged:
         plain = self.rows.drop_columns(["_op"])
         return plain.add_column(0, "_position", positions).add_column(0, "_op", self.upsert)
 
+    def only_upserts(self) -> pa.RecordBatchReader:
+        """The rows that are upserts, without `_op`."""
+        return self.rows.filter(self.upsert).drop_columns(["_op"]).to_reader()
+
     def refused(self, reasons: dict[int, str], key: Sequence[str]) -> list[Refused]:
         """What is kept of the rows at the positions of `reasons`."""
         positions = sorted(reasons)

@@ -17,7 +17,7 @@ from headrace.storage.contract import Claim, Mark, Refusal, Target
 from headrace.storage.postgres import catalog
 from headrace.storage.postgres.address import Address, driver
 from headrace.storage.postgres.changes import Changes
-from headrace.storage.postgres.failures import is_changed_table, is_locked
+from headrace.storage.postgres.failures import is_changed_table, is_locked, is_referred_to
 from headrace.storage.postgres.landing import Landing
 from headrace.storage.postgres.marks import MARKS, Ledger, Present
 from headrace.storage.postgres.opening import check_table, prepare
@@ -217,21 +217,40 @@ class PostgresTable:
             present = self._there(self._ledger.read(connection, lock=True), mark)
             if present is not None and mark.number <= present.number:
                 return count - self._ledger.refused_count(connection, mark.number)
-            if present is not None and mark.generation > present.generation:
-                connection.execute(f"delete from {self._changes.table}")
-                reach("postgres.emptied")
             connection.execute("set constraints all immediate")
             staged = stage(rows, self.target, self._local)
-            reasons = Landing(self._shape, self._changes, connection, self._local).land(staged)
-            if reasons:
-                refused = staged.refused(reasons, self.target.key)
+            anew = present is not None and mark.generation > present.generation
+            if anew and not self._emptied(connection):
+                _, refused = self._replacing(connection).replace(staged.only_upserts())
+            else:
+                reasons = Landing(self._shape, self._changes, connection, self._local).land(staged)
+                refused = staged.refused(reasons, self.target.key) if reasons else []
+            if refused:
                 self._ledger.refuse(connection, mark.number, refused)
             self._check_outline(connection)
             reach("postgres.applied")
-            landed = count - len(reasons)
+            landed = count - len(refused)
             self._ledger.write(connection, mark, self._incarnation, count, landed)
             reach("postgres.marked")
         return landed
+
+    def _emptied(self, connection: Any) -> bool:
+        """Deletes all rows; False where rows of another table refer to some: those may come again.
+
+        Mostly they do, and to replace them one by one meets other constraints.
+        """
+        try:
+            with connection.transaction():
+                connection.execute(f"delete from {self._changes.table}")
+        except driver().Error as error:
+            if not is_referred_to(error):
+                raise
+            return False
+        reach("postgres.emptied")
+        return True
+
+    def _replacing(self, connection: Any) -> Replacing:
+        return Replacing(self._shape, self._changes, connection, self._local)
 
     def _replace(self, connection: Any, rows: pa.RecordBatchReader, mark: Mark) -> int:
         with connection.transaction():
@@ -242,8 +261,7 @@ class PostgresTable:
                     f"replaced by what was there in epoch {mark.generation}.{mark.epoch}"
                 )
             connection.execute("set constraints all immediate")
-            replacing = Replacing(self._shape, self._changes, connection, self._local)
-            count, refused = replacing.replace(rows)
+            count, refused = self._replacing(connection).replace(rows)
             self._ledger.forget_refused(connection)
             self._ledger.refuse(connection, mark.number, refused)
             self._check_outline(connection)
