@@ -173,6 +173,18 @@ def test_what_the_topic_cannot_take_is_refused_before(topics: Topics, system: Ka
     assert topic.end_offsets() == [0]
 
 
+@pytest.mark.parametrize("name", ["message.timeout.ms", "transaction.timeout.ms"])
+def test_the_profile_may_give_a_transaction_more_time(
+    kafka: Kafka, topics: Topics, name: str
+) -> None:
+    system = KafkaSystem(f"kafka://{kafka.bootstrap_servers}", {name: "30000"}, answer_seconds=10)
+    topic = system.topic(topics.create("patient", 1), 1)
+    appended = topic.append_numbered(pa.array([b"a"]), producer="p", first_sequence=0)
+    assert appended.rows == 1
+    assert topic._appender._transactions.settings["transaction.timeout.ms"] == (30_000)
+    system.close()
+
+
 POINTS = (
     "kafka.initialised",
     "kafka.transaction.begun",

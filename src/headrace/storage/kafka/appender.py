@@ -30,7 +30,7 @@ from headrace.values.points import reach
 TOPIC = "headrace-producers"
 _TRIES = 5
 # One that was killed in a transaction holds up the start of others for as long.
-_SOON_OVER = {"transaction.timeout.ms": 15_000}
+_TRANSACTION_MS = 15_000
 
 
 class Appender:
@@ -126,7 +126,8 @@ class Appender:
         self._let_go()
         self._noted.ensure()
         name = f"headrace-append/{self._about.name}/{producer}"
-        settings = limits.batch | _SOON_OVER
+        soon_over = {"transaction.timeout.ms": self._cluster.transaction_ms(_TRANSACTION_MS)}
+        settings = limits.batch | soon_over
         self._transactions = Transactions(self._cluster, name, settings)
         self._transactions.begin_anew()
         state = self._states(settled=True).get(producer)

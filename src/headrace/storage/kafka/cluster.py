@@ -44,6 +44,9 @@ _WRITING = {
     "message.max.bytes": 100_000_000,
     "compression.type": "lz4",
 }
+# How long a transaction, and a row in it, may take; the last two are one.
+_TRANSACTION = "transaction.timeout.ms"
+_ROW = ("message.timeout.ms", "delivery.timeout.ms")
 _PAUSE_SECONDS = 0.02
 # The client writes to the terminal otherwise; what it says of errors, `heard` has too.
 _SILENT = logging.getLogger(__name__)
@@ -100,15 +103,35 @@ class Cluster:
 
     def queue(self) -> tuple[int, int]:
         """How many rows, and bytes of rows, a producer takes before the brokers have them."""
-        given = self.address.client(_WRITING, {})
         names = ("queue.buffering.max.messages", "queue.buffering.max.kbytes")
-        rows, kbytes = (int(str(given[name]), 0) for name in names)
+        rows, kbytes = map(self._number, names)
         # To the client no rows at all means as many as there are.
         return rows or sys.maxsize, kbytes << 10
 
     def message_bytes(self) -> int:
         """How large a row a producer takes, with the fields of its own that go with it."""
-        return int(str(self.address.client(_WRITING, {})["message.max.bytes"]), 0)
+        return self._number("message.max.bytes")
+
+    def transaction_ms(self, usual_ms: int) -> int:
+        """How long a transaction may be open, of which the profile need not say anything.
+
+        It may also say how long a row may take; a transaction lasts as long as its rows may.
+        """
+        if _TRANSACTION in self.address.properties:
+            return self._number(_TRANSACTION)
+        given = [self._number(name) for name in _ROW if name in self.address.properties]
+        return max([usual_ms, *given])
+
+    def _number(self, name: str) -> int:
+        """The property of a producer."""
+        given = self.address.client(_WRITING, {})[name]
+        try:
+            return int(str(given), 0)
+        except ValueError:
+            raise UsageError(
+                f'The property kafka.{name} is no whole number: "{given}"',
+                remedy=f"Correct kafka.{name} in the profile.",
+            ) from None
 
     def admin(self) -> AdminClient:
         with self._lock:
