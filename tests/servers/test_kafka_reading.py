@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
@@ -196,6 +197,21 @@ def test_a_topic_made_again_is_another(kafka: Kafka, topics: Topics, system: Kaf
         time.sleep(1.1)
         topic.end_offsets()
     assert system.topic(name, 1).identity != topic.identity
+
+
+def test_who_only_looks_at_a_topic_is_not_sent_elsewhere(
+    kafka: Kafka, topics: Topics, system: KafkaSystem
+) -> None:
+    name = topics.create("looked_at", 1)
+    produce(kafka, name, numbered(0, 50))
+    target = Target("job", name, "topic", (), partitions=1)
+    with closing(system.snapshot([target])) as looking:
+        kafka.delete_topics([name])
+        kafka.create_topic(name, 1)
+        produce(kafka, name, numbered(0, 50))
+        with pytest.raises(TopicRefused, match="deleted and made again.*\n.*command again") as told:
+            looking.rows(target).read_all()
+    assert "headrace state" not in str(told.value)
 
 
 def test_a_reader_that_goes_on_notices_a_topic_made_again(

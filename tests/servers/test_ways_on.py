@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.servers.kafka import Kafka
+from tests.servers.live import Live
 from tests.servers.names import Database
 from tests.servers.place import Place
 from tests.servers.profiles import profile_text
 
-TOPIC = "user_activity"
+TOPIC, OUTPUT = "user_activity", "enriched_activity"
 
 
 def place_of(kafka: Kafka, database: Database, directory: Path) -> Place:
@@ -96,6 +97,26 @@ def test_a_topic_made_again_under_a_running_job(
     follow(place, told, "seek")
     place.catch_up()
     assert read(place) == 4950 + 5940
+
+
+def test_an_output_topic_made_again_under_a_running_job(
+    own_kafka: Kafka, database: Database, tmp_path: Path
+) -> None:
+    place = place_of(own_kafka, database, tmp_path)
+    simulate(place, 3000, 1)
+    place.catch_up()
+    with Live(place) as live:
+        own_kafka.delete_topics([OUTPUT])
+        own_kafka.create_topic(OUTPUT, 3)
+        simulate(place, 1000, 2)
+        told = live.ended(5)
+    assert "deleted and made again" in told and "seek" not in told
+    # A start finds the same, and says the same way on.
+    again = place.catch_up(code=5)
+    assert "has lost what it was given" in again and "seek" not in again
+    follow(place, told, "reset")
+    place.catch_up()
+    assert read(place) == 2970 + 990
 
 
 def test_retention_that_passes_a_stopped_job(

@@ -38,6 +38,19 @@ def new_lakes() -> str:
     )
 
 
+def fill_anew() -> str:
+    """A topic that a job writes was made again: it lacks what was delivered."""
+    return (
+        "Restore the topic, or begin a new generation, whose records all go into the new one: "
+        "headrace state reset APP"
+    )
+
+
+def look_again() -> str:
+    """A topic changed while it was looked at: no job need go elsewhere."""
+    return "Give the command again: it looks at what is there then."
+
+
 def new_topic(source: str, output: str, *, reset: bool) -> str:
     """A topic that a job writes has what the one that it reads has lost."""
     anew = " and begin anew (headrace state reset APP --from earliest)" if reset else ""

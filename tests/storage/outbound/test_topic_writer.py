@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from headrace.storage.outbound.topic_writer import TopicWriter
 from headrace.storage.topics.log import LocalTopic
-from headrace.values.errors import HeadraceError, StateRefused
+from headrace.values.errors import HeadraceError, StateRefused, TopicRefused
 from tests.storage.deliverer import run
 from tests.storage.lake.lakes import JOB, mark
 from tests.storage.outbound.records import everything, record, records
@@ -82,6 +83,18 @@ def test_the_same_epoch_of_other_records_is_not_taken_for_ones_own(tmp_path: Pat
     with pytest.raises(StateRefused, match="another process with the same state"):
         right.deliver(records(10, 5), replace(mark(2), offsets={"user_activity": [7, 7, 0]}))
     assert everything(left.topic) == wanted(20)
+
+
+def test_a_topic_made_again_under_a_writer_is_filled_anew(tmp_path: Path) -> None:
+    one = writer(tmp_path)
+    one.open(JOB, 1)
+    one.deliver(records(0, 10), mark(1))
+    shutil.rmtree(one.topic.path)
+    again = LocalTopic.create(tmp_path, one.topic.name, one.topic.partitions)
+    with pytest.raises(TopicRefused, match="deleted and made again.*\n.*state reset APP") as told:
+        one.deliver(records(10, 10), mark(2))
+    assert "state seek" not in str(told.value), "that is for topics that a job reads"
+    assert everything(again) == []
 
 
 def test_outputs_and_jobs_do_not_disturb_each_other(tmp_path: Path) -> None:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from headrace.storage.kafka.library import library
-from headrace.storage.ways import WHAT_ANSWERS, go_on_behind, go_on_with, restore_or_reset
+from headrace.storage.ways import (
+    WHAT_ANSWERS,
+    fill_anew,
+    go_on_behind,
+    go_on_with,
+    look_again,
+    restore_or_reset,
+)
 from headrace.values.errors import HeadraceError, TopicRefused, Unreachable, UsageError
 
 if TYPE_CHECKING:
@@ -141,24 +148,33 @@ def missing(name: str, where: str) -> TopicMissing:
     )
 
 
-def made_again(name: str, where: str) -> TopicRefused:
+Use = Literal["source", "output", "look"]
+"""What a topic is to whoever meets an error: read on and on, written, or looked at for a moment."""
+
+
+def made_again(name: str, where: str, use: Use) -> TopicRefused:
     """The error for a topic that is another one than before."""
-    return TopicRefused(
-        f'Topic "{name}" at {where} was deleted and made again since it was read first',
-        remedy=go_on_with(name),
-    )
+    since, remedy = {
+        "source": ("it was read first", go_on_with(name)),
+        "output": ("rows were delivered to it", fill_anew()),
+        "look": ("it was looked at", look_again()),
+    }[use]
+    what = f'Topic "{name}" at {where} was deleted and made again since {since}'
+    return TopicRefused(what, remedy=remedy)
 
 
-def out_of_range(name: str, partition: int, offset: int, begin: int, end: int) -> TopicRefused:
+def out_of_range(
+    name: str, partition: int, offset: int, begin: int, end: int, use: Use
+) -> TopicRefused:
     """The error for an offset that is not in the log."""
     if offset < begin:
         return TopicRefused(
             f'Topic "{name}" no longer has offset {offset} of partition {partition}: '
             f"retention has removed everything before {begin}",
-            remedy=go_on_behind(name),
+            remedy=look_again() if use == "look" else go_on_behind(name),
         )
     return TopicRefused(
         f'Topic "{name}" ends at offset {end} of partition {partition}, but offset {offset} was '
         "read before: the cluster has lost records, or is another one",
-        remedy=restore_or_reset(),
+        remedy=look_again() if use == "look" else restore_or_reset(),
     )

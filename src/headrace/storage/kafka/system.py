@@ -14,6 +14,7 @@ from headrace.storage.kafka.appender import Appender
 from headrace.storage.kafka.cluster import About, Cluster
 from headrace.storage.kafka.compacted import Compacted
 from headrace.storage.kafka.findings import findings_of
+from headrace.storage.kafka.problems import Use
 from headrace.storage.kafka.snapshot import KafkaSnapshot
 from headrace.storage.kafka.topic import KafkaTopic
 from headrace.storage.kafka.writer import KafkaWriter
@@ -75,7 +76,7 @@ class KafkaSystem:
 
     def snapshot(self, targets: Sequence[Target]) -> KafkaSnapshot:
         """The topics of `targets` up to where they end now."""
-        topics = [self._made(self._cluster.about(t.name)) for t in targets]
+        topics = [self._made(self._cluster.about(t.name), "look") for t in targets]
         return KafkaSnapshot(self._cluster, self._marks, topics)
 
     def findings(self, targets: Sequence[Target], topics: Mapping[str, int]) -> list[Finding]:
@@ -93,6 +94,6 @@ class KafkaSystem:
         self._producers.close()
         self._cluster.close()
 
-    def _made(self, about: About) -> KafkaTopic:
+    def _made(self, about: About, use: Use = "source") -> KafkaTopic:
         appending = Appender(self._cluster, about, self._producers, self._clock)
-        return KafkaTopic(self._cluster, about, appending)
+        return KafkaTopic(self._cluster, about, appending, use)

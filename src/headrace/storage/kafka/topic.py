@@ -21,7 +21,7 @@ from headrace.storage.contract import Fetched
 from headrace.storage.kafka.appender import Appender
 from headrace.storage.kafka.cluster import About, Cluster, Which
 from headrace.storage.kafka.cursor import Cursor, OffsetGone, TopicGone
-from headrace.storage.kafka.problems import made_again, missing, out_of_range
+from headrace.storage.kafka.problems import Use, made_again, missing, out_of_range
 from headrace.storage.topics.producers import ProducerState
 from headrace.storage.topics.rows import Column
 from headrace.storage.topics.writer import Appended
@@ -47,12 +47,16 @@ class KafkaTopic:
     # Records bring their own timestamps along.
     arrival_fixed = False
 
-    def __init__(self, cluster: Cluster, about: About, appender: Appender) -> None:
+    def __init__(
+        self, cluster: Cluster, about: About, appender: Appender, use: Use = "source"
+    ) -> None:
+        """`use` chooses the words of errors."""
         self.name = about.name
         self.identity = about.identity
         self.partitions = about.partitions
         self._cluster = cluster
         self._appender = appender
+        self._use = use
         self._there = about.partitions
         self._ends: tuple[float, list[int]] = (-1.0, [0] * about.partitions)
         self._looked = time.monotonic()
@@ -257,14 +261,14 @@ class KafkaTopic:
         self._look()
         begin = self.begin_offsets()[partition]
         end = self._offsets("high")[partition]
-        return out_of_range(self.name, partition, offset, begin, end)
+        return out_of_range(self.name, partition, offset, begin, end, self._use)
 
     def _look(self) -> None:
         """Raises TopicRefused unless the topic is the one that was opened; counts partitions."""
         with self._noticing_outages():
             about = self._cluster.about(self.name)
         if about.identity != self.identity:
-            raise made_again(self.name, self._cluster.address.shown)
+            raise made_again(self.name, self._cluster.address.shown, self._use)
         if about.partitions < self.partitions:
             raise missing(self.name, self._cluster.address.shown)
         self._there = about.partitions

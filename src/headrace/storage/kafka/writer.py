@@ -224,7 +224,7 @@ class KafkaWriter:
         """The topic as it is now; TopicRefused when it is not as the job knows it."""
         about = self._cluster.about(self._target.name, timeout_seconds)
         if self._topic and about.identity != self._topic:
-            raise made_again(about.name, self._cluster.address.shown)
+            raise made_again(about.name, self._cluster.address.shown, "output")
         if about.partitions != self._target.partitions:
             raise other_partitions(about.name, about.partitions, self._target.partitions)
         return about

@@ -16,7 +16,9 @@ from headrace.storage.contract import Claim, Mark, Refusal
 from headrace.storage.topics.directory import locked
 from headrace.storage.topics.disk import writing
 from headrace.storage.topics.log import LocalTopic
-from headrace.values.errors import StateRefused
+from headrace.storage.topics.recovery import MadeAgain
+from headrace.storage.ways import fill_anew
+from headrace.values.errors import StateRefused, TopicRefused
 from headrace.values.points import reach
 
 
@@ -96,10 +98,13 @@ class TopicWriter:
     def _alone(self) -> Iterator[None]:
         """Holds off other writers like this one between looking and appending."""
         place = self.topic.path / "writers"
-        with writing(self.topic.path):
-            place.mkdir(exist_ok=True)
-            with locked(place):
-                yield
+        try:
+            with writing(self.topic.path):
+                place.mkdir(exist_ok=True)
+                with locked(place):
+                    yield
+        except MadeAgain as error:
+            raise TopicRefused(error.what, remedy=fill_anew()) from error
 
     @property
     def _producer(self) -> str:

@@ -62,9 +62,13 @@ def settle(about: About, segments: Segments) -> Head:
     return _adopt(head, segments)
 
 
-def made_again(about: About) -> TopicRefused:
+class MadeAgain(TopicRefused):
+    """The topic is not the one that was opened; the remedy is for who reads it on and on."""
+
+
+def made_again(about: About) -> MadeAgain:
     """The error for a topic that is not the one that was opened."""
-    return TopicRefused(
+    return MadeAgain(
         f'Topic "{about.name}" was deleted and made again while it was in use: '
         "its offsets mean other records now",
         remedy=go_on_with(about.name),
