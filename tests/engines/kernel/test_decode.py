@@ -86,6 +86,18 @@ class Short(hr.Event):
     x: int
 
 
+class Priced(hr.Event):
+    """A check that computes one thing twice, and another that computes it too."""
+
+    qty: int
+    price: int
+
+    checks = {
+        "total": "qty * price >= 0 and qty * price < 1000000",
+        "small": "cast(qty * price as tinyint) in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)",
+    }
+
+
 WIDE = source_of(Wide)
 FLAT = source_of(Flat, time="at")
 TICKS = source_of(Ticks, time="at", time_unit="ms")
@@ -464,6 +476,14 @@ def test_a_check_does_not_mind_what_fields_are_called() -> None:
     found = decode(CONNECTION, source_of(Short), records_of(list(values)))
     assert found.events.column("_row").to_pylist() == [0]
     assert found.dead.column("_reason").to_pylist() == ["fails the check positive: x > 0"] * 2
+
+
+def test_a_check_that_raises_says_nothing_of_a_record() -> None:
+    pairs = [(3, 4), (1 << 62, 4), (100, 1), (-3, 4), (1 << 62, -4)]
+    values = [json.dumps({"qty": q, "price": p}).encode() for q, p in pairs]
+    found = decode(CONNECTION, source_of(Priced), records_of(list(values)))
+    assert found.events.column("_row").to_pylist() == [0, 1, 4]
+    assert found.dead.column("_row").to_pylist() == [2, 3]
 
 
 class Line(hr.Struct):

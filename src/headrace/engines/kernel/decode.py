@@ -18,6 +18,7 @@ from headrace.engines.kernel.decode_plain import plain_events
 from headrace.engines.kernel.decode_strict import POWERS, strict_sql
 from headrace.plan.operators import Check, Source
 from headrace.plan.times import time_sql
+from headrace.plan.trying import LEFT_OUT
 from headrace.values.clock import FIRST_EVENT_US, LAST_EVENT_US
 
 TOO_FAR_AHEAD = "lies too far ahead of the arrival"
@@ -57,15 +58,14 @@ class Decoded:
 def decoding(threads: int | None = None) -> duckdb.DuckDBPyConnection:
     """A connection for `decode`: a database of its own, in memory, used by one thread at a time.
 
-    Filters stay where they are written: pushed down, they would take every record apart twice. So
-    does IN with many values: made a join, its left side would raise outside of any try(…).
+    Filters stay where they are written: pushed down, they would take every record apart twice.
     """
     connection = duckdb.connect(":memory:", config={"memory_limit": "1GB"})
     if threads is not None:
         connection.execute(f"set threads = {threads}")
     connection.execute("set timezone = 'UTC'")
     connection.execute("set error_on_division_by_zero = false")
-    connection.execute("set disabled_optimizers = 'filter_pushdown,in_clause'")
+    connection.execute(f"set disabled_optimizers = 'filter_pushdown,{LEFT_OUT}'")
     return connection
 
 

@@ -18,6 +18,7 @@ from weakref import WeakSet
 
 import duckdb
 
+from headrace.plan.trying import LEFT_OUT
 from headrace.storage.durable import make_directory, sync_directory
 from headrace.storage.state.counters import Counters
 from headrace.storage.state.damage import damage, damage_in_words, file_of, log_of, unreadable
@@ -46,9 +47,7 @@ _ENGINE = (
     "set global timezone = 'UTC'",
     "set global error_on_division_by_zero = false",
     "set global preserve_insertion_order = true",
-    # They would compute what two try(…) share, or the left side of a long IN, outside of the
-    # try(…), where it raises.
-    "set global disabled_optimizers = 'common_subexpressions,in_clause'",
+    f"set global disabled_optimizers = '{LEFT_OUT}'",
 )
 
 
