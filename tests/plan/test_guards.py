@@ -114,6 +114,26 @@ def test_only_the_row_fails(expression: str) -> None:
             assert served == {f"s{i}" for i in SIZES if i not in GUARDED[expression]}
 
 
+LEAST = -(1 << 63)
+
+
+@pytest.mark.parametrize(
+    ("function", "least"),
+    [("make_timestamp", LEAST), ("epoch_ms", LEAST // 1000), ("make_timestamp_ms", LEAST // 1000)],
+)
+def test_a_time_that_has_no_text_fails_its_row(function: str, least: int) -> None:
+    numbers = [0, LEAST, least, least + 1, least + 2, least + 1000, -LEAST - 1, -least, -least - 1]
+    numbers = sorted({n for n in numbers if n < -LEAST})
+    with testing.run(app_of(f"{function}(i)"), start=START) as driver:
+        driver.send(
+            "things",
+            [{"happened": START, "s": f"s{i}", "i": i, "numbers": [], "share": 0} for i in numbers],
+        )
+        driver.verify()
+        assert driver.rows("made") == [{"s": "s0", "made": "1970-01-01 00:00:00"}]
+        assert driver.counts("made")["failed"] == len(numbers) - 1
+
+
 def test_a_list_with_nothing_in_it_reduces_to_null() -> None:
     with testing.run(app_of("list_reduce(numbers, lambda x, y: x + y)"), start=START) as driver:
         events = [("a", []), ("b", [1, 2])]

@@ -88,8 +88,10 @@ class _Bounds:
             choice = f"case when {within} then __v end"
         else:
             self.failing = True
-            # Not error(…), which is not tried.
-            beyond = f"cast('lies outside of the calendar: ' || __v as {element})"
+            # Not error(…), which is not tried; nor the value, which may have no text.
+            beyond = (
+                f"cast('lies outside of the calendar, after it: ' || (__v > {time}) as {element})"
+            )
             choice = f"case when __v is null or {within} then __v else {beyond} end"
         whole = f"list_transform({values}, lambda __v: {choice})"
         bounded = parse(Text(whole if type_.endswith("[]") else f"({whole})[1]", ""))
