@@ -36,6 +36,8 @@ _SIZES: Mapping[str, tuple[int, ...]] = {
 _SIZE_MAX = 1_000_000
 _REDUCERS = frozenset(("list_reduce", "array_reduce", "reduce"))
 _NO_CASTS = frozenset(("bignum", "varint", "bit", "bitstring"))
+_LETTERS = re.compile(r"%-?(.)", re.DOTALL)
+"""What stands behind the % of a format of times."""
 _SAME_DIGITS = re.compile(r"DECIMAL\((\d+),\1\)")
 _SAMPLES = {
     **dict.fromkeys(("VARCHAR", "BLOB"), "a"),
@@ -55,6 +57,8 @@ def check_call(text: Text, node: Tree, name: str, arguments: list[Tree]) -> None
             raise _must_be_constant(text, arguments[place]["expression"], name)
     if name == "timezone" and len(arguments) == 2 and not is_constant(arguments[0]["expression"]):
         raise _must_be_constant(text, arguments[0]["expression"], name)
+    if name == "strptime":
+        _check_zone(text, node, arguments)
     if name == "array_length" and len(arguments) == 2 and not _is_one(arguments[1]["expression"]):
         raise text.refused("a list has one dimension", arguments[1]["expression"])
     for place in _SIZES.get(name, ()):
@@ -62,6 +66,22 @@ def check_call(text: Text, node: Tree, name: str, arguments: list[Tree]) -> None
             raise text.refused(
                 f"{name}() makes at most {_SIZE_MAX:,} of something",
                 arguments[place]["expression"],
+            )
+
+
+def _check_zone(text: Text, node: Tree, arguments: list[Tree]) -> None:
+    """Refuses to read the name of a time zone: of one that is not known the error is not tried."""
+    value, *formats = [a["expression"] for a in arguments]
+    if is_constant(value) or not all(is_constant(f) for f in formats):
+        return  # tried when the app is loaded, or refused by DuckDB
+    for format in formats:
+        # One text, or a list of some.
+        read = _constant_text(f"cast({render(format)} as varchar)")
+        if "Z" in _LETTERS.findall(read or ""):
+            raise text.refused(
+                "strptime() with %Z ends the job where an event has a zone that is not known",
+                node,
+                remedy="Write try_strptime(…): the time is null then.",
             )
 
 
@@ -217,6 +237,15 @@ def _is_large(size: Tree) -> bool:
     except duckdb.Error:
         return False
     return found is not None and found > _SIZE_MAX
+
+
+def _constant_text(sql: str) -> str | None:
+    """The text that a constant expression gives; None where it gives none, or fails."""
+    try:
+        found = one_value(f"select {sql}")
+    except duckdb.Error:
+        return None
+    return None if found is None else str(found)
 
 
 def _type_names(type_: Tree) -> Iterable[str]:
