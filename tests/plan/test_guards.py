@@ -59,6 +59,20 @@ REFUSED = {
     "repeat(s, 100000000000)": "at most 1,000,000",
     "range(happened, happened, interval '1 day')": "does not take",
     "epoch_ns(happened)": "epoch_us",
+    "json_contains(s, '5')": "nested deeply",
+    "s::json::variant": "a cast to variant",
+    "json_extract(s, '$..a')": "all the memory",
+    "s -> '$.a..b'": "all the memory",
+    "s ->> '$..*'": "all the memory",
+    "list_transform([s], lambda x: x ->> '$..a')": "all the memory",
+    "format(s, i)": "has to be constant",
+    "printf(s, i)": "has to be constant",
+    "format('{:>{}}', s, i)": "width",
+    "format('{0:>{1}}', s, i)": "width",
+    "format('{:1000000}', i)": "at most 32,767",
+    "printf('%*d', i, i)": "width",
+    "printf('%-*.2f', i, 1.5)": "width",
+    "printf('%1000000d', i)": "at most 32,767",
     "to_json(share)": "no digit before the point",
     "to_json({'a': [share]})": "no digit before the point",
 }
@@ -94,6 +108,12 @@ GUARDED = {
     "list_reduce(numbers[:i], lambda x, y: x + y)": set(),
     "make_timestamp(i)": {-(1 << 62)},
     "to_timestamp(i)": {1 << 62},
+    "regexp_extract('ä' || s, '\\C')": EVERY,
+    "regexp_replace('ä' || s, '(\\C)', '\\1x')": EVERY,
+    "regexp_extract('ä' || s, '[^ä]+')": set(),
+    "json_extract('{\"a..b\": 1}', '$.\"a..b\"')": set(),
+    "format('{{{}}} {:>5.2f} {}', s, i / 2, i)": set(),
+    "printf('%%*d %5.2f %s', i / 2, s)": set(),
     "strptime(s, '%%Z')": EVERY,
     "try_strptime(s, '%Y %Z')": set(),
     "timezone('Europe/Berlin', happened)": set(),
@@ -118,6 +138,42 @@ def test_only_the_row_fails(expression: str) -> None:
         assert failed + len(served) == len(SIZES)
         if expression not in ("make_timestamp(i)", "to_timestamp(i)"):
             assert served == {f"s{i}" for i in SIZES if i not in GUARDED[expression]}
+
+
+PATHS = ["a", "*", "$.a", "$.*", "$..a", "", "$", "b", "$[", "/a"]
+FOUND = {"": '{"a":1}', "a": "1", "$.a": "1", "/a": "1", "$": '{"a":1}'}
+
+
+def by_path(expression: str) -> dict[str, str]:
+    """What `expression` gives of each path that it reads as s, and that it reads."""
+    with testing.run(app_of(expression), start=START) as driver:
+        driver.send(
+            "things",
+            [{"happened": START, "s": s, "i": 1, "numbers": [], "share": 0} for s in PATHS],
+        )
+        driver.verify()
+        return {row["s"]: row["made"] for row in driver.rows("made") if row["made"] is not None}
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "json_extract_string('{\"a\":1}', s)",
+        "json_extract('{\"a\":1}', s)",
+        "json_extract_path_text('{\"a\":1}', s)",
+        "'{\"a\":1}' -> s",
+        "'{\"a\":1}' ->> s",
+        "list_transform([s], lambda x: json_extract('{\"a\":1}', x))[1]",
+        "list_transform([s], lambda x: '{\"a\":1}' ->> x)[1]",
+    ],
+)
+def test_a_path_into_json_may_be_any_text(expression: str) -> None:
+    assert by_path(expression) == FOUND
+
+
+@pytest.mark.parametrize("function", ["type", "keys", "array_length", "exists", "value"])
+def test_so_may_one_that_is_only_looked_at(function: str) -> None:
+    assert "a" in by_path(f"json_{function}('{{\"a\":1}}', s)")
 
 
 LEAST = -(1 << 63)

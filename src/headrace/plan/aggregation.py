@@ -16,11 +16,11 @@ from headrace.language.aggregates import AGGREGATES, REFUSED, Aggregate, is_aggr
 from headrace.plan.bind import Bound, bind_tree, settle
 from headrace.plan.functions import ALLOWED
 from headrace.plan.operators import AggregateCall, Expression, Named
-from headrace.plan.parse import Text, Tree, column, parse, render, types_of
+from headrace.plan.parse import Text, Tree, column, fill, parse, render, types_of
 from headrace.plan.rewrite import check_kind, lambda_parameters
 from headrace.plan.safety import is_constant, words
 from headrace.plan.scope import Scope
-from headrace.plan.wide_sums import WideSum, fill, wide_sum
+from headrace.plan.wide_sums import WideSum, wide_sum
 
 
 @dataclass

@@ -61,10 +61,10 @@ struct_extract struct_extract_at struct_has struct_indexof struct_insert struct_
 struct_position struct_update struct_values
 """
 _JSON = """
-array_to_json from_json from_json_strict json json_array json_array_length json_contains
-json_deep_merge json_exists json_extract json_extract_path json_extract_path_text
-json_extract_string json_keys json_merge_patch json_object json_quote json_structure json_transform
-json_transform_strict json_type json_valid json_value row_to_json to_json
+array_to_json from_json from_json_strict json json_array json_array_length json_deep_merge
+json_exists json_extract json_extract_path json_extract_path_text json_extract_string json_keys
+json_merge_patch json_object json_quote json_structure json_transform json_transform_strict
+json_type json_valid json_value row_to_json to_json
 """
 _OTHER = "constant_or_null if ifnull nullif switch typeof"
 
@@ -129,6 +129,10 @@ REASONS: dict[str, str] = {
     "epoch_ns": (
         "a time before 1678 or after 2262 has too many of them and would end the job; write "
         "epoch_us(…) * 1000"
+    ),
+    "json_contains": (
+        "JSON that is nested deeply enough would end the process; compare what json_extract(…) "
+        "gives"
     ),
     **dict.fromkeys(("hash", "md5_number", "md5_number_lower", "md5_number_upper"), _VERSION),
     **dict.fromkeys(

@@ -17,12 +17,14 @@ import duckdb
 
 from headrace.plan.parse import Text, Tree, call, children, constant, one_value, render
 from headrace.plan.safety import is_constant, words
+from headrace.plan.steering import JSON_PATHS, check_steering_text, plain_path
 
 _PARTS = "date_part datepart date_trunc datetrunc date_diff datediff date_sub datesub"
 _ESCAPES = "like_escape not_like_escape ilike_escape not_ilike_escape"
 _STEERING: Mapping[str, tuple[int, ...]] = {
     **dict.fromkeys((*_PARTS.split(), "time_bucket"), (0,)),
     **dict.fromkeys(_ESCAPES.split(), (1, 2)),
+    **dict.fromkeys(("format", "printf"), (0,)),
     "to_base": (1, 2),
 }
 """Positions of arguments that have to be constant."""
@@ -35,9 +37,13 @@ _SIZES: Mapping[str, tuple[int, ...]] = {
 
 _SIZE_MAX = 1_000_000
 _REDUCERS = frozenset(("list_reduce", "array_reduce", "reduce"))
-_NO_CASTS = frozenset(("bignum", "varint", "bit", "bitstring"))
-_LETTERS = re.compile(r"%-?(.)", re.DOTALL)
-"""What stands behind the % of a format of times."""
+_DIGITS = "For long whole numbers write decimal(38, 0), or double."
+_NO_CASTS = {
+    **dict.fromkeys(("bignum", "varint", "bit", "bitstring"), _DIGITS),
+    # Of JSON that is nested deeply enough it ends the process.
+    "variant": "Read a value out of JSON with json_extract_string(…) and cast that.",
+}
+"""Types that nothing is cast to, and what to write."""
 _SAME_DIGITS = re.compile(r"DECIMAL\((\d+),\1\)")
 _SAMPLES = {
     **dict.fromkeys(("VARCHAR", "BLOB"), "a"),
@@ -57,8 +63,7 @@ def check_call(text: Text, node: Tree, name: str, arguments: list[Tree]) -> None
             raise _must_be_constant(text, arguments[place]["expression"], name)
     if name == "timezone" and len(arguments) == 2 and not is_constant(arguments[0]["expression"]):
         raise _must_be_constant(text, arguments[0]["expression"], name)
-    if name == "strptime":
-        _check_zone(text, node, arguments)
+    check_steering_text(text, node, name, [a["expression"] for a in arguments])
     if name == "array_length" and len(arguments) == 2 and not _is_one(arguments[1]["expression"]):
         raise text.refused("a list has one dimension", arguments[1]["expression"])
     for place in _SIZES.get(name, ()):
@@ -69,22 +74,6 @@ def check_call(text: Text, node: Tree, name: str, arguments: list[Tree]) -> None
             )
 
 
-def _check_zone(text: Text, node: Tree, arguments: list[Tree]) -> None:
-    """Refuses to read the name of a time zone: of one that is not known the error is not tried."""
-    value, *formats = [a["expression"] for a in arguments]
-    if is_constant(value) or not all(is_constant(f) for f in formats):
-        return  # tried when the app is loaded, or refused by DuckDB
-    for format in formats:
-        # One text, or a list of some.
-        read = _constant_text(f"cast({render(format)} as varchar)")
-        if "Z" in _LETTERS.findall(read or ""):
-            raise text.refused(
-                "strptime() with %Z ends the job where an event has a zone that is not known",
-                node,
-                remedy="Write try_strptime(…): the time is null then.",
-            )
-
-
 def check_cast(text: Text, node: Tree) -> None:
     """Refuses casts to types on which an error ends the database, or any query."""
     for type_ in _type_names(node["type_expr"]):
@@ -92,13 +81,15 @@ def check_cast(text: Text, node: Tree) -> None:
             raise text.refused(
                 f"a cast to {type_.lower()} is not possible here",
                 node,
-                remedy="For long whole numbers write decimal(38, 0), or double.",
+                remedy=_NO_CASTS[type_.lower()],
             )
 
 
 def guarded(name: str, arguments: list[Tree]) -> list[Tree]:
-    """`arguments` with sizes that an event says below a bound; beyond it the row fails."""
+    """`arguments` as an event may give them: a size beyond its bound fails the row."""
     made = list(arguments)
+    if name in JSON_PATHS and len(made) == 2 and not is_constant(made[1]["expression"]):
+        made[1] = {**made[1], "expression": plain_path(made[1]["expression"])}
     if name in _REDUCERS and len(made) == 2:
         # There is nothing to begin with in an empty list: null, as for a sum of nothing.
         whole = made[0]["expression"]
@@ -237,15 +228,6 @@ def _is_large(size: Tree) -> bool:
     except duckdb.Error:
         return False
     return found is not None and found > _SIZE_MAX
-
-
-def _constant_text(sql: str) -> str | None:
-    """The text that a constant expression gives; None where it gives none, or fails."""
-    try:
-        found = one_value(f"select {sql}")
-    except duckdb.Error:
-        return None
-    return None if found is None else str(found)
 
 
 def _type_names(type_: Tree) -> Iterable[str]:

@@ -229,6 +229,22 @@ def call(function: str, *arguments: Tree) -> Tree:
     }
 
 
+def fill(template: str, where: str, **trees: Tree) -> Tree:
+    """The tree of `template` with `trees` in place of the columns of their names."""
+    filled: Tree = _fill(parse(Text(template, where)), trees)
+    return filled
+
+
+def _fill(value: Any, trees: dict[str, Tree]) -> Any:
+    if isinstance(value, list):
+        return [_fill(v, trees) for v in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("class") == "COLUMN_REF":
+        return trees[value["column_names"][0]]
+    return {k: _fill(v, trees) for k, v in value.items() if not k.startswith("query_location")}
+
+
 def _is_bare(node: Tree) -> bool:
     return (
         node["type"] == "SELECT_NODE"

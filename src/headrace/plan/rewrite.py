@@ -204,8 +204,11 @@ class Rewriter:
     def _arrow(self, node: Tree, parameters: frozenset[str]) -> Tree:
         if node.get("syntax_type") != "SINGLE_ARROW":
             raise self.text.refused("a lambda stands only inside of a function on lists", node)
-        sides = (self.rewrite(node[side], parameters) for side in ("lhs", "expr"))
-        return _at(node, call("json_extract", *sides))
+        sides = [{"name": "", "expression": node[side]} for side in ("lhs", "expr")]
+        check_call(self.text, node, "json_extract", sides)
+        made = [{**s, "expression": self.rewrite(s["expression"], parameters)} for s in sides]
+        read = (a["expression"] for a in guarded("json_extract", made))
+        return _at(node, call("json_extract", *read))
 
 
 def check_kind(text: Text, node: Tree) -> None:

@@ -155,11 +155,16 @@ class Judge:
         return bool(one_value(f"select {render(arguments[-1])}") == "")
 
     def _is_moderate(self, node: Tree) -> bool:
-        """Whether `node` is constant and no number beyond 32 bits, which some positions refuse."""
+        """Whether `node` is constant and works with any value beside it.
+
+        Not a number beyond 32 bits, which some positions refuse, nor a pattern that takes single
+        bytes: a part of a character is no text.
+        """
         if not is_constant(node):
             return False
         if str(self._type(node)) not in INTEGERS:
-            return True
+            written = one_value(f"select cast({render(node)} as varchar)")
+            return r"\C" not in str(written)
         number = one_value(f"select cast({render(node)} as hugeint)")
         return number is None or abs(number) <= _SIZE_MAX
 

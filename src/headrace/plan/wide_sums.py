@@ -11,9 +11,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
-
-from headrace.plan.parse import Text, Tree, parse
 
 _SPLIT = 20
 
@@ -39,12 +36,6 @@ def wide_sum(type_: str) -> WideSum | None:
     if match is None or int(match[1]) <= _SPLIT:
         return None
     return _decimal(type_, int(match[2]))
-
-
-def fill(template: str, where: str, **trees: Tree) -> Tree:
-    """The tree of `template` with `trees` in place of the columns of their names."""
-    filled: Tree = _fill(parse(Text(template, where)), trees)
-    return filled
 
 
 def _whole() -> WideSum:
@@ -84,13 +75,3 @@ def _decimal(type_: str, scale: int) -> WideSum:
         total=f"case when h = 0 then l else cast({joined} as {wide}) end",
         mean=f"(cast(h as double) * {up} + cast(l as double)) / n",
     )
-
-
-def _fill(value: Any, trees: dict[str, Tree]) -> Any:
-    if isinstance(value, list):
-        return [_fill(v, trees) for v in value]
-    if not isinstance(value, dict):
-        return value
-    if value.get("class") == "COLUMN_REF":
-        return trees[value["column_names"][0]]
-    return {k: _fill(v, trees) for k, v in value.items() if not k.startswith("query_location")}
