@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.views.cases import check, thing, things
 
 
@@ -117,4 +119,27 @@ def test_a_column_that_fails_takes_its_row_out_of_lake_and_topic() -> None:
             "copies": ("key", [("a",), ("a",)]),
         },
         {"numbers": {"accepted": 3, "applied": 2, "failed": 1}},
+    )
+
+
+@pytest.mark.parametrize("text", ["{rows}", "{rows 0}", "{rows 1} {rows 0}", "{events}", "{}"])
+def test_any_text_may_stand_in_an_expression(text: str) -> None:
+    app, source = things()
+    kept = source.where(f"text = '{text}'", reason="other").select(
+        "at", "who", t="text || '{rows 0}'"
+    )
+    app.table("out", kept.by("who").agg(n="count(*)", t=f"max(t || '{text}')"))
+    app.table("once", kept.dedupe(by=("who", f"t || '{text}'")).by("who").agg(n="count(*)"))
+    app.lake("everything", kept)
+    events = [thing(0, text=text), thing(1), thing(2, text=text), thing(3, "b", text="{rows}x")]
+    made = text + "{rows 0}"
+    check(
+        app,
+        events,
+        {
+            "out": ("who n t", [("a", 2, made + text)]),
+            "once": ("who n", [("a", 1)]),
+            "everything": ("at who t", [(0, "a", made), (2, "a", made)]),
+        },
+        {"out": {"accepted": 4, "applied": 2, "filtered": 2, "filtered: other": 2}},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import duckdb
 
-from headrace.engines.kernel.place import SOURCE, place
+from headrace.engines.kernel.place import place
 from tests.views.cases import Thing, things
 
 _OWN = (
@@ -23,7 +23,7 @@ def test_a_list_of_more_than_a_million_keeps_its_rows_apart() -> None:
     columns = tuple(Thing.__annotations__)
     nulls = ", ".join(f"null as {name}" for name in columns if name != "items")
     events = f"(select {_OWN}, {nulls}, [1, 2]::bigint[] as items)"
-    sql = place(view, columns).segments[0].sql.replace(SOURCE, events)
+    sql = place(view, columns).segments[0].over.sql(events)
     with duckdb.connect() as connection:
         # The arguments of max are the elements that a row was made of: the ends of both lists.
         found = connection.execute(

@@ -12,6 +12,7 @@ import pytest
 
 from headrace.ops.ingest.formats import Reading
 from headrace.ops.ingest.ingest import ingest
+from headrace.ops.ingest.keys import KeyReader
 from headrace.ops.ingest.report import IngestRefused
 from headrace.storage.topics.log import LocalTopic
 from headrace.values.errors import UsageError
@@ -105,3 +106,10 @@ def test_json_that_duckdb_finds_no_types_for_is_refused_in_words(tmp_path: Path)
     path.write_text('{"deep":{"Id":1,"id":2},"m":3}\n')
     with pytest.raises(IngestRefused, match="finds no columns for --map in .*Duplicate name"):
         records(tmp_path, path, TWO, n="m")
+
+
+def test_the_key_of_bytes_is_that_of_texts_whatever_its_name() -> None:
+    read = KeyReader("a(value")
+    lines = [b'{"a(value": "x"}', b'{"a(value": "\xff"}', b"[]"]
+    assert read(pa.array(lines[::2])).to_pylist() == [b"x", None]
+    assert read(pa.array(lines)).to_pylist() == [b"x", None, None]

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from math import gcd
+from typing import TypeAlias
 
 from headrace.engines.kernel import verdicts
 from headrace.engines.kernel.aggregates import argument, condition
@@ -31,10 +33,26 @@ from headrace.plan.operators import (
 
 
 @dataclass(frozen=True)
-class Segment:
-    """Steps between two dedupes as one SELECT over `{events}`; `dedupe` follows it, if any."""
+class Over:
+    """SQL over a relation that is only named when it runs: what stands before and behind it."""
 
-    sql: str
+    before: str
+    behind: str
+
+    def sql(self, relation: str) -> str:
+        """The SQL, of `relation`."""
+        return f"{self.before}{relation}{self.behind}"
+
+
+# What a segment is made of: SQL with a mark for the relation, the dedupe, the columns.
+_Part: TypeAlias = tuple[str, Dedupe | None, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Steps between two dedupes as one SELECT over a relation; `dedupe` follows it, if any."""
+
+    over: Over
     dedupe: Dedupe | None = None
     columns: tuple[str, ...] = ()
 
@@ -50,7 +68,7 @@ class Placed:
     segments: tuple[Segment, ...]
     failures: tuple[str, ...]
     reasons: dict[int, str] = field(default_factory=dict)
-    kept: str | None = None
+    kept: Over | None = None
     left_out: int = 0
 
     @property
@@ -59,22 +77,38 @@ class Placed:
         return len(self.segments) == 1
 
 
-SOURCE = "{rows}"
-"""Stands in a segment's SQL for the relation that it reads."""
-
-
 def place(reader: View | Stream, columns: Sequence[str]) -> Placed:
     """The SQL that places events with the user columns `columns` for a view or a stream."""
+    for number in count():
+        # Any text may stand in an expression, this one too: then another stands for the relation.
+        made = _place(reader, tuple(columns), f"{{rows {number}}}")
+        if made is not None:
+            return made
+    raise AssertionError("numbers do not end")
+
+
+def _place(reader: View | Stream, columns: tuple[str, ...], source: str) -> Placed | None:
+    """As `place`, with `source` for the relation on the way; None where it stands elsewhere too."""
     failures = Failures()
-    segments, rows, reasons = _chain(reader.steps, tuple(columns), failures)
+    chain, rows, reasons = _chain(reader.steps, columns, failures, source)
     if isinstance(reader, View):
         rows = _late(reader.window, project(_needs(reader), rows, failures))
-    segments.append(Segment(rows.sql(), None, rows.columns))
-    made = Placed(tuple(segments), tuple(failures.texts), reasons)
-    if rows.filters is None or len(rows.filters) > 1:
+    chain.append((rows.sql(), None, rows.columns))
+    one_filter = rows.filters is not None and len(rows.filters) <= 1
+    texts = [sql.split(source) for sql, *_ in chain]
+    texts += [rows.kept_sql().split(source)] if one_filter else []
+    if any(len(text) != 2 for text in texts):
+        return None
+    overs = [Over(before, behind) for before, behind in texts]
+    made = Placed(
+        tuple(Segment(over, *part[1:]) for over, part in zip(overs, chain, strict=False)),
+        tuple(failures.texts),
+        reasons,
+    )
+    if not one_filter:
         return made
-    left_out = [verdicts.code(verdicts.FILTERED, index) for index, _ in rows.filters]
-    return replace(made, kept=rows.kept_sql(), left_out=left_out[0] if left_out else 0)
+    left_out = [verdicts.code(verdicts.FILTERED, index) for index, _ in rows.filters or ()]
+    return replace(made, kept=overs[-1], left_out=left_out[0] if left_out else 0)
 
 
 def pane_us(window: Tumble | Slide) -> tuple[int, int]:
@@ -85,16 +119,17 @@ def pane_us(window: Tumble | Slide) -> tuple[int, int]:
 
 
 def _chain(
-    steps: Sequence[Step], columns: tuple[str, ...], failures: Failures
-) -> tuple[list[Segment], Select, dict[int, str]]:
-    segments: list[Segment] = []
-    rows = begin(SOURCE, columns)
+    steps: Sequence[Step], columns: tuple[str, ...], failures: Failures, source: str
+) -> tuple[list[_Part], Select, dict[int, str]]:
+    """The segments before each dedupe, the rows behind the last, reasons of filters."""
+    segments: list[_Part] = []
+    rows = begin(source, columns)
     reasons: dict[int, str] = {}
     for index, step in enumerate(steps):
         if isinstance(step, Dedupe):
             sql = _with_dedupe_key(step, rows.sql(), failures)
-            segments.append(Segment(sql, step, rows.columns))
-            rows = again(f"select * from {SOURCE}", rows.columns)
+            segments.append((sql, step, rows.columns))
+            rows = again(f"select * from {source}", rows.columns)
             continue
         exploded = sum(isinstance(s, Explode) for s in steps[:index])
         rows = apply_step(step, index, rows, failures, exploded)

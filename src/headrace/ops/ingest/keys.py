@@ -17,9 +17,10 @@ class KeyReader:
     def __init__(self, path: str) -> None:
         self._connection = duckdb.connect(config={"threads": 1})
         quoted = ".".join('"' + part.replace('"', '\\"') + '"' for part in path.split("."))
-        key = f"json_extract_string(value, {literal('$.' + quoted)})"
-        self._of_text = f"try({key}) AS key"
-        self._of_bytes = f"try({key.replace('(value', '(decode(value)')}) AS key"
+        self._of_text, self._of_bytes = (
+            f"try(json_extract_string({line}, {literal('$.' + quoted)})) AS key"
+            for line in ("value", "decode(value)")
+        )
 
     def __call__(self, values: pa.Array) -> pa.Array:
         """The keys of `values` (binary), as a binary array of the same length."""

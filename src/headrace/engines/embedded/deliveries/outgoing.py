@@ -21,7 +21,6 @@ from headrace.engines.embedded.epochs.sources import SourceEpoch, events_relatio
 from headrace.engines.embedded.epochs.tables import empty_relation
 from headrace.engines.embedded.views.placing import Placing
 from headrace.engines.kernel.generations import topic_partitions
-from headrace.engines.kernel.place import SOURCE
 from headrace.engines.kernel.rows import CLOSES
 from headrace.plan.operators import Job, Output, Project, Stream, View
 from headrace.storage.chunks import one_array
@@ -205,7 +204,7 @@ class StreamRows:
         events = part.events
         self.connection.register(self._rows, events)
         relation = events_relation(quote(self._rows), time_us)
-        placed = Placing(stream, self.columns).placed.segments[-1].sql.replace(SOURCE, relation)
+        placed = Placing(stream, self.columns).placed.segments[-1].over.sql(relation)
         columns = "".join(f", {quote(c.name)}" for c in stream.columns)
         own = "_row, _partition, _offset, _replay"
         rows = self.connection.sql(

@@ -15,7 +15,7 @@ from headrace.engines.embedded.views.batch import (
     temp_name,
 )
 from headrace.engines.kernel import dedupe, verdicts
-from headrace.engines.kernel.place import SOURCE, Placed, place
+from headrace.engines.kernel.place import Placed, place
 from headrace.plan.operators import Dedupe, Explode, Stream, View
 
 
@@ -40,7 +40,7 @@ class Placing:
         """
         rows = relation
         for i, segment in enumerate(self.placed.segments):
-            sql = segment.sql.replace(SOURCE, rows)
+            sql = segment.over.sql(rows)
             if segment.dedupe is None:
                 return make_temp(connection, temp_name(self.reader.name, "rows"), sql)
             make_state(connection, self._memory(i), dedupe.memory_sql(f"({sql})"))
@@ -55,7 +55,7 @@ class Placing:
         """The relation of placed rows; a temporary table unless cheap to compute again."""
         rows = batch.relation
         for i, segment in enumerate(self.placed.segments):
-            sql = segment.sql.replace(SOURCE, rows)
+            sql = segment.over.sql(rows)
             if segment.dedupe is not None:
                 rows = self._deduped(connection, batch, i, segment.dedupe, sql)
             elif self.cheap and not keep:
@@ -68,7 +68,7 @@ class Placing:
         """The rows that are applied, where one filter alone decides; None where others do too."""
         if self.placed.kept is None or batch.late_possible:
             return None
-        return f"({self.placed.kept.replace(SOURCE, batch.relation)})"
+        return f"({self.placed.kept.sql(batch.relation)})"
 
     def _memory(self, index: int) -> str:
         return state_name(self.reader.name, f"seen{index}")
