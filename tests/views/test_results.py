@@ -313,3 +313,46 @@ def test_expressions_that_share_what_fails() -> None:
         {"out": ("k a b c d", [(1, 4, 4, 1, 3)]), "late": ("who x y", [("a", None, None)])},
         {"out": {"accepted": 4, "applied": 2, "failed": 2}},
     )
+
+
+def test_results_without_an_aggregate() -> None:
+    app, source = things(lateness="5 seconds")
+    about = {"seen": "true", "one": "1"}
+    app.table("totals", source.by("who").agg(**about))
+    app.table("all", source.agg(**about))
+    app.table("tumbling", source.tumble("10 seconds").by("who").agg(**about))
+    app.table("best", source.tumble("10 seconds").by("who").agg(**about).top(1, by="one"))
+    sliding = source.slide("10 seconds", every="5 seconds").by("who").agg(**about)
+    app.table("sliding", sliding.where("seen"))
+    app.lake("closed", sliding, emit="final")
+    app.table("gaps", source.session(gap="4 seconds").by("who").agg(**about))
+    marked = source.session(starts="kind = 's'", ends="kind = 'e'", timeout="1 minute")
+    app.table("marks", marked.by("who").agg(**about))
+    events = [
+        thing(0, kind="s"),
+        thing(7, "b", "s"),
+        thing(8, kind="e"),
+        thing(6, "b"),
+        thing(1),
+        thing(40, "b", "e"),
+        thing(2, "late"),
+    ]
+    made = [(0, "a"), (0, "b"), (40, "b")]
+    slid = [(-5, "a"), (0, "a"), (0, "b"), (5, "a"), (5, "b"), (35, "b"), (40, "b")]
+    check(
+        app,
+        events,
+        {
+            "totals": ("who seen one", [(who, True, 1) for who in ("a", "b", "late")]),
+            "all": ("seen one", [(True, 1)]),
+            "tumbling": ("window_start who seen one", [(*row, True, 1) for row in made]),
+            "best": ("window_start who rank one", [(0, "a", 1, 1), (40, "b", 1, 1)]),
+            "sliding": ("window_start who one", [(*row, 1) for row in slid]),
+            "closed": ("window_start who one", [(*row, 1) for row in slid[:5]]),
+            "gaps": (
+                "who session_start_time seen",
+                [("a", 0, True), ("a", 8, True), ("b", 6, True), ("b", 40, True)],
+            ),
+            "marks": ("who session_start_time one", [("a", 0, 1), ("b", 7, 1)]),
+        },
+    )

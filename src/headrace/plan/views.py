@@ -19,6 +19,7 @@ from headrace.plan.aggregation import Aggregation, last_row
 from headrace.plan.bind import bind_column, bind_condition
 from headrace.plan.fingerprint import with_view_fingerprint
 from headrace.plan.operators import (
+    AggregateCall,
     Column,
     Expression,
     Named,
@@ -39,6 +40,9 @@ from headrace.values.errors import DefinitionError, did_you_mean
 
 _WINDOW = (("window_start", "TIMESTAMP"), ("window_end", "TIMESTAMP"))
 _SESSION = tuple(zip(SESSION_COLUMNS, ("TIMESTAMP", "TIMESTAMP", "DOUBLE", "VARCHAR"), strict=True))
+
+_ROWS = AggregateCall("a0", "count_star", (), "BIGINT")
+"""What is kept by key where no result has an aggregate: that there are rows."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ def build_view(source: Source, spec: language.View) -> View:
         steps=rows.steps,
         window=frame.window,
         keys=keys,
-        aggregates=tuple(made.calls),
+        aggregates=tuple(made.calls) or (_ROWS,),
         results=results,
         having=_having(spec, columns),
         top=top,
