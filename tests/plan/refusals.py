@@ -250,6 +250,7 @@ AGGREGATES: dict[str, Case] = {
     "order by inside": _agg("list(page_url order by amount)"),
     "quantile without fraction": _agg("quantile_cont(score)"),
     "quantile of a column": _agg("quantile_cont(score, score)"),
+    "approximate quantiles": _agg("approx_quantile(score, [0.5, 0.9])"),
     "filter no condition": _agg("count(*) filter (where amount)"),
     "count_if of a number": _agg("count_if(amount)"),
     "of null": _agg("max(null)"),

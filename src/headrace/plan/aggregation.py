@@ -220,6 +220,12 @@ class Aggregation:
                 types = ", ".join(a.expression.type for a in arguments)
                 raise text.refused(f"{function}(…) does not take {types}", node) from None
             raise text.refused(words(error), node) from None
+        if function == "approx_quantile" and type_.endswith("]"):
+            raise text.refused(
+                "approx_quantile(…) takes one fraction, not a list",
+                node,
+                remedy="Write a result for each: p50=…, p90=….",
+            )
         if function == "avg" and type_ != "DOUBLE":
             raise text.refused(
                 f"avg(…) is of numbers; this is {arguments[0].expression.type}",
