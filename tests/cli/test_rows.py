@@ -40,6 +40,14 @@ def written(rows: pa.Table, format: str, tmp_path: Path) -> bytes:
     return out.read_bytes()
 
 
+@pytest.mark.parametrize("digits", [1, 17, 18, 37, 38])
+def test_json_has_a_digit_before_each_point(tmp_path: Path, digits: int) -> None:
+    given = [Decimal("-0.5"), Decimal(f"1e-{digits}"), None]
+    rows = pa.table({"x": pa.array(given, pa.decimal128(digits, digits))})
+    found = json.loads(written(rows, "json", tmp_path), parse_float=Decimal)
+    assert [None if r["x"] is None else Decimal(r["x"]) for r in found] == given
+
+
 def test_json_is_exact(tmp_path: Path) -> None:
     text = written(ROWS, "json", tmp_path).decode()
     rows = json.loads(text, parse_float=Decimal, parse_constant=pytest.fail)

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from headrace.cli.session import session
 from headrace.cli.tables import WHOLE, text_table
+from headrace.storage.outbound.json_values import before_the_point
 from headrace.values.errors import DiskRefused, UsageError
 from headrace.values.schema import quote
 
@@ -159,6 +160,8 @@ def _plain(sql: str, type_: pa.DataType) -> str:
     """`sql` as what JSON can hold, inside lists and structs too."""
     if pa.types.is_floating(type_):
         return f"case when isfinite({sql}) then {sql} end"
+    if pa.types.is_decimal(type_):
+        return before_the_point(sql, type_)
     if pa.types.is_timestamp(type_):
         text = f"strftime(cast({sql} as timestamp), '%Y-%m-%dT%H:%M:%S.%fZ')"
         return f"regexp_replace({text}, '\\.?0*Z$', 'Z')"

@@ -18,7 +18,15 @@ from headrace.ops.ingest.ingest import ingest
 from headrace.ops.ingest.report import IngestRefused
 from headrace.storage.topics.log import LocalTopic
 from headrace.values.errors import UsageError
-from headrace.values.schema import DecimalType, Field, ListType, LiteralType, Scalar, Schema
+from headrace.values.schema import (
+    DecimalType,
+    Field,
+    ListType,
+    LiteralType,
+    Scalar,
+    Schema,
+    StructType,
+)
 from tests.ops.ingest.topics import values
 
 SALE = Schema(
@@ -228,6 +236,24 @@ def test_expressions_that_mean_nothing_are_refused(
         )
     assert said in str(refused.value)
     assert values(topic) == []
+
+
+@pytest.mark.parametrize("digits", [2, 17, 18, 37, 38])
+def test_decimals_without_a_digit_before_the_point_get_one(
+    topic: LocalTopic, tmp_path: Path, digits: int
+) -> None:
+    share = DecimalType(digits, digits)
+    struct = StructType((Field("share", share),))
+    schema = Schema("Any", (Field("share", share), Field("inner", ListType(struct))))
+    type_ = pa.decimal128(digits, digits)
+    given = [Decimal("0.5"), Decimal("-0.1"), Decimal(f"1e-{digits}")]
+    held = pa.array([[{"share": d}] for d in given], pa.list_(pa.struct([("share", type_)])))
+    path = tmp_path / "shares.parquet"
+    pq.write_table(pa.table({"share": pa.array(given, type_), "inner": held}), path)
+    ingest(topic, [path], key=None, reading=Reading(schema=schema, expressions={}))
+    found = [json.loads(value, parse_float=Decimal) for value in values(topic)]
+    assert [row["share"] for row in found] == given
+    assert [Decimal(row["inner"][0]["share"]) for row in found] == given
 
 
 def test_parquet_keeps_its_types(topic: LocalTopic, tmp_path: Path) -> None:

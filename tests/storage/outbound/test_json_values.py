@@ -48,6 +48,18 @@ def test_numbers_stay_exact() -> None:
     ]
 
 
+@pytest.mark.parametrize("digits", [1, 2, 15, 16, 17, 18, 19, 20, 30, 37, 38])
+def test_decimals_without_a_digit_before_the_point_get_one(digits: int) -> None:
+    type_ = pa.decimal128(digits, digits)
+    given = [Decimal("0.5"), Decimal("-0.1"), Decimal(0), Decimal(f"1e-{digits}"), None]
+    held = pa.array(given, type_)
+    found = texts(x=held, l=pa.array([[d] for d in given], pa.list_(type_)))
+    rows = [json.loads(text, parse_float=Decimal) for text in found]
+    assert [r["l"][0] for r in rows] == [r["x"] for r in rows]
+    assert [None if r["x"] is None else Decimal(r["x"]) for r in rows] == given
+    assert {type(r["x"]) for r in rows[:4]} == ({str} if digits == 38 else {Decimal})
+
+
 def test_nan_and_infinity_are_null_also_inside() -> None:
     odd = [math.nan, math.inf, -math.inf, 1.5]
     assert texts(x=pa.array(odd)) == ['{"x":null}'] * 3 + ['{"x":1.5}']

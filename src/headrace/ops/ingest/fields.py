@@ -6,6 +6,8 @@ is rounded, cut or guessed here.
 
 from __future__ import annotations
 
+import re
+
 from headrace.values.schema import DecimalType, Field, LiteralType, Scalar
 
 _NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
@@ -13,6 +15,8 @@ _DATE_AND_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:.*"
 _RFC_3339 = "%Y-%m-%dT%H:%M:%S.%fZ"
 _NO_NUMBER = "NaN|-?Infinity"
 _FLOATS = ("FLOAT", "DOUBLE")
+_ONLY_BEHIND = re.compile(r"\bDECIMAL\((\d+),\1\)")
+"""Decimals without a digit before the point."""
 _TIMESTAMPS = (
     "TIMESTAMP",
     "TIMESTAMP WITH TIME ZONE",
@@ -51,6 +55,13 @@ def json_of_value(value: str, type_: str, field: Field | None) -> str:
         return _instant(f"({value})")
     if kind == "text":
         return f"to_json(({value})::varchar)::varchar"
+    wider = _ONLY_BEHIND.sub(lambda m: f"DECIMAL({int(m[1]) + 1},{m[1]})", type_)
+    if wider != type_:
+        # JSON has a digit before each point. No type has room for that beside all 38 behind it.
+        wider = wider.replace("DECIMAL(39,38)", "VARCHAR")
+        text = f"to_json(cast({value} as {wider}))::varchar"
+        alone = f"regexp_replace(({value})::varchar, '^(-?)[.]', '\\10.')"
+        return _in_json(alone if wider == "VARCHAR" else text, wider)
     return _in_json(f"to_json({value})::varchar", type_)
 
 

@@ -1,8 +1,9 @@
 """Rows as JSON texts, and columns added to JSON texts that are there, whole columns at a time.
 
 Times are RFC 3339 in UTC without trailing zeros (`2026-01-01T00:00:00.5Z`), whole numbers and
-decimals exact, NaN and infinity null. An added column replaces a field of that name that the
-text has already (a field that the event class does not declare): no key stands there twice.
+decimals exact (text where all 38 digits stand behind the point), NaN and infinity null. An added
+column replaces a field of that name that the text has already (a field that the event class does
+not declare): no key stands there twice.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ _CLOSE, _OPEN = ord("}"), ord("{")
 _SPACE = b" \t\r\n"
 _PIECE_BYTES = 1 << 20
 _MEMORY = "1GB"
+_DIGITS_MAX = 38
 _DECODER = json.JSONDecoder()
 _END = 2**31 - 1
 _LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
@@ -71,6 +73,8 @@ def _plain_sql(value: str, type_: pa.DataType, depth: int = 0) -> str:
         return f"replace({value}::timestamp::varchar, ' ', 'T') || 'Z'"
     if pa.types.is_floating(type_):
         return f"CASE WHEN isfinite({value}) THEN {value} END"
+    if pa.types.is_decimal(type_):
+        return before_the_point(value, type_)
     if pa.types.is_struct(type_):
         fields = ", ".join(
             f"{quote(f.name)} := {_plain_sql(f'({value}).{quote(f.name)}', f.type, depth)}"
@@ -96,7 +100,22 @@ def _odd(type_: pa.DataType) -> bool:
         return pa.types.is_timestamp(type_.key_type) or _odd(type_.item_type)
     if any(of(type_) for of in _LISTS):
         return _odd(type_.value_type)
+    if pa.types.is_decimal(type_):
+        return bool(type_.precision == type_.scale)
     return bool(pa.types.is_timestamp(type_) or pa.types.is_floating(type_))
+
+
+def before_the_point(value: str, type_: pa.DataType) -> str:
+    """SQL of a decimal with the digit before the point that JSON asks for.
+
+    A type that has none gives `.5`. No type has room for 38 behind it and one before: that is text.
+    """
+    digits = type_.scale
+    if type_.precision > digits:
+        return value
+    if digits < _DIGITS_MAX:
+        return f"{value}::decimal({digits + 1}, {digits})"
+    return f"regexp_replace({value}::varchar, '^(-?)[.]', '\\10.')"
 
 
 def splice(
