@@ -356,3 +356,21 @@ def test_results_without_an_aggregate() -> None:
             "marks": ("who session_start_time one", [("a", 0, 1), ("b", 7, 1)]),
         },
     )
+
+
+def test_a_lambda_may_call_what_it_takes_as_it_likes() -> None:
+    app, source = things()
+    more = {
+        f"with_{i}": f"list_transform(list(n), lambda {name}: {name} + count(*))"
+        for i, name in enumerate(("a0", "a1", "A1"))
+    }
+    wide = "list_transform(list(n), lambda a1: a1 + sum(n::decimal(38, 0)))"
+    app.table(
+        "out", source.by("who").agg(**more, wide=f"list_transform({wide}, lambda a2: a2::bigint)")
+    )
+    made = [4, 5, 6]
+    check(
+        app,
+        [thing(i, n=i + 1) for i in range(3)],
+        {"out": ("who with_0 with_1 with_2 wide", [("a", made, made, made, [7, 8, 9])])},
+    )

@@ -17,7 +17,7 @@ from headrace.plan.bind import Bound, bind_tree, settle
 from headrace.plan.functions import ALLOWED
 from headrace.plan.operators import AggregateCall, Expression, Named
 from headrace.plan.parse import Text, Tree, column, fill, parse, render, types_of
-from headrace.plan.rewrite import check_kind, lambda_parameters
+from headrace.plan.rewrite import NO_PARAMETER, check_kind, lambda_parameters
 from headrace.plan.safety import is_constant, words
 from headrace.plan.scope import Scope
 from headrace.plan.wide_sums import WideSum, wide_sum
@@ -134,7 +134,7 @@ class Aggregation:
             filter=condition,
             constants=constants,
         )
-        return column(self._id(made))
+        return {**column(self._id(made)), NO_PARAMETER: True}
 
     def _in_parts(
         self,

@@ -38,6 +38,8 @@ _GRAMMAR = {
 }
 _KINDS = "COMPARISON CONJUNCTION OPERATOR CASE BETWEEN CAST CONSTANT COLUMN_REF FUNCTION LAMBDA"
 _PLAIN = frozenset(_KINDS.split())
+NO_PARAMETER = "no_parameter"
+"""Marks a column that nobody wrote: whatever a lambda calls its parameters, it is none of them."""
 
 
 @dataclass
@@ -79,7 +81,7 @@ class Rewriter:
 
     def _column(self, node: Tree, parameters: frozenset[str]) -> Tree:
         path: list[str] = node["column_names"]
-        if path[0].lower() in parameters:
+        if path[0].lower() in parameters and not node.get(NO_PARAMETER):
             return {**node, "column_names": [_own_name(path[0]), *path[1:]]}
         name = self.scope.find(path[0])
         if name is None:
