@@ -374,3 +374,16 @@ def test_a_lambda_may_call_what_it_takes_as_it_likes() -> None:
         [thing(i, n=i + 1) for i in range(3)],
         {"out": ("who with_0 with_1 with_2 wide", [("a", made, made, made, [7, 8, 9])])},
     )
+
+
+def test_a_condition_on_the_result_may_hold_a_comment_and_a_column_called_rank() -> None:
+    app, source = things()
+    ranked = source.by("who").agg(rank="max(n)", n="count(*)")
+    app.table("out", ranked.where("rank > 1 -- the greatest").where("n < 3 /* few */ -- and rare"))
+    app.table("all", source.where("n > 0 -- some").by("who").agg(n="count(*) -- of him"))
+    events = [thing(i, who, n=n) for i, (who, n) in enumerate([("a", 2), ("b", 1), ("c", 5)])]
+    check(
+        app,
+        [*events, thing(3, "c"), thing(4, "c")],
+        {"out": ("who rank n", [("a", 2, 1)]), "all": ("who n", [("a", 1), ("b", 1), ("c", 3)])},
+    )

@@ -73,7 +73,7 @@ def build_view(source: Source, spec: language.View) -> View:
     results = tuple(made.result(n, Text(text, spec.where_made)) for n, text in spec.results)
     _check_names(frame, keys, spec.results, spec)
     columns = _columns(frame, keys, results)
-    top = None
+    having, top = _having(spec, columns), None
     if spec.ranking is not None:
         top = _top(spec.ranking, frame, columns, keys)
         columns = (*columns, Column("rank", "BIGINT"))
@@ -85,7 +85,7 @@ def build_view(source: Source, spec: language.View) -> View:
         keys=keys,
         aggregates=tuple(made.calls) or (_ROWS,),
         results=results,
-        having=_having(spec, columns),
+        having=having,
         top=top,
         columns=columns,
         fingerprint="",
@@ -187,12 +187,14 @@ def _columns(
 def _having(spec: language.View, columns: tuple[Column, ...]) -> Expression | None:
     if not spec.conditions:
         return None
-    scope = Scope(tuple((c.name, c.type) for c in columns if c.name != "rank"), "the view")
+    scope = Scope(tuple((c.name, c.type) for c in columns), "the view")
     bound = [bind_condition(Text(text, where), scope) for text, where in spec.conditions]
     if len(bound) == 1:
         return bound[0]
-    joined = Text(" and ".join(f"({text})" for text, _ in spec.conditions), spec.conditions[-1][1])
-    return bind_condition(joined, scope)
+    # A text may end with a comment, which ends with its line.
+    both = " and ".join(f"({text}\n)" for text, _ in spec.conditions)
+    joined = bind_condition(Text(both, spec.conditions[-1][1]), scope)
+    return replace(joined, text=both.replace("\n)", ")"))
 
 
 def _top(spec: TopSpec, frame: _Frame, columns: tuple[Column, ...], keys: tuple[Named, ...]) -> Top:

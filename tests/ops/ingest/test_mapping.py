@@ -116,7 +116,7 @@ def test_expressions_see_typed_columns(topic: LocalTopic, tmp_path: Path) -> Non
         expressions={
             "id": "no",
             "at": "day + interval 8 hours",
-            "quantity": "n * 2",
+            "quantity": "n * 2 -- a pair",
             "price": "n * each",
             "kind": "if(n > 3, 'card', 'cash')",
             "paid": "true",

@@ -126,7 +126,7 @@ class Mapper:
                 sql = self._by_name(column, name)
             elif name in asked:
                 type_, needed = self._bind(name, asked[name])
-                sql = json_of_value(f"({asked[name]})", type_, self._field(name))
+                sql = json_of_value(_whole(asked[name]), type_, self._field(name))
                 used += needed
             else:
                 continue
@@ -168,7 +168,7 @@ class Mapper:
         if type_ is None:
             raise UsageError(f"{what} makes several values of a row", remedy=_ALLOWED)
         try:
-            self._typed(self._shape.empty, columns).project(f"try({expression})")
+            self._typed(self._shape.empty, columns).project(f"try{_whole(expression)}")
         except duckdb.Error:
             raise UsageError(f"{what} asks for more than its row", remedy=_ALLOWED) from None
         near = [c for c in columns if c.name.lower() in expression.lower()]
@@ -195,7 +195,7 @@ class Mapper:
 
     def _type_of(self, expression: str, columns: Sequence[Column]) -> str | None:
         """The type of an expression; None when it makes several values."""
-        rows = self._typed(self._shape.empty, columns).project(f"({expression}) AS value")
+        rows = self._typed(self._shape.empty, columns).project(f"{_whole(expression)} AS value")
         if len(rows.types) > 1:
             return None
         if rows.to_arrow_table().num_rows:
@@ -212,6 +212,11 @@ class Mapper:
             rows = rows.project(f"*, {self._shape.prepare}")
         typed = (f"{column.value} AS {quote(column.name)}" for column in columns)
         return rows.project(", ".join(("*", *typed)))
+
+
+def _whole(expression: str) -> str:
+    """`expression` in brackets; it may end with a comment, which ends with its line."""
+    return f"({expression}\n)"
 
 
 def _check_fields(expressions: Mapping[str, str], schema: Schema) -> None:
