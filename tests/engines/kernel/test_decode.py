@@ -486,6 +486,28 @@ def test_a_check_that_raises_says_nothing_of_a_record() -> None:
     assert found.dead.column("_row").to_pylist() == [2, 3]
 
 
+class Blank(hr.Struct):
+    _: str
+    _0: int | None
+
+
+class Blanks(hr.Event):
+    blank: Blank
+    blanks: list[Blank]
+
+
+def test_a_field_inside_may_be_called_by_a_line() -> None:
+    values = [
+        b'{"blank": {"_": "x", "_0": 1}, "blanks": [{"_": "y"}], "0": 1.5}',
+        b'{"blank": {"_": "x", "0": "y"}, "blanks": []}',
+        b'{"blank": {"_": 5}, "blanks": []}',
+        b'{"blank": {"_": "5"}, "blanks": [{"_": 1.5}]}',
+    ]
+    source = source_of(Blanks)
+    check(source, values)
+    assert accepted(decoded(source, values)) == [True, True, False, False]
+
+
 class Line(hr.Struct):
     sku: str
     qty: int

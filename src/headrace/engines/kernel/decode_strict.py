@@ -36,6 +36,8 @@ POWERS = r'[:\[,"]\s*-?\d+(\.\d*)?[eE]|\\u00(?:2[dDeE]|3\d|[46]5)'
 A number in a text may be written by escapes: those of a minus, a point, a digit or an E.
 """
 
+# No field is called so: names of Python are no numbers.
+_EXACT = {"0": "DECIMAL(1,0)"}
 # Digits that no type has room for.
 _TOO_MANY = 39
 
@@ -130,9 +132,9 @@ def _spec(fields: tuple[Field, ...]) -> str:
     """The tokens of `fields`, for json_transform.
 
     It hands numbers over as they are written only if a Decimal is asked for somewhere, else through
-    a double; `_` is no field's name.
+    a double.
     """
-    return json.dumps({f.name: "JSON" for f in fields} | {"_": "DECIMAL(1,0)"})
+    return json.dumps({f.name: "JSON" for f in fields} | _EXACT)
 
 
 def _field(field: Field, token: _Token) -> Judged:
@@ -296,7 +298,7 @@ def _struct(fields: tuple[Field, ...], token: _Token) -> Judged:
 
 def _list(type_: ListType, token: _Token) -> Judged:
     t, depth = token.text, token.depth
-    spec = json.dumps({"l": ["JSON"], "_": "DECIMAL(1,0)"})
+    spec = json.dumps({"l": ["JSON"]} | _EXACT)
     tokens = f"""try(json_transform('{{"l":' || {t} || '}}', {literal(spec)}).l)"""
     element = Field("element", type_.item, type_.nullable)
     part = _field(element, token.inner(f"(e{depth}::varchar)"))
