@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +11,9 @@ import headrace as hr
 import headrace.testing
 from headrace.values.errors import DefinitionError
 from tests.views.cases import Thing, thing, things
+
+NOTHING = object()
+"""A value that is null."""
 
 _ACCEPTED = [
     "0101-01-01T00:00:00Z",
@@ -99,6 +102,55 @@ def test_times_that_expressions_make_lie_within_the_calendar(made: str) -> None:
         assert {row["n"] for row in t.rows("results")} == set(years) - fails
         t.verify()
         t.recompute()
+        t.verify()
+
+
+_JSON = """'{"a": [{"t": "' || n || '-06-26", "x": 1}], "b": "y"}'"""
+_SHAPE = """'{"a":[{"t":"TIMESTAMP","x":"INTEGER"}],"b":"VARCHAR"}'"""
+_DAY, _MIDNIGHT = date(2000, 6, 26), datetime(2000, 6, 26)
+_OF_JSON = {"a": [{"t": _MIDNIGHT, "x": 1}], "b": "y"}
+_NESTED: dict[str, tuple[Any, Any]] = {
+    # expression over n, a year: its value in 2000, and in 12020, where None is a row that fails
+    "cast('{d: ' || n || '-06-26, x: 1}' as struct(d date, x int))": ({"d": _DAY, "x": 1}, None),
+    "try_cast('{d: ' || n || '-06-26, x: 1}' as struct(d date, x int))": (
+        {"d": _DAY, "x": 1},
+        {"d": None, "x": 1},
+    ),
+    f"from_json({_JSON}, {_SHAPE})": (_OF_JSON, {"a": [{"t": None, "x": 1}], "b": "y"}),
+    f"json_transform_strict({_JSON}, {_SHAPE})": (_OF_JSON, None),
+    f"from_json({_JSON} -> 'a', '[{{\"t\":\"DATE\"}}]')": ([{"t": _DAY}], [{"t": None}]),
+    """from_json('["' || n || '-06-26", null]', '["DATE"]')""": ([_DAY, None], [None, None]),
+    """from_json('["' || n || '-06-26", null]', '["DATE"]')[1]""": (_DAY, NOTHING),
+    "cast('[' || n || '-06-26]' as date[1])": ([_DAY], None),
+    "cast('[[' || n || '-06-26, null], null]' as date[][])": ([[_DAY, None], None], None),
+    "cast(cast('{' || n || '-06-26=' || n || '-06-26}' as map(date, timestamp)) as varchar)": (
+        "{2000-06-26='2000-06-26 00:00:00'}",
+        None,
+    ),
+    "cast({'d': n || '-06-26'} as struct(d date))": ({"d": _DAY}, None),
+    "list_transform([n], lambda y: {'d': make_date(y, 6, 26)})": ([{"d": _DAY}], None),
+    "{'d': make_date(n, 6, 26), 'x': [n]}": ({"d": _DAY, "x": [2000]}, None),
+    "cast({'d': make_date(n, 6, 26)} as struct(d timestamp))": ({"d": _MIDNIGHT}, None),
+    "cast(null as struct(d date))": (NOTHING, NOTHING),
+}
+
+
+@pytest.mark.parametrize("made", _NESTED)
+def test_so_do_those_inside_of_what_expressions_make(made: str) -> None:
+    app, source = things()
+    app.table("rows", source.select("n", made=made), key="n")
+    app.topic("changes", source.with_columns(made=made))
+    app.lake("kept", source.select("n", made=made))
+    wanted = dict(zip((2000, 12020), _NESTED[made], strict=True))
+    with headrace.testing.run(app, start=datetime(2026, 3, 1)) as t:
+        t.send("things", [thing(second, n=year) for second, year in enumerate(wanted)])
+        found = {row["n"]: row["made"] for row in t.rows("rows")}
+        assert found == {
+            n: None if value is NOTHING else value
+            for n, value in wanted.items()
+            if value is not None
+        }
+        assert len(t.rows("kept")) == len(t.rows("changes")) == len(found)
         t.verify()
 
 

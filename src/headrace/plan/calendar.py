@@ -11,6 +11,7 @@ from typing import Any
 
 from headrace.plan.parse import Text, Tree, parse, render
 from headrace.plan.safety import is_constant
+from headrace.values.schema import literal, quote
 
 _LAST = {
     "DATE": "9999-12-31",
@@ -36,6 +37,11 @@ _KEEPING = frozenset(
 """Functions whose times lie within the calendar when their arguments do."""
 _LONG_PARTS = ("decade", "decades", "century", "centuries", "millennium", "millennia")
 _PATHS = ("STRUCT_EXTRACT", "ARRAY_EXTRACT")
+_FROM_JSON = frozenset(
+    ("from_json", "from_json_strict", "json_transform", "json_transform_strict"),
+)
+_GENTLE = frozenset(("try_strptime", "from_json", "json_transform"))
+"""Functions that give null for what they cannot read."""
 
 
 def within_calendar(node: Tree, types: dict[int, Any]) -> tuple[Tree, bool]:
@@ -59,43 +65,85 @@ class _Bounds:
             return value
         kept = ("type_expr", "literal")
         made = {key: v if key in kept else self.below(v) for key, v in value.items()}
-        type_ = str(self.types.get(id(value), ""))
-        element = type_.removesuffix("[]")
-        if element not in _LAST or not self._makes_time(value, type_):
+        type_ = self.types.get(id(value))
+        if type_ is None or not _holds_time(type_) or not self._makes_time(value, type_):
             return made
-        return self._bounded(made, type_, element)
+        return self._bounded(made, type_)
 
-    def _makes_time(self, node: Tree, type_: str) -> bool:
+    def _makes_time(self, node: Tree, type_: Any) -> bool:
         if node["class"] not in ("CAST", "FUNCTION", "OPERATOR") or is_constant(node):
             return False
+        element = str(type_).removesuffix("[]")
         if node["class"] == "OPERATOR":
-            return node["type"] in _PATHS and not _is_path(node)
+            return element in _LAST and node["type"] in _PATHS and not _is_path(node)
         if node["class"] == "CAST":
             given = str(self.types.get(id(node["child"]), ""))
-            return given.removesuffix("[]") not in _TIMES
+            return given != str(type_) and given.removesuffix("[]") not in _TIMES
         name = node["function_name"]
+        if name in _FROM_JSON:
+            return True
+        if str(type_) not in _LAST:
+            # Of what a function passes on, each time was bounded before.
+            return _has_lambda(node)
         if name not in _KEEPING:
-            # Of a list that a function passes on, each element was bounded before.
-            return not type_.endswith("[]") or _has_lambda(node)
+            return True
         part = node["arguments"][0]["expression"]
         return bool(name.startswith("date") and part.get("literal", {}).get("text") in _LONG_PARTS)
 
-    def _bounded(self, made: Tree, type_: str, element: str) -> Tree:
-        sql, time = render(made), f"cast('{_LAST[element]}' as {element})"
-        within = f"__v between cast('0001-01-01' as {element}) and {time}"
-        values = sql if type_.endswith("[]") else f"list_value({sql})"
-        if made.get("try_cast") or made.get("function_name") == "try_strptime":
-            choice = f"case when {within} then __v end"
+    def _bounded(self, made: Tree, type_: Any) -> Tree:
+        sql = render({**made, "alias": ""})
+        gentle = bool(made.get("try_cast")) or made.get("function_name") in _GENTLE
+        if type_.id == "list":
+            whole = self._within(sql, type_, gentle, 0)
         else:
-            self.failing = True
-            # Not error(…), which is not tried; nor the value, which may have no text.
-            beyond = (
-                f"cast('lies outside of the calendar, after it: ' || (__v > {time}) as {element})"
-            )
-            choice = f"case when __v is null or {within} then __v else {beyond} end"
-        whole = f"list_transform({values}, lambda __v: {choice})"
-        bounded = parse(Text(whole if type_.endswith("[]") else f"({whole})[1]", ""))
-        return {**bounded, "alias": made.get("alias", "")}
+            each = self._within("__v", type_, gentle, 1)
+            whole = f"(list_transform(list_value({sql}), lambda __v: {each}))[1]"
+        return {**parse(Text(whole, "")), "alias": made.get("alias", "")}
+
+    def _within(self, sql: str, type_: Any, gentle: bool, depth: int) -> str:
+        """The value `sql` with the times in it bounded; all but a list is cheap to repeat."""
+        if not _holds_time(type_):
+            return sql
+        if type_.id == "struct":
+            return f"case when {sql} is not null then {self._fields(sql, type_, gentle, depth)} end"
+        if type_.id not in ("list", "array", "map"):
+            return self._choice(sql, str(type_), gentle)
+        item = f"__v{depth or ''}"
+        if type_.id == "map":
+            each = self._fields(item, type_, gentle, depth + 1)
+            entries = f"list_transform(map_entries({sql}), lambda {item}: {each})"
+            return f"case when {sql} is not null then map_from_entries({entries}) end"
+        each = self._within(item, type_.children[0][1], gentle, depth + 1)
+        listed = f"list_transform({sql}, lambda {item}: {each})"
+        return listed if type_.id == "list" else f"cast({listed} as {type_})"
+
+    def _fields(self, sql: str, type_: Any, gentle: bool, depth: int) -> str:
+        """A struct of the parts of a struct, or of an entry of a map, whose key cannot be null."""
+        parts = []
+        for name, inner in type_.children:
+            part = f"struct_extract({sql}, {literal(name)})"
+            is_key = type_.id == "map" and name == "key"
+            bounded = self._within(part, inner, gentle and not is_key, depth)
+            parts.append(f"{quote(name)} := {bounded}")
+        return f"struct_pack({', '.join(parts)})"
+
+    def _choice(self, sql: str, type_: str, gentle: bool) -> str:
+        """SQL of one time, if it lies within the calendar."""
+        last = f"cast('{_LAST[type_]}' as {type_})"
+        within = f"{sql} between cast('0001-01-01' as {type_}) and {last}"
+        if gentle:
+            return f"case when {within} then {sql} end"
+        self.failing = True
+        # Not error(…), which is not tried; nor the value, which may have no text.
+        beyond = f"cast('lies outside of the calendar, after it: ' || ({sql} > {last}) as {type_})"
+        return f"case when {sql} is null or {within} then {sql} else {beyond} end"
+
+
+def _holds_time(type_: Any) -> bool:
+    """Whether a time stands in values of this type, at any depth."""
+    if type_.id in ("struct", "map", "list", "array"):
+        return any(_holds_time(inner) for name, inner in type_.children if name != "size")
+    return str(type_) in _LAST
 
 
 def _is_path(node: Tree) -> bool:
