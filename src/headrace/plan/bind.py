@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +9,9 @@ import duckdb
 
 from headrace.plan.calendar import within_calendar
 from headrace.plan.guards import check_types
+from headrace.plan.lambdas import inside_of_lambdas, typed_nodes
 from headrace.plan.operators import Expression
-from headrace.plan.parse import Text, Tree, children, parse, render, types_of
+from headrace.plan.parse import Text, Tree, parse, render, types_of
 from headrace.plan.rewrite import Rewriter
 from headrace.plan.safety import Judge, words
 from headrace.plan.scope import Scope
@@ -37,12 +37,14 @@ def bind_tree(tree: Tree, text: Text, scope: Scope, shown: str | None = None) ->
     """As `bind`, for (a part of) a parsed text; `shown` is its text if it is not all of it."""
     rewriter = Rewriter(text, scope)
     kept = rewriter.rewrite(tree)
-    nodes = list(_typed_nodes(kept))
+    nodes = list(typed_nodes(kept))
     types = _types(nodes, text, scope)
     can_fail = Judge(text, types).can_fail(kept)
-    check_types(text, nodes, types)
+    inside = list(inside_of_lambdas(nodes, types, scope.table))
+    all_types = {**types, **{id(node): found for node, found in inside}}
+    check_types(text, [*nodes, *(node for node, _ in inside)], all_types)
     type_ = types[id(kept)]
-    bounded, may_lie_beyond = within_calendar(kept, types)
+    bounded, may_lie_beyond = within_calendar(kept, all_types)
     expression = Expression(
         text=(text.sql if shown is None else shown).strip(),
         sql=render(bounded),
@@ -123,11 +125,3 @@ def _said(node: Tree, text: Text, error: duckdb.Error, scope: Scope) -> str:
     if node["is_operator"] and len(types) == 2:
         return f"{types[0]} {name} {types[1]} is not possible"
     return f"{name}(…) does not take {', '.join(types) or 'no argument'}"
-
-
-def _typed_nodes(node: Tree) -> Iterator[Tree]:
-    """All nodes that have a type of their own, parts before their wholes."""
-    for child in children(node):
-        if child["class"] != "LAMBDA":
-            yield from _typed_nodes(child)
-    yield node

@@ -47,7 +47,7 @@ _GENTLE = frozenset(("try_strptime", "from_json", "json_transform"))
 def within_calendar(node: Tree, types: dict[int, Any]) -> tuple[Tree, bool]:
     """`node` with each time that is made in it bounded, and whether a row may fail by that.
 
-    `types` has the DuckDB type of every node by its id(), as `safety.Judge`.
+    `types` has the DuckDB type of every node by its id(), also inside of lambdas.
     """
     bounds = _Bounds(types)
     return bounds.below(node), bounds.failing
@@ -83,8 +83,10 @@ class _Bounds:
         if name in _FROM_JSON:
             return True
         if str(type_) not in _LAST:
-            # Of what a function passes on, each time was bounded before.
-            return _has_lambda(node)
+            # Of what a function passes on, each time was bounded before; so in a lambda, if types
+            # are known of it.
+            bodies = (a["expression"].get("expr") for a in node["arguments"])
+            return any(body is not None and id(body) not in self.types for body in bodies)
         if name not in _KEEPING:
             return True
         part = node["arguments"][0]["expression"]
@@ -151,7 +153,3 @@ def _is_path(node: Tree) -> bool:
     if node["class"] == "OPERATOR" and node["type"] in _PATHS:
         return _is_path(node["children"][0])
     return bool(node["class"] == "COLUMN_REF")
-
-
-def _has_lambda(node: Tree) -> bool:
-    return any(a["expression"]["class"] == "LAMBDA" for a in node["arguments"])

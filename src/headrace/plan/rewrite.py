@@ -224,13 +224,14 @@ def check_kind(text: Text, node: Tree) -> None:
 
 def lambda_parameters(node: Tree) -> frozenset[str]:
     """The names, in small letters, that a LAMBDA node brings to its body."""
-    return frozenset(name.lower() for name in _parameters(node["lhs"]))
+    return frozenset(name.lower() for name in parameters_of(node["lhs"]))
 
 
-def _parameters(lhs: Tree) -> list[str]:
+def parameters_of(lhs: Tree) -> list[str]:
+    """The names of a lambda's parameters, in their order."""
     if lhs["class"] == "COLUMN_REF":
         return [lhs["column_names"][0]]
-    return [n for a in lhs.get("arguments", ()) for n in _parameters(a["expression"])]
+    return [n for a in lhs.get("arguments", ()) for n in parameters_of(a["expression"])]
 
 
 def _is_zero(number: str) -> bool:
