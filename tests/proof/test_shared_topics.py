@@ -5,11 +5,16 @@ from __future__ import annotations
 import time
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+import pytest
 
 import headrace as hr
+import headrace.testing
 from headrace.storage.topics.log import LocalTopic
+from headrace.testing import Driver
+from tests.views.cases import thing, things
 
 
 class Ping(hr.Event):
@@ -61,3 +66,66 @@ def test_what_retention_took_is_told(tmp_path: Path) -> None:
     ((found,),) = (v.checked for v in app.verify(data=tmp_path))
     assert found.different == 0
     assert "it reaches back to offsets" in (found.note or "")
+
+
+def written_by_others(t: Driver, name: str, rows: dict[bytes, bytes]) -> None:
+    """Records of another job, in partition 0 of the topic `name`."""
+    topic = LocalTopic.ensure(t._settings.data / "topics", name, 1, clock=t.clock.now_us)
+    topic.append_numbered(
+        pa.array(rows.values()), keys=pa.array(rows), producer="other/told", first_sequence=0
+    )
+
+
+def last_of(t: Driver, name: str) -> dict[str, Any]:
+    """What each key of a topic shows."""
+    return {row["key"]: row["value"] for row in sorted(t.rows(name), key=lambda r: r["offset"])}
+
+
+END = "2026-01-01T00:00:10Z"
+THEIRS = {
+    b"zoe in theirs": b'{"window_start": "2026-01-01T00:00:00Z", "who": "zoe", '
+    b'"window_end": "2026-01-01T00:00:10Z", "n": 7}',
+    b"no row": b'{"total": 3}',
+}
+
+
+@pytest.mark.parametrize("emit", ["changes", "final"])
+def test_a_recompute_leaves_the_rows_of_others_alone(emit: str) -> None:
+    app, source = things(lateness="0s")
+    counts = source.tumble("10s").by("who").agg(n="count(*)")
+    app.topic("told", counts, partitions=1, emit=emit)
+    with headrace.testing.run(app) as t:
+        t.send("things", [thing(1, "a"), thing(2, "b"), thing(31, "a")])
+        t.verify()
+        written_by_others(t, "told", THEIRS)
+        t.send("things", [thing(3, "a"), thing(4, "c")])
+        (report,) = t.recompute()
+        (found,) = report.destinations
+        assert (found.corrected, found.missing, found.deleted) == (1, 1, 0)
+        rows = last_of(t, "told")
+        assert rows["no row"] == {"total": 3}
+        counted = {row["who"]: row["n"] for row in rows.values() if row.get("window_end") == END}
+        assert counted == {"a": 2, "b": 1, "c": 1, "zoe": 7}
+        t.verify()
+        assert [again.corrections for again in t.recompute()] == [0]
+
+
+@pytest.mark.parametrize("emit", ["changes", "final"])
+def test_a_recompute_takes_its_own_rows_back_beside_those_of_others(emit: str) -> None:
+    """Two sessions become one."""
+    app, source = things(lateness="0s")
+    visits = source.session(gap="5s").by("who").agg(n="count(*)")
+    app.topic("told", visits, partitions=1, emit=emit)
+    with headrace.testing.run(app) as t:
+        t.send("things", [thing(1), thing(8), thing(40), thing(60)])
+        t.verify()
+        written_by_others(t, "told", THEIRS)
+        t.send("things", [thing(4)])
+        (report,) = t.recompute()
+        (found,) = report.destinations
+        assert (found.corrected, found.missing, found.deleted) == (1, 0, 1)
+        rows = last_of(t, "told")
+        assert rows.pop("no row") == {"total": 3} and rows.pop("zoe in theirs") is not None
+        starts = {row["session_start_time"]: row["n"] for row in rows.values() if row is not None}
+        assert starts["2026-01-01T00:00:01Z"] == 3 and "2026-01-01T00:00:08Z" not in starts
+        t.verify()

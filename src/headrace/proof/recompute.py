@@ -10,42 +10,23 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 
 import duckdb
-import pyarrow as pa
 
-from headrace.engines.batch.compare import compare_sql
-from headrace.engines.batch.kept import keep
 from headrace.engines.batch.relations import Region
-from headrace.engines.batch.tolerance import tolerance
 from headrace.engines.embedded.epochs.places import recompute_fact
 from headrace.engines.embedded.runner import JobRunner
-from headrace.plan.operators import Output, Slide, Tumble, View
+from headrace.plan.operators import Slide, Tumble, View
 from headrace.proof.corrections import commit
-from headrace.proof.earlier import AHEAD, NOTE, ahead, left_behind, only_adds
+from headrace.proof.differences import Found, differences
 from headrace.proof.events import Events, events_of, with_segments
-from headrace.proof.expected import expected_rows, latest_region, row_key
+from headrace.proof.expected import latest_region
 from headrace.proof.fixed import Fixed, fixed, left_out_fact
-from headrace.proof.report import Corrected, Recomputation
-from headrace.proof.served import served
+from headrace.proof.report import Recomputation
 from headrace.values.clock import instant_text
-from headrace.values.schema import quote
 
 _KEEP = "Declare a lake of the whole source before retention takes its records."
 Progress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True)
-class _Found:
-    """The corrections of one output: `_op` and the view's columns, and how many of each kind.
-
-    `changes` are None of an output that is left as it is.
-    """
-
-    output: Output
-    changes: pa.Table | None
-    report: Corrected
 
 
 def recompute(
@@ -65,7 +46,7 @@ def recompute(
     """
     tell = progress or (lambda what, done, of: None)
     begun = time.monotonic()
-    found: list[_Found] = []
+    found: list[Found] = []
     regions: dict[str, Region] = {}
     views = [v for v in runner.job.views if v.window and (only is None or v.name in only)]
     with fixed(runner) as fix:
@@ -80,7 +61,7 @@ def recompute(
                 continue
             regions[view.name] = region
             held = with_segments(fix, source, [view], events[view.topic])
-            found += _corrections(runner, fix, held, view, region)
+            found += differences(runner, fix, held, view, region)
         tell("corrections", len(views), len(views))
     epoch = None
     paid = views if from_us is None and to_us is None else []
@@ -142,77 +123,6 @@ def _check_delivered(runner: JobRunner, fix: Fixed, views: list[View]) -> None:
             )
 
 
-def _corrections(
-    runner: JobRunner, fix: Fixed, events: Events, view: View, region: Region
-) -> list[_Found]:
-    source = runner.job.source(view.topic)
-    made = []
-    for output in (o for o in runner.job.outputs if o.input == view.name):
-        note = _left_as_it_is(fix, output, view)
-        if note is not None:
-            made.append(_Found(output, None, Corrected(output.name, 0, 0, 0, 0, note)))
-            continue
-        as_of = fix.as_of(view.name, source.topic, region)
-        with fix.spent(f"{output.name}: compute"):
-            rows = expected_rows(view, source, output, as_of, events)
-            keep(fix.cursor, "_proof_expected", rows)
-        with fix.spent(f"{output.name}: compare"):
-            made.append(_difference(runner, fix, view, output, region))
-    return made
-
-
-def _left_as_it_is(fix: Fixed, output: Output, view: View) -> str | None:
-    """Why nothing of `output` is corrected; None where it is.
-
-    Rows that this generation cannot have would be withdrawn, or replaced by what it saw of them.
-    """
-    if only_adds(output) and left_behind(fix, output):
-        return NOTE
-    # Windows that are open here lie outside of the region.
-    windows = isinstance(view.window, Tumble | Slide)
-    return AHEAD if not windows and ahead(fix, output, view.topic) else None
-
-
-def _difference(
-    runner: JobRunner, fix: Fixed, view: View, output: Output, region: Region
-) -> _Found:
-    cursor = fix.cursor
-    columns = [c.name for c in view.columns]
-    within = _within(view, region)
-    wanted = f"(select * from _proof_expected where {within})"
-    held = f"(select * from {served(runner, fix, output, view)} where {within})"
-    tolerated = tolerance(view)
-    compared = compare_sql(
-        columns, tolerated, wanted, held, row_key(view, output), allowances=not tolerated.exact
-    )
-    cursor.execute(f"create or replace temp table _proof_differs as {compared}")
-    key = [quote(k) for k in row_key(view, output)]
-    smaller = len(key) < len(view.key_columns)
-    same = " and ".join(f"x.{k} is not distinct from d.{k}" for k in key) or "true"
-    listed = ", ".join(quote(c) for c in columns)
-    # A table with a smaller key takes no row that begins before the one it has, unless that goes.
-    gone = "('unexpected', 'different')" if smaller else "('unexpected')"
-    changes = cursor.sql(
-        f"select 'd' as _op, {listed} from {held} x where exists (select 1 from _proof_differs d "
-        f"where d._kind in {gone} and {same}) union all "
-        f"select 'u' as _op, {listed} from {wanted} x where exists (select 1 from _proof_differs d "
-        f"where d._kind <> 'unexpected' and {same})"
-    ).to_arrow_table()
-    kinds = dict(cursor.execute("select _kind, count(*) from _proof_differs group by 1").fetchall())
-    corrected, missing = kinds.get("different", 0), kinds.get("missing", 0)
-    equal = fix.count(wanted) - corrected - missing
-    report = Corrected(output.name, equal, corrected, missing, kinds.get("unexpected", 0))
-    return _Found(output, changes, report)
-
-
-def _within(view: View, region: Region) -> str:
-    """Rows that the region covers; sessions are chosen by the batch itself."""
-    if not isinstance(view.window, Tumble | Slide):
-        return "true"
-    low = "" if region.from_us is None else f"window_end > make_timestamp({region.from_us}) and "
-    return f"{low}window_end <= make_timestamp({region.bound_us})"
-
-
 def _note(runner: JobRunner, view: str, region: Region) -> int:
     number: int = runner.store.rows("select coalesce(max(number), 0) + 1 from meta.regions")[0][0]
     runner.store.connection.executemany(
@@ -225,7 +135,7 @@ def _note(runner: JobRunner, view: str, region: Region) -> int:
     return number
 
 
-def _note_left_out(runner: JobRunner, found: list[_Found], view: View, number: int) -> None:
+def _note_left_out(runner: JobRunner, found: list[Found], view: View, number: int) -> None:
     """Keeps which outputs of a view the recompute `number` left as they were."""
     store, windows = runner.store, isinstance(view.window, Tumble | Slide)
     for one in found:

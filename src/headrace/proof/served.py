@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from headrace.engines.embedded.deliveries.shown import records
+from headrace.engines.embedded.deliveries.shown import kept, records
 from headrace.engines.embedded.deliveries.targets import load_rows, target_of
 from headrace.engines.embedded.epochs.tables import empty_relation
 from headrace.engines.embedded.runner import JobRunner
@@ -12,6 +13,28 @@ from headrace.plan.operators import Output, View
 from headrace.proof.fixed import Fixed
 from headrace.proof.json_rows import columns_of, transformed
 from headrace.values.schema import quote
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The rows of a view that an output shows, as a relation with the view's columns.
+
+    Where `others` write to it too, some may be theirs.
+    """
+
+    relation: str
+    others: bool = False
+
+
+def shown(runner: JobRunner, fix: Fixed, output: Output, view: View) -> Shown:
+    """What readers of `output` see of the view at the fixed epoch."""
+    rows = served(runner, fix, output, view)
+    if output.role != "topic":
+        return Shown(rows)
+    found = kept(runner.systems, runner.job, output, fix.snapshots.get(output.name))
+    # A record of somebody else has none of the columns, unless it is written as ours are.
+    ours = " or ".join(f"{quote(c.name)} is not null" for c in view.columns)
+    return Shown(f"(select * from {rows} where {ours})", bool(found.others))
 
 
 def served(runner: JobRunner, fix: Fixed, output: Output, view: View) -> str:

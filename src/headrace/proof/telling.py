@@ -13,7 +13,6 @@ import pyarrow as pa
 from headrace.engines.batch.compare import compare_sql
 from headrace.engines.batch.kept import keep
 from headrace.engines.batch.tolerance import tolerance
-from headrace.engines.embedded.deliveries.shown import kept
 from headrace.engines.embedded.epochs.places import fill_fact
 from headrace.engines.embedded.epochs.tables import empty_relation
 from headrace.engines.embedded.runner import JobRunner
@@ -24,7 +23,7 @@ from headrace.proof.events import events_of
 from headrace.proof.expected import expected_rows
 from headrace.proof.filling import fill_tables
 from headrace.proof.fixed import Fixed, fixed, left_out_fact
-from headrace.proof.served import served
+from headrace.proof.served import shown
 from headrace.values.schema import quote
 
 _WANTED, _APART = "_proof_told", "_proof_untold"
@@ -108,11 +107,6 @@ def _held(runner: JobRunner, fix: Fixed, output: Output, view: View) -> tuple[st
     if any(d.not_begun for d in runner.deliveries if d.name == output.name):
         # All that is there gives way to what is delivered first.
         return empty_relation(view.columns), True
-    held = served(runner, fix, output, view)
+    found = shown(runner, fix, output, view)
     adds = left_behind(fix, output) or ahead(fix, output, view.topic)
-    if output.role != "topic":
-        return held, adds
-    shared = kept(runner.systems, runner.job, output, fix.snapshots.get(output.name)).others
-    # A record of somebody else has none of the columns.
-    ours = " or ".join(f"{quote(c.name)} is not null" for c in view.columns)
-    return f"(select * from {held} where {ours})", bool(shared) or adds
+    return found.relation, found.others or adds
