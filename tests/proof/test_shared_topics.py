@@ -14,6 +14,7 @@ import headrace as hr
 import headrace.testing
 from headrace.storage.topics.log import LocalTopic
 from headrace.testing import Driver
+from tests.proof.letting_go import take_all
 from tests.views.cases import thing, things
 
 
@@ -129,3 +130,50 @@ def test_a_recompute_takes_its_own_rows_back_beside_those_of_others(emit: str) -
         starts = {row["session_start_time"]: row["n"] for row in rows.values() if row is not None}
         assert starts["2026-01-01T00:00:01Z"] == 3 and "2026-01-01T00:00:08Z" not in starts
         t.verify()
+
+
+@pytest.mark.parametrize("emit", ["changes", "final"])
+def test_a_recompute_does_not_tell_again_what_retention_took(emit: str) -> None:
+    """What it changes of that, it tells."""
+    app, source = things(lateness="0s")
+    counts = source.tumble("10s").by("who").agg(n="count(*)")
+    app.topic("told", counts, partitions=1, emit=emit)
+    with headrace.testing.run(app) as t:
+        t.send("things", [thing(1, "a"), thing(2, "b"), thing(31, "a")])
+        t.verify()
+        take_all(LocalTopic.ensure(t._settings.data / "topics", "told", 1))
+        t.send("things", [thing(35, "b"), thing(61, "a")])
+        before = t.rows("told")
+        for _ in range(2):
+            (report,) = t.recompute()
+            assert report.corrections == 0
+            assert t.rows("told") == before
+        t.send("things", [thing(3, "a")])
+        for corrections in (1, 0):
+            (report,) = t.recompute()
+            assert report.corrections == corrections
+            assert [row["value"]["n"] for row in t.rows("told")[len(before) :]] == [2]
+            t.verify()
+
+
+@pytest.mark.parametrize("emit", ["changes", "final"])
+def test_a_recompute_takes_back_what_retention_took(emit: str) -> None:
+    """Whoever read it before has it still."""
+    app, source = things(lateness="0s")
+    visits = source.session(gap="5s").by("who").agg(n="count(*)")
+    app.topic("told", visits, partitions=1, emit=emit)
+    with headrace.testing.run(app) as t:
+        t.send("things", [thing(1), thing(8), thing(40), thing(60)])
+        keys = {row["value"]["session_start_time"]: row["key"] for row in t.rows("told")}
+        take_all(LocalTopic.ensure(t._settings.data / "topics", "told", 1))
+        t.send("things", [thing(4), thing(61)])
+        before = len(t.rows("told"))
+        for corrections in (2, 0):
+            (report,) = t.recompute()
+            assert report.corrections == corrections
+            told = t.rows("told")[before:]
+            assert sorted((row["key"], row["value"] and row["value"]["n"]) for row in told) == [
+                (keys["2026-01-01T00:00:01Z"], 3),
+                (keys["2026-01-01T00:00:08Z"], None),
+            ]
+            t.verify()

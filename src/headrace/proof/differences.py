@@ -17,7 +17,7 @@ from headrace.proof.events import Events
 from headrace.proof.expected import expected_rows, row_key
 from headrace.proof.fixed import Fixed
 from headrace.proof.report import Corrected
-from headrace.proof.served import shown
+from headrace.proof.served import Shown, shown
 from headrace.values.schema import quote
 
 _WANTED, _BEFORE = "_proof_expected", "_proof_before"
@@ -75,25 +75,39 @@ class _Comparison:
 
     def found(self) -> Found:
         """What is apart, as changes."""
-        output, cursor = self.output, self.fix.cursor
-        topic = self.view.topic
+        output, topic, until_now = self.output, self.view.topic, None
         self._compute(_WANTED, self.fix.as_of(self.view.name, topic, self.region))
         with self.fix.spent(f"{output.name}: compare"):
             there = shown(self.runner, self.fix, output, self.view)
             held, wanted = self._covered(there.relation), self._covered(_WANTED)
             self._compare(_APART, wanted, held)
-        if there.others:
+        if there.others or there.cut:
             self._compute(_BEFORE, self.fix.as_of(self.view.name, topic, output=output.name))
+            until_now = self._covered(_BEFORE)
         with self.fix.spent(f"{output.name}: compare"):
-            which = "true"
-            if there.others:
-                self._compare(_CHANGED, wanted, self._covered(_BEFORE))
-                # Only what this job told until now is taken back: the rest may be theirs.
-                which = f"_kind <> 'unexpected' or {self._in(_CHANGED, 'd', 'unexpected')}"
-            cursor.execute(
-                f"create or replace temp table {_DIFFERS} as select * from {_APART} d where {which}"
-            )
-            return Found(output, self._changes(wanted, held), self._report(wanted))
+            if until_now is not None:
+                self._compare(_CHANGED, wanted, until_now)
+            sql = self._differing(there)
+            self.fix.cursor.execute(f"create or replace temp table {_DIFFERS} as {sql}")
+            return Found(output, self._changes(wanted, held, until_now), self._report(wanted))
+
+    def _differing(self, there: Shown) -> str:
+        """Of what is APART that which is to be written, and what the recompute takes back.
+
+        A row that is not there may have gone to retention, and one that should not be there may be
+        somebody else's. Then it is written, or taken back, if the recompute changes it.
+        """
+        missing, unexpected = "d._kind = 'missing'", "d._kind = 'unexpected'"
+        if there.cut:
+            missing += f" and {self._in(_CHANGED, 'd', 'missing', 'different')}"
+        if there.others:
+            unexpected += f" and {self._in(_CHANGED, 'd', 'unexpected')}"
+        which = f"d._kind = 'different' or {missing} or {unexpected}"
+        sql = f"select * from {_APART} d where {which}"
+        if there.cut:
+            gone = f"d._kind = 'unexpected' and not {self._in(_APART, 'd', 'unexpected')}"
+            sql += f" union all select * from {_CHANGED} d where {gone}"
+        return sql
 
     def _compute(self, table: str, as_of: AsOf) -> None:
         """Makes the temporary table `table` of what the output must hold as of then."""
@@ -110,17 +124,20 @@ class _Comparison:
         )
         self.fix.cursor.execute(f"create or replace temp table {table} as {compared}")
 
-    def _changes(self, wanted: str, held: str) -> pa.Table:
+    def _changes(self, wanted: str, held: str, until_now: str | None) -> pa.Table:
+        """`_op` and the view's columns of what differs; what is not held was so `until_now`."""
         listed = ", ".join(quote(c.name) for c in self.view.columns)
         # A table with a smaller key takes no row that begins before the one it has, unless that
         # goes.
         smaller = len(row_key(self.view, self.output)) < len(self.view.key_columns)
         gone = self._in(_DIFFERS, "x", "unexpected", *(["different"] if smaller else []))
         come = self._in(_DIFFERS, "x", "missing", "different")
-        return self.fix.cursor.sql(
-            f"select 'd' as _op, {listed} from {held} x where {gone} union all "
-            f"select 'u' as _op, {listed} from {wanted} x where {come}"
-        ).to_arrow_table()
+        sql = f"select 'd' as _op, {listed} from {held} x where {gone}"
+        if until_now is not None:
+            lost = f"{gone} and not exists (select 1 from {held} o where {self._same('x')})"
+            sql += f" union all select 'd', {listed} from {until_now} x where {lost}"
+        sql += f" union all select 'u', {listed} from {wanted} x where {come}"
+        return self.fix.cursor.sql(sql).to_arrow_table()
 
     def _report(self, wanted: str) -> Corrected:
         sql = f"select _kind, count(*) from {_DIFFERS} group by 1"
@@ -132,10 +149,15 @@ class _Comparison:
 
     def _in(self, table: str, alias: str, *kinds: str) -> str:
         """Condition: a comparison found the key of the row `alias` to be one of `kinds`."""
-        key = [quote(k) for k in row_key(self.view, self.output)]
-        same = "".join(f" and o.{k} is not distinct from {alias}.{k}" for k in key)
         listed = ", ".join(f"'{kind}'" for kind in kinds)
-        return f"exists (select 1 from {table} o where o._kind in ({listed}){same})"
+        return (
+            f"exists (select 1 from {table} o where o._kind in ({listed}) and {self._same(alias)})"
+        )
+
+    def _same(self, alias: str) -> str:
+        """Condition: the rows `o` and `alias` have one key."""
+        key = [quote(k) for k in row_key(self.view, self.output)]
+        return " and ".join(f"o.{k} is not distinct from {alias}.{k}" for k in key) or "true"
 
     def _covered(self, relation: str) -> str:
         """The rows that the region covers; sessions are chosen by the batch itself."""

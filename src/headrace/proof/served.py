@@ -19,11 +19,13 @@ from headrace.values.schema import quote
 class Shown:
     """The rows of a view that an output shows, as a relation with the view's columns.
 
-    Where `others` write to it too, some may be theirs.
+    Where `others` write to it too, some may be theirs; where it is `cut`, some that the job told
+    have gone to retention.
     """
 
     relation: str
     others: bool = False
+    cut: bool = False
 
 
 def shown(runner: JobRunner, fix: Fixed, output: Output, view: View) -> Shown:
@@ -31,10 +33,12 @@ def shown(runner: JobRunner, fix: Fixed, output: Output, view: View) -> Shown:
     rows = served(runner, fix, output, view)
     if output.role != "topic":
         return Shown(rows)
+    # Asked behind the reading: what retention took meanwhile is gone for both.
     found = kept(runner.systems, runner.job, output, fix.snapshots.get(output.name))
     # A record of somebody else has none of the columns, unless it is written as ours are.
     ours = " or ".join(f"{quote(c.name)} is not null" for c in view.columns)
-    return Shown(f"(select * from {rows} where {ours})", bool(found.others))
+    mine = f"(select * from {rows} where {ours})"
+    return Shown(mine, bool(found.others), any(found.begins))
 
 
 def served(runner: JobRunner, fix: Fixed, output: Output, view: View) -> str:
