@@ -183,7 +183,7 @@ MUTANTS = (
     Mutant(
         "a recompute does not note what it has covered",
         "proof/recompute.py",
-        "number = _note(runner, view.name, regions[view.name])",
+        "number = _note(runner, view.name, made.regions[view.name])",
         "number = 0",
     ),
     Mutant(

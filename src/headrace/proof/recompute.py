@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import partial
 
 import duckdb
 
@@ -25,8 +27,21 @@ from headrace.proof.fixed import Fixed, fixed, left_out_fact
 from headrace.proof.report import Recomputation
 from headrace.values.clock import instant_text
 
+_LAST = "coalesce(max(number), 0)"
 _KEEP = "Declare a lake of the whole source before retention takes its records."
 Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What a recompute found as of the epoch `fix`; `before` is the last recompute until then."""
+
+    fix: Fixed
+    views: list[View]
+    regions: dict[str, Region]
+    found: list[Found]
+    events: int
+    before: int
 
 
 def recompute(
@@ -46,49 +61,80 @@ def recompute(
     """
     tell = progress or (lambda what, done, of: None)
     begun = time.monotonic()
+    views = [v for v in runner.job.views if v.window and (only is None or v.name in only)]
+    topics = None if only is None else {v.topic for v in views}
+    paid = views if from_us is None and to_us is None else []
+    while True:
+        made = _made(runner, views, topics, (from_us, to_us), tell)
+        written, epoch = True, None
+        if not dry_run:
+            written, epoch = runner.call(partial(_write, runner, made, paid))
+        if written:
+            break
+    bounds = [region.bound_us for region in made.regions.values()]
+    return Recomputation(
+        runner.job.id,
+        dry_run,
+        instant_text(max(bounds)) if bounds else None,
+        made.events,
+        tuple(f.report for f in made.found),
+        epoch,
+        time.monotonic() - begun,
+        tuple(made.fix.stages.times()),
+    )
+
+
+def _made(
+    runner: JobRunner,
+    views: list[View],
+    topics: Collection[str] | None,
+    ends_us: tuple[int | None, int | None],
+    tell: Progress,
+) -> _Made:
+    """What a recompute of `views` has to write, as of the newest epoch."""
     found: list[Found] = []
     regions: dict[str, Region] = {}
-    views = [v for v in runner.job.views if v.window and (only is None or v.name in only)]
     with fixed(runner) as fix:
         # Between two epochs the deliveries are those that were fixed.
         runner.call(lambda: _check_delivered(runner, fix, views))
-        events = _events(runner, fix, None if only is None else {v.topic for v in views})
+        before = fix.count("meta.regions", _LAST)
+        events = _events(runner, fix, topics)
         for done, view in enumerate(views):
             tell(view.name, done, len(views))
             source = runner.job.source(view.topic)
-            region = latest_region(fix, source, from_us, to_us)
+            region = latest_region(fix, source, *ends_us)
             if region is None:
                 continue
             regions[view.name] = region
             held = with_segments(fix, source, [view], events[view.topic])
             found += differences(runner, fix, held, view, region)
         tell("corrections", len(views), len(views))
-    epoch = None
-    paid = views if from_us is None and to_us is None else []
-    if not dry_run and regions:
+    return _Made(fix, views, regions, found, sum(e.count for e in events.values()), before)
 
-        def note(_: duckdb.DuckDBPyConnection) -> None:
-            for view in (v for v in views if v.name in regions):
-                number = _note(runner, view.name, regions[view.name])
-                mine = [f for f in found if f.output.input == view.name]
-                _note_left_out(runner, mine, view, number)
-            _paid(runner, paid)
 
-        with fix.spent("commit"):
-            corrections = [(f.output, f.changes) for f in found if f.changes is not None]
-            epoch = runner.call(lambda: commit(runner, corrections, note))
-    elif not dry_run:
-        runner.call(lambda: _paid(runner, paid))
-    return Recomputation(
-        runner.job.id,
-        dry_run,
-        instant_text(max(r.bound_us for r in regions.values())) if regions else None,
-        sum(e.count for e in events.values()),
-        tuple(f.report for f in found),
-        epoch,
-        time.monotonic() - begun,
-        tuple(fix.stages.times()),
-    )
+def _write(runner: JobRunner, made: _Made, paid: list[View]) -> tuple[bool, int | None]:
+    """Commits what was found, between two epochs: whether that was done, and the epoch.
+
+    Not where another recompute was committed since: of several the last one counts, and that one
+    may have read events that this one knows nothing of.
+    """
+    ((last,),) = runner.store.rows(f"select {_LAST} from meta.regions")
+    if last != made.before:
+        return False, None
+    if not made.regions:
+        _paid(runner, paid)
+        return True, None
+
+    def note(_: duckdb.DuckDBPyConnection) -> None:
+        for view in (v for v in made.views if v.name in made.regions):
+            number = _note(runner, view.name, made.regions[view.name])
+            mine = [f for f in made.found if f.output.input == view.name]
+            _note_left_out(runner, mine, view, number)
+        _paid(runner, paid)
+
+    with made.fix.spent("commit"):
+        changes = [(f.output, f.changes) for f in made.found if f.changes is not None]
+        return True, commit(runner, changes, note)
 
 
 def owed(runner: JobRunner) -> frozenset[str]:
@@ -124,7 +170,7 @@ def _check_delivered(runner: JobRunner, fix: Fixed, views: list[View]) -> None:
 
 
 def _note(runner: JobRunner, view: str, region: Region) -> int:
-    number: int = runner.store.rows("select coalesce(max(number), 0) + 1 from meta.regions")[0][0]
+    number: int = runner.store.rows(f"select {_LAST} + 1 from meta.regions")[0][0]
     runner.store.connection.executemany(
         "insert into meta.regions values (?, ?, ?, ?, ?, ?, ?, ?)",
         [
