@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
@@ -104,11 +104,11 @@ def fixed(runner: JobRunner) -> Iterator[Fixed]:
     The job goes on while destinations take what waits for them; it stands still only for what they
     take of it meanwhile.
     """
-    deadline, stages = time.monotonic() + _PATIENCE_SECONDS, Stages()
+    until, stages = deadline(), Stages()
     with ExitStack() as opened:
         with stages.spent(_THREAD, "fix the epoch"):
-            late = _undelivered(runner, runner.call(lambda: _shown(runner)), deadline)
-            fix = runner.call(lambda: _fix(runner, opened, stages, deadline, late))
+            late = undelivered(runner, runner.call(lambda: _shown(runner)), until)
+            fix = runner.call(lambda: _fix(runner, opened, stages, until, late))
         yield fix
 
 
@@ -119,13 +119,18 @@ def _shown(runner: JobRunner) -> int:
     return newest
 
 
-def _undelivered(
-    runner: JobRunner, epoch: int, deadline: float, given_up: tuple[str, ...] = ()
+def deadline() -> float:
+    """Until when destinations are waited for, from now on."""
+    return time.monotonic() + _PATIENCE_SECONDS
+
+
+def undelivered(
+    runner: JobRunner, epoch: int, until: float, given_up: Collection[str] = ()
 ) -> tuple[str, ...]:
-    """The deliveries that have not taken `epoch` by then; those `given_up` are not waited for."""
+    """The deliveries that do not take `epoch` by then; those `given_up` are not waited for."""
     late = []
     for delivery in list(runner.deliveries):
-        left = 0.0 if delivery.name in given_up else max(0.0, deadline - time.monotonic())
+        left = 0.0 if delivery.name in given_up else max(0.0, until - time.monotonic())
         if not delivery.flush(epoch, left, _OUTAGE_SECONDS_MAX):
             late.append(delivery.name)
     return tuple(late)
@@ -135,12 +140,12 @@ def _fix(
     runner: JobRunner,
     opened: ExitStack,
     stages: Stages,
-    deadline: float,
+    until: float,
     given_up: tuple[str, ...],
 ) -> Fixed:
     """What must be freed is put on `opened`."""
     ledger = runner.engine.ledger
-    undelivered = _undelivered(runner, _shown(runner), deadline, given_up)
+    late = undelivered(runner, _shown(runner), until, given_up)
     with runner.store.transaction() as connection:
         runner.note(connection)
     cursor = runner.store.cursor()
@@ -160,7 +165,7 @@ def _fix(
         watermarks[source.topic] = None if row is None else row[0]
     lakes = lake_versions(runner)
     systems, job = runner.systems, runner.job
-    targets = [target_of(job, o) for o in job.outputs if o.name not in undelivered]
+    targets = [target_of(job, o) for o in job.outputs if o.name not in late]
     snapshots = opened.enter_context(systems.snapshots(targets))
     topics = {
         o.name: systems.local_topic(o.name, o.partitions).end_offsets()
@@ -174,7 +179,7 @@ def _fix(
         cursor,
         watermarks,
         offsets,
-        undelivered,
+        late,
         lakes,
         topics,
         snapshots,

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from headrace.engines.embedded.epochs.replay import replay_epochs
 from headrace.engines.embedded.runner import JobRunner
+from headrace.proof.corrections import delivered
 from headrace.proof.refusals import resend
 from headrace.values.schema import literal
 
@@ -43,7 +44,10 @@ def shown(runner: JobRunner, request: Mapping[str, Any]) -> pa.Table:
 
 
 def replayed(runner: JobRunner) -> dict[str, Any]:
-    """Judges every dead letter again by the present definition, and sends refused rows again."""
+    """Judges every dead letter again by the present definition, and sends refused rows again.
+
+    Raises DestinationDown when a destination does not take what that gives; it is committed then.
+    """
 
     def work() -> dict[str, Any]:
         now_us = runner.clock.now_us()
@@ -56,7 +60,10 @@ def replayed(runner: JobRunner) -> dict[str, Any]:
         }
 
     judged = runner.call(work)
-    return judged | {"sent_again": resend(runner)}
+    sent_again = resend(runner)
+    if sent_again or judged["epoch"] is not None:
+        delivered(runner, runner.engine.ledger.epoch, [o.name for o in runner.job.outputs])
+    return judged | {"sent_again": sent_again}
 
 
 def _rows(runner: JobRunner, sql: str) -> pa.Table:

@@ -14,6 +14,7 @@ from headrace.ops.jobs.inspecting import inspected
 from headrace.ops.jobs.status import status
 from headrace.ops.owner import Handler, Progress, Reply
 from headrace.plan.operators import Job
+from headrace.proof.corrections import delivered
 from headrace.proof.recompute import recompute
 from headrace.proof.telling import fill_outputs
 from headrace.proof.verify import verify
@@ -70,15 +71,7 @@ def handlers(runner: JobRunner) -> Mapping[str, Handler]:
         "query": lambda request, tell: Reply(table=query(runner, request["sql"])),
         "status": lambda request, tell: Reply(status(runner)),
         "verify": lambda request, tell: Reply(verify(runner, _progress(tell)).to_json()),
-        "recompute": lambda request, tell: Reply(
-            recompute(
-                runner,
-                from_us=request.get("from_us"),
-                to_us=request.get("to_us"),
-                dry_run=bool(request.get("dry_run")),
-                progress=_progress(tell),
-            ).to_json()
-        ),
+        "recompute": lambda request, tell: Reply(_recomputed(runner, request, tell)),
         "state-list": lambda request, tell: Reply(states.listed(runner)),
         "state-inspect": lambda request, tell: Reply(table=inspected(runner, request["view"])),
         "letters-list": lambda request, tell: Reply(table=letters.listed(runner)),
@@ -86,6 +79,20 @@ def handlers(runner: JobRunner) -> Mapping[str, Handler]:
         "letters-replay": lambda request, tell: Reply(letters.replayed(runner)),
     }
     return {name: _worded(runner, answer) for name, answer in answers.items()}
+
+
+def _recomputed(runner: JobRunner, request: Mapping[str, Any], tell: Progress) -> dict[str, Any]:
+    """The report of a recompute whose corrections every destination has."""
+    done = recompute(
+        runner,
+        from_us=request.get("from_us"),
+        to_us=request.get("to_us"),
+        dry_run=bool(request.get("dry_run")),
+        progress=_progress(tell),
+    )
+    if done.epoch is not None:
+        delivered(runner, done.epoch, [found.name for found in done.destinations])
+    return done.to_json()
 
 
 def _worded(runner: JobRunner, answer: Handler) -> Handler:

@@ -8,6 +8,7 @@ from typing import Any
 from headrace.engines.embedded.runner import JobRunner
 from headrace.ops.owner import acquire
 from headrace.plan.operators import Job
+from headrace.proof.corrections import delivered
 from headrace.proof.rebuild import rebuild
 from headrace.proof.recompute import owed, recompute
 from headrace.proof.telling import fill_outputs
@@ -31,7 +32,8 @@ def rebuild_job(
     """Builds new and changed views again, and those named in `views`; the job must not run.
 
     JSON-able: the views built, the corrections of late events, seconds. Raises Busy while
-    somebody has the job, StateRefused when not all events are there any more.
+    somebody has the job, StateRefused when not all events are there any more, DestinationDown when
+    a destination does not take the new rows: the next start delivers them.
     """
     known = {v.name: v for v in job.views}
     for name in views:
@@ -52,6 +54,8 @@ def rebuild_job(
             runner.rebuilt()
             done = recompute(runner, only=late, progress=progress)
             seconds, corrections = seconds + done.seconds, done.corrections
+            fed = [output.name for output in job.outputs if output.input in late]
+            delivered(runner, runner.engine.ledger.epoch, fed)
         owner.drain()
     return {
         "job": job.id,
