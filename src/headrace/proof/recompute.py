@@ -62,10 +62,9 @@ def recompute(
     tell = progress or (lambda what, done, of: None)
     begun = time.monotonic()
     views = [v for v in runner.job.views if v.window and (only is None or v.name in only)]
-    topics = None if only is None else {v.topic for v in views}
     paid = views if from_us is None and to_us is None else []
     while True:
-        made = _made(runner, views, topics, (from_us, to_us), tell)
+        made = _made(runner, views, (from_us, to_us), tell)
         written, epoch = True, None
         if not dry_run:
             written, epoch = runner.call(partial(_write, runner, made, paid))
@@ -87,7 +86,6 @@ def recompute(
 def _made(
     runner: JobRunner,
     views: list[View],
-    topics: Collection[str] | None,
     ends_us: tuple[int | None, int | None],
     tell: Progress,
 ) -> _Made:
@@ -98,7 +96,7 @@ def _made(
         # Between two epochs the deliveries are those that were fixed.
         runner.call(lambda: _check_delivered(runner, fix, views))
         before = fix.count("meta.regions", _LAST)
-        events = _events(runner, fix, topics)
+        events = _events(runner, fix, {v.topic for v in views})
         for done, view in enumerate(views):
             tell(view.name, done, len(views))
             source = runner.job.source(view.topic)
@@ -149,9 +147,9 @@ def _paid(runner: JobRunner, views: list[View]) -> None:
         runner.store.drop_fact(recompute_fact(view.name))
 
 
-def _events(runner: JobRunner, fix: Fixed, topics: Collection[str] | None) -> dict[str, Events]:
-    """All events of each topic, or of those in `topics`."""
-    sources = [s for s in runner.job.sources if topics is None or s.topic in topics]
+def _events(runner: JobRunner, fix: Fixed, topics: Collection[str]) -> dict[str, Events]:
+    """All events of each of `topics`; the others may have lost some."""
+    sources = [s for s in runner.job.sources if s.topic in topics]
     with fix.spent("find the events"):
         found = {s.topic: events_of(runner, fix, s) for s in sources}
     for source in sources:
