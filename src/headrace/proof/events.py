@@ -39,6 +39,10 @@ from headrace.values.schema import literal, quote, sql_type
 
 _CHUNK_RECORDS = 500_000
 _NOTHING = Had()
+_AS_IT_WAS = (
+    "Put it back as it was: headrace verify APP says what is apart. A Delta table keeps earlier "
+    "versions for a while. Or begin a new generation: headrace state reset APP --new-lakes"
+)
 _NOT_AS_IT_WAS = "no lake has all of the events as they were", "Put back the definition of then"
 
 
@@ -47,13 +51,14 @@ class Events:
     """`relations` name temporary views and tables; `origin` says in words where they come from.
 
     `whole` is false when the log no longer reaches back to what was read of it first. `count` is
-    the number of events that there are.
+    the number of events that there are, `accepted` of those that the job counted when it read them.
     """
 
     relations: Relations
     origin: str
     whole: bool
     count: int
+    accepted: int
 
     @property
     def relation(self) -> str:
@@ -67,6 +72,19 @@ class Events:
                 "back to its beginning",
                 remedy=remedy,
             )
+        self.require_accepted(source, without)
+
+    def require_accepted(self, source: Source, without: str) -> None:
+        """Raises StateRefused where they are not as many as the job accepted.
+
+        By what somebody left of them right rows would be taken for wrong ones.
+        """
+        if self.count != self.accepted:
+            raise StateRefused(
+                f"{without}: {self.accepted:,} events of {source.topic} were accepted, "
+                f"{self.origin} has {self.count:,}: somebody else has changed it",
+                remedy=_AS_IT_WAS,
+            )
 
 
 def events_of(runner: JobRunner, fix: Fixed, source: Source) -> Events:
@@ -79,7 +97,12 @@ def events_of(runner: JobRunner, fix: Fixed, source: Source) -> Events:
     if any(v.window is not None and v.topic == source.topic for v in runner.job.views):
         seen = _watermarked(runner.job, fix, source, relations)
         relations = replace(relations, watermarked=seen)
-    return Events(relations, origin, whole, fix.count(found))
+    accepted = fix.count(
+        f"meta.counters where kind = 'source' and name = {literal(source.topic)} "
+        "and counter = 'accepted'",
+        "coalesce(sum(value), 0)",
+    )
+    return Events(relations, origin, whole, fix.count(found), accepted)
 
 
 def with_segments(fix: Fixed, source: Source, views: Iterable[View], events: Events) -> Events:

@@ -29,11 +29,15 @@ def fill_tables(runner: JobRunner) -> None:
     events: dict[str, Events] = {}
     with fixed(runner) as fix:
         for table in list(runner.unfilled):
-            topic = runner.job.input_of(table.output).topic
+            output, topic = table.output, runner.job.input_of(table.output).topic
+            source = runner.job.source(topic)
             if topic not in events:
-                events[topic] = events_of(runner, fix, runner.job.source(topic))
+                events[topic] = events_of(runner, fix, source)
             if not events[topic].whole:
-                raise table.lack.refused(table.output)
+                raise table.lack.refused(output)
+            events[topic].require_accepted(
+                source, f"{output.role} {output.name} cannot be given its rows"
+            )
             _fill(runner, fix, table, events[topic])
 
 
