@@ -120,7 +120,7 @@ class _Comparison:
         columns, tolerated = [c.name for c in self.view.columns], tolerance(self.view)
         key = row_key(self.view, self.output)
         compared = compare_sql(
-            columns, tolerated, wanted, held, key, allowances=not tolerated.exact
+            columns, tolerated, wanted, held, key, allowances=not tolerated.exact, strict=True
         )
         self.fix.cursor.execute(f"create or replace temp table {table} as {compared}")
 

@@ -92,7 +92,9 @@ def _lacking(runner: JobRunner, fix: Fixed, output: Output) -> pa.Table:
     )
     held, adds = _held(runner, fix, output, view)
     columns, key, tolerated = [c.name for c in view.columns], view.key_columns, tolerance(view)
-    compared = compare_sql(columns, tolerated, _WANTED, held, key, allowances=not tolerated.exact)
+    compared = compare_sql(
+        columns, tolerated, _WANTED, held, key, allowances=not tolerated.exact, strict=True
+    )
     fix.cursor.execute(f"create or replace temp table {_APART} as {compared}")
     listed = ", ".join(quote(c) for c in columns)
     same = " and ".join(f"x.{quote(k)} is not distinct from d.{quote(k)}" for k in key) or "true"

@@ -147,10 +147,47 @@ def test_a_ranking_by_a_float(served: str, wrong: list[tuple[str, str]]) -> None
     made = ranked(top=Top(2, "x"))
     given = {"a": 9.0, "b": FIVE, "c": FIVE, "d": NEAR, "e": 1.0}
     rows = [
-        {"who": w, "n": 1, "x": given[w], "mean": given[w], "tens": 0, "rank": i + 1}
+        {
+            "who": w,
+            "n": 1,
+            "x": given[w],
+            "mean": given[w],
+            "tens": round(given[w] / 10),
+            "rank": i + 1,
+        }
         for i, w in enumerate(served)
     ]
     assert differences(made, list(given.items()), rows_sql(made, rows)) == wrong
+
+
+@pytest.mark.parametrize(
+    ("ranks", "wrong"),
+    [
+        # Sums 9, 5, just above 5, 1, of which the condition takes the first for certain.
+        ({"a": 1, "b": 2, "c": 3}, []),
+        ({"a": 1, "b": 3, "c": 2}, []),
+        ({"a": 2, "b": 1, "c": 3}, [("a", "different")]),
+        ({"a": 1, "b": 1, "c": 1}, []),
+        ({"a": None, "b": 2, "c": 3}, [("a", "different")]),
+        ({"a": 1, "b": 2, "c": 3, "d": 4}, []),
+        ({"a": 1, "b": 2, "c": 3, "d": 3}, [("d", "different")]),
+    ],
+)
+def test_a_rank_is_compared_where_no_other_may_be_in_between(
+    ranks: dict[str, int | None], wrong: list[tuple[str, str]]
+) -> None:
+    given = {"a": 9.0, "b": FIVE, "c": NEAR, "d": 1.0}
+    count = 4 if "d" in ranks else 3
+    rows = [
+        {"who": w, "n": 1, "x": given[w], "mean": given[w], "tens": round(given[w] / 10), "rank": r}
+        for w, r in ranks.items()
+    ]
+    made = ranked(top=Top(count, "x"))
+    assert differences(made, list(given.items()), rows_sql(made, rows)) == wrong
+    # Who stands before it may or may not be there.
+    unsure = ranked(condition("x <> 9 and x >= 1", "x"), Top(count, "x"))
+    there = rows_sql(unsure, [row for row in rows if row["who"] != "a"])
+    assert differences(unsure, list(given.items()), there) == []
 
 
 @pytest.mark.parametrize(
@@ -175,8 +212,6 @@ def test_a_condition_on_a_float_before_a_ranking_by_a_count(
         {"who": w, "n": len(s), "x": sum(s), "mean": sum(s) / len(s), "tens": 1, "rank": i + 1}
         for i, (w, s) in enumerate((w, sums[w]) for w in served)
     ]
-    for row in rows:
-        row["tens"] = None
     assert differences(made, values, rows_sql(made, rows)) == wrong
 
 
@@ -232,5 +267,6 @@ def test_what_another_order_of_adding_gives_is_never_called_wrong(seed: int) -> 
     for sql, test in tested.items():
         for by in ("x", "mean", "n"):
             made = ranked(condition(sql, sql.split()[0]), Top(3, by))
-            kept = sorted((r for r in rows if test(r)), key=lambda r: (-r[by], r["who"]))[:3]
+            first = sorted((r for r in rows if test(r)), key=lambda r: (-r[by], r["who"]))[:3]
+            kept = [{**row, "rank": nth} for nth, row in enumerate(first, 1)]
             assert differences(made, values, rows_sql(made, kept)) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from headrace.engines.batch.tolerance import RELATIVE, Kind, Tolerance, companion
 from headrace.values.schema import literal, quote
@@ -17,20 +18,23 @@ def compare_sql(
     *,
     allowances: bool = False,
     holds: str | None = None,
+    strict: bool = False,
 ) -> str:
     """SELECT of the rows that differ: the key, `_kind` and `_columns`.
 
     `expected` and `served` are names of relations or parenthesised SELECTs with `columns`, among
     them the `key`. With `allowances` (`expected` was made with them) inexact columns are judged
-    row by row; without, floats by their relative difference alone and quantiles not at all.
+    row by row; without, floats by their relative difference alone, others not at all. What is
+    decided by inexact values is to be the same where it is certain, with `strict` everywhere: so
+    are rows compared that are to be written.
     With `holds`, a condition over served rows, `expected` are marked candidates: one that is not
     certain need not be served, one that is possible may be where the condition takes it. `_kind` is
     'missing' (only expected), 'unexpected' (only served, or served twice) or
-    'different'; `_columns` lists the names of the columns that differ. What is decided by inexact
-    values is not compared.
+    'different'; `_columns` lists the names of the columns that differ.
     """
     same = " and ".join(f"e.{quote(k)} is not distinct from s.{quote(k)}" for k in [*key, "_nth"])
-    apart = {c: _apart(c, tolerance.columns[c], allowances) for c in columns if c not in key}
+    judged = _Judged(allowances, holds is not None, strict)
+    apart = {c: _apart(c, tolerance.columns[c], judged) for c in columns if c not in key}
     differing = [f"case when {sql} then {literal(c)} end" for c, sql in apart.items() if sql]
     names = f"list_filter([{', '.join(differing)}]::varchar[], lambda n: n is not null)"
     shown = [
@@ -61,23 +65,42 @@ def _numbered(relation: str, key: Sequence[str]) -> str:
     return f"(select *, row_number() over ({by}) as _nth from {relation})"
 
 
-def _apart(column: str, kind: Kind, allowances: bool) -> str | None:
+@dataclass(frozen=True)
+class _Judged:
+    """By what a column is judged, as `compare_sql` is told."""
+
+    allowances: bool
+    candidates: bool
+    strict: bool
+
+
+def _apart(column: str, kind: Kind, judged: _Judged) -> str | None:
     """Condition: the two values are further apart than they may be; None: they may be anything."""
     e, s = f"e.{quote(column)}", f"s.{quote(column)}"
     apart = f"{e} is distinct from {s}"
-    if kind == "exact":
+    if kind == "exact" or (kind in ("decided", "rank") and judged.strict):
         return apart
     if kind == "float":
-        allowed = f"{RELATIVE!r} * greatest(abs({e}), abs({s}))"
         near = f"isfinite({e}) and isfinite({s}) and abs({e} - {s}) <= "
-        if allowances:
+        if judged.allowances:
             allowed = f"e.{quote(companion('allowed', column))}"
             # Of sums that leave the range of a float on their way, the order decides the outcome.
-            near = f"isinf({allowed}) or {near}"
-        near += allowed
-    elif kind == "quantile" and allowances:
+            near = f"isinf({allowed}) or {near}{allowed}"
+        else:
+            near += f"{RELATIVE!r} * greatest(abs({e}), abs({s}))"
+    elif not judged.allowances:
+        return None
+    elif kind == "quantile":
         low, high = (f"e.{quote(companion(side, column))}" for side in ("low", "high"))
         near = f"{s} between {low} and {high}"
+    elif kind == "decided":
+        may = f"e.{quote(companion('may', column))}"
+        # As a text a number may be any that lies between two of them.
+        near = (
+            f"e.{quote(companion('open', column))} or case when {s} is null "
+            f"then len(list_filter({may}, lambda v: v is null)) > 0 "
+            f"else {s} between list_min({may}) and list_max({may}) end"
+        )
     else:
-        return None
+        near = "not e._ranked" if judged.candidates else "false"
     return f"({apart} and not coalesce({near}, false))"

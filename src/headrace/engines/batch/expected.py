@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from headrace.engines.batch.allowances import add_allowances, scales
-from headrace.engines.batch.doubtful import add_moved
+from headrace.engines.batch.doubtful import add_decided, add_moved
 from headrace.engines.batch.placed import placed
 from headrace.engines.batch.relations import AsOf, Query, Relations, timestamp
 from headrace.engines.batch.results import add_results
@@ -49,6 +49,7 @@ def expected(
         kept = ("_final",)
     if allowances:
         kept += add_allowances(view, rows.chain)
+        kept += add_decided(view, rows.chain)
     add_results(view, rows.chain, kept, add_moved(view, rows.chain) if candidates else ())
     if final:
         return rows.chain.ending(f"select * exclude (_final) from {rows.chain.name} where _final")

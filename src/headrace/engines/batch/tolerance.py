@@ -7,7 +7,7 @@ from typing import Literal
 
 from headrace.plan.operators import AggregateCall, Expression, View
 
-Kind = Literal["exact", "float", "quantile", "decided"]
+Kind = Literal["exact", "float", "quantile", "decided", "rank"]
 
 RELATIVE = 1e-9
 """Greatest relative difference of floating results."""
@@ -28,9 +28,9 @@ class Tolerance:
     """The kind of every column by name, and whether rows themselves hang on inexact values.
 
     exact: equal, bit by bit. float: within `RELATIVE`. quantile: an approximate quantile, within
-    `RANK`. decided: decided by one of these but not one itself (a rank, a condition, a rounded
-    quantile), so not compared. `rows`: a condition on the result, or a ranking, reads a column
-    that is not exact, so rows may come and go.
+    `RANK`. decided: decided by one of these but not one itself (a condition, a rounded quantile),
+    so one of the values that it may be. rank: by such a value. `rows`: a condition on the result,
+    or a ranking, reads a column that is not exact, so rows may come and go.
     """
 
     columns: dict[str, Kind]
@@ -54,7 +54,7 @@ def tolerance(view: View) -> Tolerance:
     if view.top is not None and columns[view.top.by] != "exact":
         rows = True
     if view.top is not None and rows:
-        columns["rank"] = "decided"
+        columns["rank"] = "rank"
     return Tolerance(columns, rows)
 
 
@@ -78,6 +78,6 @@ def _of_result(expression: Expression, calls: dict[str, Kind]) -> Kind:
     return "float" if expression.type in _FLOATS else "decided"
 
 
-def companion(role: Literal["allowed", "low", "high"], column: str) -> str:
+def companion(role: Literal["allowed", "low", "high", "may", "open"], column: str) -> str:
     """The name of the column of `expected` that says how far `column` may be from right."""
     return f"_{role}_{column}"
