@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -12,8 +13,12 @@ import pytest
 import headrace as hr
 import headrace.testing
 from headrace.ops.jobs.ask import ask
+from headrace.proof import fixed as fixing
+from headrace.proof.recompute import recompute
+from headrace.proof.verify import verify
 from headrace.storage.topics.log import LocalTopic
-from headrace.values.errors import StateRefused
+from headrace.testing import Driver
+from headrace.values.errors import DestinationDown, StateRefused, Unreachable
 from headrace.values.settings import Settings
 from tests.proof.letting_go import take_all
 from tests.views.cases import at, thing, things
@@ -63,3 +68,42 @@ def test_a_recompute_needs_the_events_of_its_views_alone() -> None:
         (report,) = t.recompute()
         assert (report.corrections, report.events) == (1, 3)
         assert t.rows("counts")[0]["n"] == 2
+
+
+def with_old_ones_gone(t: Driver) -> LocalTopic:
+    """The log is without what was read first, and another event waits in it."""
+    t.send("things", [thing(1)])
+    t.verify()
+    t.restart()
+    log = LocalTopic.ensure(t._settings.data / "topics", "things", 1)
+    take_all(log)
+    t.send("things", [thing(31)])
+    return log
+
+
+def test_a_lake_that_is_down_is_told_where_the_log_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fixing, "_OUTAGE_SECONDS_MAX", 0.1)
+    app, source = things(lateness="0s")
+    app.lake("everything", source)
+    app.table("counts", source.tumble("10s").by("who").agg(n="count(*)"))
+    with headrace.testing.run(app) as t:
+        with_old_ones_gone(t)
+        [runner] = t.runners.values()
+        with monkeypatch.context() as broken:
+            broken.setattr(runner.deliveries[0].destination, "deliver", away)
+            t.epoch()
+            with pytest.raises(DestinationDown, match="everything did not take") as told:
+                recompute(runner)
+            assert "nothing can be recomputed" in str(told.value)
+            found = verify(runner)
+            notes = {checked.name: checked.note for checked in found.checked}
+            assert "lake everything, which holds it, has not taken" in (notes["counts"] or "")
+            assert not found.holds and not found.checked[0].compared
+        t.recompute()
+        t.verify()
+
+
+def away(*_: Any) -> int:
+    raise Unreachable("the disk is away")

@@ -25,6 +25,7 @@ from headrace.engines.embedded.epochs.sources import SourceReader
 from headrace.engines.embedded.runner import JobRunner
 from headrace.plan.operators import (
     Job,
+    Output,
     SessionGap,
     SessionMarks,
     Source,
@@ -52,6 +53,7 @@ class Events:
 
     `whole` is false when the log no longer reaches back to what was read of it first. `count` is
     the number of events that there are, `accepted` of those that the job counted when it read them.
+    `waits` names a lake of the whole source that is down.
     """
 
     relations: Relations
@@ -59,20 +61,30 @@ class Events:
     whole: bool
     count: int
     accepted: int
+    waits: str | None = None
 
     @property
     def relation(self) -> str:
         return self.relations.events
 
-    def require(self, source: Source, without: str, remedy: str) -> None:
-        """Raises StateRefused where some are gone; `without` them what cannot be done, in words."""
+    def require(self, runner: JobRunner, source: Source, without: str, remedy: str) -> None:
+        """Raises StateRefused where some are gone; `without` them what cannot be done, in words.
+
+        DestinationDown where a lake has them that is only down.
+        """
         if not self.whole:
-            raise StateRefused(
+            raise self.away(runner, without) or StateRefused(
                 f"{without}: no lake holds all of {source.topic}, and its log no longer reaches "
                 "back to its beginning",
                 remedy=remedy,
             )
         self.require_accepted(source, without)
+
+    def away(self, runner: JobRunner, without: str) -> BaseException | None:
+        """The error where a lake has them that is down, which the log no longer does."""
+        down = [d for d in runner.deliveries if not self.whole and d.name == self.waits]
+        words = f"Without it {without}. Mend that, then give the command again."
+        return down[0].not_taken(words) if down else None
 
     def require_accepted(self, source: Source, without: str) -> None:
         """Raises StateRefused where they are not as many as the job accepted.
@@ -102,7 +114,9 @@ def events_of(runner: JobRunner, fix: Fixed, source: Source) -> Events:
         "and counter = 'accepted'",
         "coalesce(sum(value), 0)",
     )
-    return Events(relations, origin, whole, fix.count(found), accepted)
+    down = [o.name for o in _whole_lakes(runner.job, source) if o.name in fix.undelivered]
+    waits = down[0] if down else None
+    return Events(relations, origin, whole, fix.count(found), accepted, waits)
 
 
 def with_segments(fix: Fixed, source: Source, views: Iterable[View], events: Events) -> Events:
@@ -157,16 +171,8 @@ def _watermarked(job: Job, fix: Fixed, source: Source, relations: Relations) -> 
 def _events(runner: JobRunner, fix: Fixed, source: Source) -> tuple[str, str, bool]:
     """(relation, origin, whether all are there)."""
     name = _named("events", source.topic)
-    for output in runner.job.outputs:
-        reader = runner.job.input_of(output)
-        if (
-            output.role == "lake"
-            and isinstance(reader, Stream)
-            and reader.whole
-            and reader.topic == source.topic
-            and output.name not in fix.undelivered
-            and fix.lakes.get(output.name) is not None
-        ):
+    for output in _whole_lakes(runner.job, source):
+        if output.name not in fix.undelivered and fix.lakes.get(output.name) is not None:
             lake = fix.lake(runner.data, output.name)
             held = f"(select * from ({lake}) where _topic = {literal(source.topic)})"
             if fix.generation > 1:
@@ -180,6 +186,16 @@ def _events(runner: JobRunner, fix: Fixed, source: Source) -> tuple[str, str, bo
                 return name, f"lake {output.name}", True
             return _with_log(runner, fix, source, name, output.name)
     return _from_log(runner, fix, source, name)
+
+
+def _whole_lakes(job: Job, source: Source) -> list[Output]:
+    """The lakes that get every event of `source`."""
+    found = []
+    for output in (o for o in job.outputs if o.role == "lake"):
+        reader = job.input_of(output)
+        if isinstance(reader, Stream) and reader.whole and reader.topic == source.topic:
+            found.append(output)
+    return found
 
 
 def _with_log(

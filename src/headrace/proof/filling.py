@@ -33,11 +33,10 @@ def fill_tables(runner: JobRunner) -> None:
             source = runner.job.source(topic)
             if topic not in events:
                 events[topic] = events_of(runner, fix, source)
+            without = f"{output.role} {output.name} cannot be given its rows"
             if not events[topic].whole:
-                raise table.lack.refused(output)
-            events[topic].require_accepted(
-                source, f"{output.role} {output.name} cannot be given its rows"
-            )
+                raise events[topic].away(runner, without) or table.lack.refused(output)
+            events[topic].require_accepted(source, without)
             _fill(runner, fix, table, events[topic])
 
 

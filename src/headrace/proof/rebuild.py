@@ -199,6 +199,7 @@ def _replay(
 ) -> _Course:
     held = events_of(runner, fix, source)
     held.require(
+        runner,
         source,
         "the views cannot be built again",
         "Begin anew from what is there: headrace state reset APP",

@@ -153,7 +153,7 @@ def _events(runner: JobRunner, fix: Fixed, topics: Collection[str]) -> dict[str,
     with fix.spent("find the events"):
         found = {s.topic: events_of(runner, fix, s) for s in sources}
     for source in sources:
-        found[source.topic].require(source, "nothing can be recomputed", _KEEP)
+        found[source.topic].require(runner, source, "nothing can be recomputed", _KEEP)
     return found
 
 

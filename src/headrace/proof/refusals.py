@@ -67,6 +67,7 @@ def _present(runner: JobRunner, fix: Fixed, output: Output) -> Correction:
     source = runner.job.source(view.topic)
     events = events_of(runner, fix, source)
     events.require(
+        runner,
         source,
         f"the rows that {output.role} {output.name} refused cannot be computed again",
         "Begin a new generation: headrace state reset APP",

@@ -80,6 +80,7 @@ def _lacking(runner: JobRunner, fix: Fixed, output: Output) -> pa.Table:
     source = runner.job.source(view.topic)
     events = events_of(runner, fix, source)
     events.require(
+        runner,
         source,
         f"{output.role} {output.name} lacks rows of view {view.name}, and they cannot be computed "
         "again",

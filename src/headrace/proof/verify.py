@@ -39,6 +39,10 @@ _GONE = (
     "the log no longer reaches back to what was read first, and no lake of the whole source holds "
     "it: nothing is there to compute these rows from"
 )
+_WAITS = (
+    "the log no longer reaches back to what was read first, and lake {}, which holds it, has not "
+    "taken the epoch: nothing is there to compute these rows from"
+)
 Progress = Callable[[str, int, int], None]
 
 
@@ -84,7 +88,9 @@ def _check(runner: JobRunner, fix: Fixed, events: dict[str, Events], output: Out
     reader = runner.job.input_of(output)
     source = runner.job.source(reader.topic)
     if not events[source.topic].whole:
-        return Checked(output.role, output.name, 0, 0, note=_GONE, compared=False)
+        waits = events[source.topic].waits
+        gone = _GONE if waits is None else _WAITS.format(waits)
+        return Checked(output.role, output.name, 0, 0, note=gone, compared=False)
     if isinstance(reader, View):
         note = of_others(fix, output, source.topic)
         if any(d.not_begun for d in runner.deliveries if d.name == output.name):
