@@ -14,8 +14,10 @@ import headrace as hr
 import headrace.testing
 from headrace.ops.jobs.ask import ask
 from headrace.proof import fixed as fixing
+from headrace.proof import from_log
 from headrace.proof.recompute import recompute
 from headrace.proof.verify import verify
+from headrace.storage.contract import Fetched
 from headrace.storage.topics.log import LocalTopic
 from headrace.testing import Driver
 from headrace.values.errors import DestinationDown, StateRefused, Unreachable
@@ -103,6 +105,58 @@ def test_a_lake_that_is_down_is_told_where_the_log_is_gone(
             assert not found.holds and not found.checked[0].compared
         t.recompute()
         t.verify()
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_retention_goes_on_while_the_log_is_read(
+    monkeypatch: pytest.MonkeyPatch, whole: bool
+) -> None:
+    """What it takes meanwhile is gone, no more than that; what is gone is not read for nothing."""
+    app, source = things(lateness="0s")
+    app.table("counts", source.tumble("10s").by("who").agg(n="count(*)"))
+    with headrace.testing.run(app) as t:
+        t.send("things", [thing(1), thing(31)])
+        t.verify()
+        t.restart()
+        log, reads = LocalTopic.ensure(t._settings.data / "topics", "things", 1), []
+
+        def read_late(*given: Any) -> pa.Table:
+            if not reads and whole:
+                take_all(log)
+            reads.append(given)
+            return read_all(*given)
+
+        read_all = from_log.read_all
+        monkeypatch.setattr(from_log, "read_all", read_late)
+        if not whole:
+            take_all(log)
+        [runner] = t.runners.values()
+        found = verify(runner)
+        assert found.holds and [checked.compared for checked in found.checked] == [False]
+        with pytest.raises(StateRefused, match="nothing can be recomputed") as told:
+            recompute(runner)
+        assert "Declare a lake" in str(told.value)
+        assert len(reads) == int(whole)
+
+
+def test_retention_goes_on_while_an_output_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    app, source = things(lateness="0s")
+    app.topic("copy", source, partitions=1)
+    with headrace.testing.run(app) as t:
+        t.send("things", [thing(1), thing(31)])
+        t.verify()
+        copy, fetch = LocalTopic.ensure(t._settings.data / "topics", "copy", 1), LocalTopic.fetch
+
+        def fetch_late(topic: LocalTopic, *given: Any, **more: Any) -> Fetched:
+            if topic.path == copy.path:
+                monkeypatch.undo()
+                take_all(copy)
+            return fetch(topic, *given, **more)
+
+        monkeypatch.setattr(LocalTopic, "fetch", fetch_late)
+        [runner] = t.runners.values()
+        found = verify(runner)
+        assert found.holds and "it reaches back to offsets [2]" in (found.checked[0].note or "")
 
 
 def away(*_: Any) -> int:

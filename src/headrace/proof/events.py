@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-import pyarrow as pa
-
 from headrace.engines.batch.kept import keep
 from headrace.engines.batch.relations import Relations
 from headrace.engines.batch.segments import segments_on_time
@@ -18,10 +16,6 @@ from headrace.engines.batch.watermarks import (
     with_latecomers,
     without_watermarks,
 )
-from headrace.engines.embedded.epochs.arrivals import Readings
-from headrace.engines.embedded.epochs.letters import check_accepted
-from headrace.engines.embedded.epochs.reading import read_all
-from headrace.engines.embedded.epochs.sources import SourceReader
 from headrace.engines.embedded.runner import JobRunner
 from headrace.plan.operators import (
     Job,
@@ -34,26 +28,24 @@ from headrace.plan.operators import (
     has_dedupe,
 )
 from headrace.plan.times import time_sql
-from headrace.proof.fixed import Fixed, Had, epochs_relation
+from headrace.proof.fixed import Fixed, epochs_relation
+from headrace.proof.from_log import columns, from_log
 from headrace.values.errors import StateRefused
-from headrace.values.schema import literal, quote, sql_type
+from headrace.values.schema import literal, quote
 
-_CHUNK_RECORDS = 500_000
-_NOTHING = Had()
 _AS_IT_WAS = (
     "Put it back as it was: headrace verify APP says what is apart. A Delta table keeps earlier "
     "versions for a while. Or begin a new generation: headrace state reset APP --new-lakes"
 )
-_NOT_AS_IT_WAS = "no lake has all of the events as they were", "Put back the definition of then"
 
 
 @dataclass(frozen=True)
 class Events:
     """`relations` name temporary views and tables; `origin` says in words where they come from.
 
-    `whole` is false when the log no longer reaches back to what was read of it first. `count` is
-    the number of events that there are, `accepted` of those that the job counted when it read them.
-    `waits` names a lake of the whole source that is down.
+    `whole` is false when the log no longer reaches back to what was read of it first: then there
+    may be none. `count` is the number of events that there are, `accepted` of those that the job
+    counted when it read them. `waits` names a lake of the whole source that is down.
     """
 
     relations: Relations
@@ -178,14 +170,14 @@ def _events(runner: JobRunner, fix: Fixed, source: Source) -> tuple[str, str, bo
             if fix.generation > 1:
                 held = read_again(source, held)
             fix.cursor.execute(
-                f"create or replace temp view {name} as select {_columns(source)}, "
+                f"create or replace temp view {name} as select {columns(source)}, "
                 f"_topic_generation, _partition, _offset, _replay, _epoch, _arrival_time, "
                 f"({time_sql(source)}) as _time from {held} where _epoch <= {fix.epoch}"
             )
             if output.name not in fix.behind:
                 return name, f"lake {output.name}", True
             return _with_log(runner, fix, source, name, output.name)
-    return _from_log(runner, fix, source, name)
+    return from_log(runner, fix, source, name)
 
 
 def _whole_lakes(job: Job, source: Source) -> list[Output]:
@@ -204,7 +196,7 @@ def _with_log(
     """The events of a lake that is behind, and from the log what it may lack."""
     had = fix.behind[lake]
     rest = _named("rest", source.topic)
-    _, _, whole = _from_log(runner, fix, source, rest, had)
+    _, _, whole = from_log(runner, fix, source, rest, had)
     both = _named("both", source.topic)
     # Rows that an earlier generation wrote go by the epochs of this one, which may be joined too.
     begun = (
@@ -218,11 +210,6 @@ def _with_log(
         f"union all by name select * from {rest} where _epoch > {had.epoch}"
     )
     return both, f"lake {lake} and the log", whole
-
-
-def _columns(source: Source, of: str = "") -> str:
-    """The event's columns; `of` is an alias with its dot, beside tables that have columns too."""
-    return ", ".join(of + quote(f.name) for f in source.schema.fields)
 
 
 def generations(fix: Fixed, source: Source) -> tuple[str, ...]:
@@ -259,114 +246,3 @@ def read_again(source: Source, lake: str) -> str:
         "and l._topic_generation = d.identity and l._offset = d.o "
         "where l._offset < r.end_offset and (d.o is null or d.replayed is not null))"
     )
-
-
-def _from_log(
-    runner: JobRunner, fix: Fixed, source: Source, name: str, had: Had = _NOTHING
-) -> tuple[str, str, bool]:
-    """Decodes what was read behind `had` again, piece by piece, into a temporary table."""
-    reader = runner.engine.readers[source.topic]
-    topic = reader.topic
-    typed = ", ".join(f"{quote(f.name)} {sql_type(f.type)}" for f in source.schema.fields)
-    fix.cursor.execute(
-        f"create or replace temp table {name} ({typed}, _topic_generation varchar, "
-        "_partition integer, _offset bigint, _replay bigint, _epoch bigint, "
-        "_arrival_time timestamp, _time timestamp)"
-    )
-    stop = fix.offsets[source.topic]
-    # Partitions that came since then are not asked for.
-    begin = topic.begin_offsets()[: len(stop)]
-    reads = _first_reads(fix, source, had)
-    first = {p: start for identity, p, start in reads if identity == topic.identity}
-    at = [max(b, first.get(p, stop[p])) for p, b in enumerate(begin)]
-    readings = Readings(fix.cursor, topic, runner.engine.ledger.time_us)
-    while any(a < s for a, s in zip(at, stop, strict=True)):
-        share = max(1, _CHUNK_RECORDS // len(at))
-        upto = [min(a + share, s) for a, s in zip(at, stop, strict=True)]
-        _insert(fix, reader, readings.arrived(read_all(topic, at, upto)), name)
-        at = upto
-    _insert_replayed(fix, reader, name)
-    return name, *_reach(reads, topic.identity, begin)
-
-
-def _first_reads(fix: Fixed, source: Source, had: Had) -> list[tuple[str, int, int]]:
-    """(identity, partition, offset) of what was read first behind `had`."""
-    # Of joined epochs that it has a part of what it lacks; a partition that came since has none.
-    return fix.cursor.execute(
-        'select identity, "partition", min(case when first_epoch <= $epoch '
-        'then greatest(start_offset, ($offsets::bigint[])["partition" + 1]) '
-        "else start_offset end) from meta.reads "
-        "where epoch > $epoch and topic = $topic and end_offset > start_offset group by 1, 2",
-        {
-            "epoch": had.epoch,
-            "offsets": list(had.offsets.get(source.topic, [])),
-            "topic": source.topic,
-        },
-    ).fetchall()
-
-
-def _reach(rows: list[tuple[str, int, int]], identity: str, begin: list[int]) -> tuple[str, bool]:
-    """How far the log reaches back, in words, and whether that is to all that was read of it."""
-    if any(i != identity for i, *_ in rows):
-        return "the log, which holds only the present generation of the topic", False
-    whole = all(begin[p] <= first for _, p, first in rows)
-    return "the log" if whole else f"the log from offsets {begin}", whole
-
-
-def _insert(fix: Fixed, reader: SourceReader, records: pa.Table, name: str) -> None:
-    source, identity = reader.source, reader.topic.identity
-    decoded = reader.judged(records)
-    fix.cursor.register("_decoded", decoded.events)
-    fix.cursor.execute(
-        f"insert into {name} select {_columns(source, 'd.')}, {literal(identity)}, _partition, "
-        f"_offset, null, r.epoch, _arrival_time, _time {_accepted_sql(source, identity)}"
-    )
-    fix.cursor.unregister("_decoded")
-    if len(decoded.dead):
-        places = records.select(["partition", "offset"]).take(decoded.dead.column("_row"))
-        fix.cursor.register("_decoded", places.rename_columns(["_partition", "_offset"]))
-        refused = fix.cursor.sql(
-            'select _partition as "partition", _offset as "offset" '
-            f"{_accepted_sql(source, identity)} order by all limit 1"
-        ).to_arrow_table()
-        fix.cursor.unregister("_decoded")
-        check_accepted(source.topic, refused, *_NOT_AS_IT_WAS)
-
-
-def _accepted_sql(source: Source, identity: str) -> str:
-    """From the rows of `_decoded` those of records that were accepted, with what read them."""
-    return (
-        f"from _decoded d join meta.reads r on r.topic = {literal(source.topic)} "
-        f'and r.identity = {literal(identity)} and r."partition" = d._partition '
-        "and d._offset >= r.start_offset and d._offset < r.end_offset "
-        # The present definition may accept what was refused when it was read.
-        "anti join meta.dead_letters l on l.view is null "
-        f"and l.topic = {literal(source.topic)} and l.topic_generation = {literal(identity)} "
-        'and l."partition" = d._partition and l."offset" = d._offset'
-    )
-
-
-def _insert_replayed(fix: Fixed, reader: SourceReader, name: str) -> None:
-    """Dead letters that a replay accepted: of the log they were left out."""
-    source = reader.source
-    records = fix.cursor.sql(
-        'select "partition", "offset", null::blob as key, value, arrival_time, replayed, '
-        "topic_generation, epoch from meta.dead_letters "
-        "where replayed is not null and view is null "
-        f"and topic = {literal(source.topic)}"
-    ).to_arrow_table()
-    if not len(records):
-        return
-    decoded = reader.judged(records)
-    check_accepted(source.topic, records.take(decoded.dead.column("_row")), *_NOT_AS_IT_WAS)
-    events = decoded.events
-    extra = records.select(["replayed", "topic_generation", "epoch"]).take(events.column("_row"))
-    for column in extra.column_names:
-        events = events.append_column(f"_r_{column}", extra.column(column))
-    fix.cursor.register("_decoded", events)
-    fix.cursor.execute(
-        f"insert into {name} select {_columns(source, 'd.')}, _r_topic_generation, _partition, "
-        "_offset, _r_replayed, e.epoch, _arrival_time, _time from _decoded d "
-        f"join meta.replays e on e.replay = _r_replayed and e.topic = {literal(source.topic)}"
-    )
-    fix.cursor.unregister("_decoded")
