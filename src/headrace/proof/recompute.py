@@ -128,6 +128,8 @@ def _write(runner: JobRunner, made: _Made, paid: list[View]) -> tuple[bool, int 
             number = _note(runner, view.name, made.regions[view.name])
             mine = [f for f in made.found if f.output.input == view.name]
             _note_left_out(runner, mine, view, number)
+            if all(f.changes is not None for f in mine):
+                _forget_covered(runner, view, number, made.regions[view.name])
         _paid(runner, paid)
 
     with made.fix.spent("commit"):
@@ -189,3 +191,22 @@ def _note_left_out(runner: JobRunner, found: list[Found], view: View, number: in
         elif not windows:
             # Of sessions it writes whatever is apart, what others left out included.
             store.drop_fact(name)
+
+
+def _forget_covered(runner: JobRunner, view: View, number: int, region: Region) -> None:
+    """Forgets recomputes of windows that `region`, of this `number`, covers.
+
+    It read all that they did, and of several the last one counts: a proof asks of each row, for
+    each recompute, whether that read it.
+    """
+    if isinstance(view.window, Tumble | Slide):
+        runner.store.connection.execute(
+            "delete from meta.regions where view = $view and number < $number "
+            "and bound_us <= $bound_us and ($from_us is null or from_us >= $from_us)",
+            {
+                "view": view.name,
+                "number": number,
+                "bound_us": region.bound_us,
+                "from_us": region.from_us,
+            },
+        )
