@@ -15,7 +15,7 @@ from typing import Any
 
 import duckdb
 
-from headrace.plan.parse import Text, Tree, call, children, constant, one_value, render
+from headrace.plan.parse import Text, Tree, call, children, constant, fill, one_value, render
 from headrace.plan.safety import is_constant, words
 from headrace.plan.steering import JSON_PATHS, check_steering_text, plain_path
 
@@ -34,6 +34,14 @@ _SIZES: Mapping[str, tuple[int, ...]] = {
     **dict.fromkeys(("range", "generate_series"), (0, 1, 2)),
 }
 """Positions of arguments that say how large the result is."""
+
+_COMPARED = frozenset(("damerau_levenshtein", "editdist3", "levenshtein"))
+"""Functions that compare each character of a text with each of another."""
+_SHORT = (
+    "case when length(x) <= 4096 then x "
+    "else cast(cast('is too long: ' || length(x) as bigint) as varchar) end"
+)
+"""SQL of a text x that takes no gigabytes, or many minutes, to compare; a longer one fails."""
 
 _SIZE_MAX = 1_000_000
 _REDUCERS = frozenset(("list_reduce", "array_reduce", "reduce"))
@@ -90,6 +98,11 @@ def guarded(name: str, arguments: list[Tree]) -> list[Tree]:
     made = list(arguments)
     if name in JSON_PATHS and len(made) == 2 and not is_constant(made[1]["expression"]):
         made[1] = {**made[1], "expression": plain_path(made[1]["expression"])}
+    if name in _COMPARED:
+        made = [
+            a if is_constant(a["expression"]) else {**a, "expression": _short(a["expression"])}
+            for a in made
+        ]
     if name in _REDUCERS and len(made) == 2:
         # There is nothing to begin with in an empty list: null, as for a sum of nothing.
         whole = made[0]["expression"]
@@ -206,6 +219,10 @@ def _type(name: str, inner: list[Tree]) -> Tree:
         "children": inner,
         "qualified_name": {"path": [name]},
     }
+
+
+def _short(value: Tree) -> Tree:
+    return fill(_SHORT, "", x=value)
 
 
 def _bounded(size: Tree) -> Tree:
