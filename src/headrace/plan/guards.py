@@ -17,7 +17,7 @@ import duckdb
 
 from headrace.plan.parse import Text, Tree, call, children, constant, fill, one_value, render
 from headrace.plan.safety import is_constant, words
-from headrace.plan.steering import JSON_PATHS, check_steering_text, plain_path
+from headrace.plan.steering import JSON_PATHS, check_index, check_steering_text, plain_path
 
 _PARTS = "date_part datepart date_trunc datetrunc date_diff datediff date_sub datesub"
 _ESCAPES = "like_escape not_like_escape ilike_escape not_ilike_escape"
@@ -123,6 +123,8 @@ def check_types(text: Text, nodes: Iterable[Tree], types: Mapping[int, Any]) -> 
                 node,
                 remedy="Cast what it is made of to decimal(38, 0) or double.",
             )
+        if node["type"] == "ARRAY_EXTRACT":
+            check_index(text, node, types)
         if _makes_json(node, type_):
             _check_json(text, node, types)
         if node["class"] in ("FUNCTION", "CAST") and not is_constant(node):

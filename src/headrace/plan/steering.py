@@ -7,11 +7,14 @@ no try(…) catches.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import duckdb
 
 from headrace.plan.parse import Text, Tree, fill, one_value, render
 from headrace.plan.safety import is_constant
+from headrace.plan.types import INTEGERS
 
 _EXTRACTING = "-> ->> json_extract json_extract_string json_extract_path json_extract_path_text"
 _LOOKING = "json_type json_keys json_array_length json_exists json_value"
@@ -50,6 +53,18 @@ def _check_path(text: Text, path: Tree) -> None:
             "a path with .. may ask for all the memory there is, of one event",
             path,
             remedy="Name the keys on the way: $.items[*].price.",
+        )
+
+
+def check_index(text: Text, node: Tree, types: Mapping[int, Any]) -> None:
+    """Refuses JSON in brackets where `plain_path` would be needed."""
+    value, index = node["children"]
+    is_json, is_number = str(types[id(value)]) == "JSON", str(types[id(index)]) in INTEGERS
+    if is_json and not is_number and not is_constant(index):
+        raise text.refused(
+            "a path into JSON in brackets has to be constant: a wrong one would end the job",
+            index,
+            remedy="Write json_extract(…, …).",
         )
 
 
