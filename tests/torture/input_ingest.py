@@ -32,6 +32,12 @@ from tests.torture.mutations import spoilt
 
 _ENDS = (b"\n", b"\n", b"\n", b"\r\n", b"\n\n", b"\r\n\r\n")
 _BOM = b"\xef\xbb\xbf"
+_OF_FORMAT = {
+    "NDJSON": "of these from NDJSON",
+    "csv": "of these from csv",
+    "combined": "of these from combined",
+    "parquet": "of these from parquet",
+}
 _EXPRESSIONS = (
     "1",
     "null",
@@ -157,7 +163,7 @@ def check_file(chance: Random, into: Ingested, format_: str, content: bytes) -> 
 def _told(added: int | None, format_: str, records: int) -> Mapping[str, int]:
     """What came of a file; one that was refused may have given some of its records."""
     became = "files refused" if added is None else "files ingested"
-    return {"records ingested": records, f"of these from {format_}": records, became: 1}
+    return {"records ingested": records, _OF_FORMAT[format_]: records, became: 1}
 
 
 def parquet_of(chance: Random, values: Sequence[bytes]) -> bytes:
