@@ -29,6 +29,18 @@ def _killed(point: str, *command: str) -> None:
     assert done.returncode == -9, f"{point} was never reached: {done.stderr}"
 
 
+def _go_on(reset: tuple[str, ...], follow: str, data: Path) -> None:
+    """What users do next: `follow`, and the reset where a run asks for it."""
+    if follow == "the reset again":
+        assert call([*reset]) == 0
+    done = run(data)
+    if done.returncode == 5:
+        assert "headrace state reset APP" in done.stderr
+        assert call([*reset]) == 0
+        done = run(data)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("follow", ["the reset again", "a run"])
 @pytest.mark.parametrize(
     "point",
@@ -46,14 +58,7 @@ def test_of_a_state_that_is_damaged(
     there["job.duckdb"] = (data / _JOB / "job.duckdb").read_bytes()
     reset = ("state", "reset", "activity", "--yes", "--data", str(data))
     _killed(point, *reset)
-    if follow == "the reset again":
-        assert call([*reset]) == 0
-    done = run(data)
-    if done.returncode == 5:
-        assert "headrace state reset APP" in done.stderr
-        assert call([*reset]) == 0
-        done = run(data)
-    assert done.returncode == 0, done.stderr
+    _go_on(reset, follow, data)
     check_same(result(data), small.result)
     aside = {p.name: p.read_bytes() for p in (data / _JOB).glob("*.damaged")}
     assert aside == {f"{name}.damaged": content for name, content in there.items()}
@@ -66,14 +71,7 @@ def test_with_new_lakes(point: str, follow: str, small: Undisturbed, tmp_path: P
     before = sorted(p.name for p in (data / "lakes").iterdir())
     reset = ("state", "reset", "activity", "--new-lakes", "--yes", "--data", str(data))
     _killed(point, *reset)
-    if follow == "the reset again":
-        assert call([*reset]) == 0
-    done = run(data)
-    if done.returncode == 5:
-        assert "headrace state reset APP" in done.stderr
-        assert call([*reset]) == 0
-        done = run(data)
-    assert done.returncode == 0, done.stderr
+    _go_on(reset, follow, data)
     check_same(result(data), small.result)
     assert sorted(p.name for p in (data / "lakes").iterdir()) == before
     kept = [p for p in (data / "former-lakes").iterdir() if (p / "_delta_log").is_dir()]

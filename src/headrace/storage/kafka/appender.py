@@ -72,7 +72,7 @@ class Appender:
         with self._lock:
             if self._limits is None or self._limits.refused(rows.table).any():
                 self._limits = Limits.of_topic(self._cluster, self._about.name)
-            self._limits.check(rows.table)
+                self._limits.check(rows.table)
             for attempt in range(_TRIES):
                 try:
                     if self._producer != producer or not self._transactions_ready():

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from headrace.storage.contract import Refusal
 from headrace.storage.kafka.cluster import Cluster
+from headrace.storage.kafka.sizes import lengths
 from headrace.storage.kafka.topic_settings import change, compacts
 from headrace.values.errors import TopicRefused, UsageError
 
@@ -110,12 +111,7 @@ class Limits:
         return change(self.servers, self.topic, self.setting, bytes_)
 
     def _too_large(self, rows: pa.Table) -> npt.NDArray[np.bool_]:
-        key, value = (
-            pc.fill_null(pc.binary_length(rows.column(name)), 0).cast(pa.int64())
-            for name in ("key", "value")
-        )
-        large: npt.NDArray[np.bool_] = pc.add(key, value).to_numpy() > self.bytes_max
-        return large
+        return lengths(rows.column("key")) + lengths(rows.column("value")) > self.bytes_max
 
     def _without_key(self, rows: pa.Table) -> npt.NDArray[np.bool_]:
         without: npt.NDArray[np.bool_] = np.zeros(len(rows), np.bool_)

@@ -13,11 +13,11 @@ import pyarrow.compute as pc
 
 def row_bytes(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
     """The bytes of each row in `key`, `value` and, where there are any, `headers`."""
-    sizes: npt.NDArray[np.int64] = _lengths(batch.column("key")) + _lengths(batch.column("value"))
+    sizes: npt.NDArray[np.int64] = lengths(batch.column("key")) + lengths(batch.column("value"))
     if "headers" in batch.schema.names:
         headers = batch.column("headers")
         names, values = headers.flatten().flatten()
-        each = _lengths(names) + _lengths(values)
+        each = lengths(names) + lengths(values)
         np.add.at(sizes, headers.value_parent_indices().to_numpy(), each)
     return sizes
 
@@ -33,6 +33,7 @@ def blocks(sizes: npt.NDArray[np.int64], rows_max: int, bytes_max: int) -> Itera
         first = stop
 
 
-def _lengths(column: pa.Array) -> npt.NDArray[np.int64]:
-    lengths = pc.fill_null(pc.binary_length(column), 0).cast(pa.int64())
-    return cast("npt.NDArray[np.int64]", lengths.to_numpy(zero_copy_only=False))
+def lengths(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """The bytes of each value; null has none."""
+    found = pc.fill_null(pc.binary_length(column), 0).cast(pa.int64())
+    return cast("npt.NDArray[np.int64]", found.to_numpy(zero_copy_only=False))

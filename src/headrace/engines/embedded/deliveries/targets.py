@@ -59,9 +59,8 @@ def _always_keyed(job: Job, output: Output) -> bool:
     reader = job.input_of(output)
     if isinstance(reader, View) or len(output.key) > 1:
         return True
-    made = not reader.whole and any(isinstance(s, Project | Explode) for s in reader.steps)
-    fields = {f.name for f in job.source(reader.topic).schema.fields if not f.nullable}
-    return bool(output.key) and fields.issuperset(output.key) and not made
+    as_read = reader.whole or not _made(reader)
+    return bool(output.key) and _required(job, reader).issuperset(output.key) and as_read
 
 
 def _never_null(job: Job, output: Output) -> tuple[str, ...]:
@@ -70,12 +69,21 @@ def _never_null(job: Job, output: Output) -> tuple[str, ...]:
     if not isinstance(reader, View):
         return ()
     known = {"window_start", "window_end", "session_start_time"}
-    if not any(isinstance(s, Project | Explode) for s in reader.steps):
-        fields = {f.name for f in job.source(reader.topic).schema.fields if not f.nullable}
+    if not _made(reader):
+        fields = _required(job, reader)
         written = fields | {quote(name) for name in fields}
         written |= {as_key(sql, "DOUBLE") for sql in written}
         known |= {key.name for key in reader.keys if key.expression.sql in written}
     return tuple(c.name for c in reader.columns if c.name in known)
+
+
+def _made(reader: Stream | View) -> bool:
+    """Whether steps make columns, of which nobody knows whether they are null."""
+    return any(isinstance(s, Project | Explode) for s in reader.steps)
+
+
+def _required(job: Job, reader: Stream | View) -> set[str]:
+    return {f.name for f in job.source(reader.topic).schema.fields if not f.nullable}
 
 
 def destination_of(engine: JobEngine, systems: Systems, output: Output) -> Destination:
