@@ -12,10 +12,16 @@ from pathlib import Path
 import pytest
 import typer
 
+import headrace as headrace_module
 from headrace.cli.commands import settings as settings_command
 from headrace.cli.failures import report
 from headrace.cli.main import call, cli
 from headrace.cli.session import session
+from headrace.ops.ingest.report import IngestRefused, IngestReport
+from headrace.ops.owner.lock import Held
+from headrace.ops.owner.wire import error_content
+from headrace.storage.kafka.problems import RowsRefused, TopicMissing
+from headrace.storage.topics.recovery import MadeAgain
 from headrace.values import errors
 
 
@@ -121,6 +127,25 @@ def test_errors_become_words_and_exit_codes(error, capsys, monkeypatch) -> None:
     assert told == {"kind": type(error).__name__, "text": "w\nr", "exit_code": error.exit_code}
     assert call(["settings", "--debug"]) == error.exit_code
     assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (Held(Path("jobs/activity"), None, "r"), "Busy"),
+        (IngestRefused(IngestReport("orders", (), 0.0)), "InputRefused"),
+        (MadeAgain("w"), "TopicRefused"),
+        (TopicMissing("w"), "TopicRefused"),
+        (RowsRefused("w"), "TopicRefused"),
+    ],
+)
+def test_an_error_goes_by_a_name_that_can_be_caught(error, kind, capsys, monkeypatch) -> None:
+    """Whether this process met it or the one that was asked over its socket."""
+    fail_with(error, monkeypatch)
+    call(["settings", "--json"])
+    assert json.loads(capsys.readouterr().err)["error"]["kind"] == kind
+    assert error_content(error, "")["class"] == kind
+    assert isinstance(error, getattr(headrace_module, kind))
 
 
 def test_the_unexpected_is_called_a_bug(capsys, monkeypatch) -> None:

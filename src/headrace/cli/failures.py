@@ -11,7 +11,7 @@ import typer
 
 from headrace.cli.session import session
 from headrace.ops.owner import HolderFailed
-from headrace.values.errors import DiskRefused, HeadraceError
+from headrace.values.errors import DiskRefused, HeadraceError, public_name
 from headrace.values.unfit import unfit
 
 BUG_EXIT_CODE = 70
@@ -33,7 +33,7 @@ _OF_THE_SYSTEM = {
 def report(error: BaseException) -> int:
     """Says on standard error what went wrong, and returns the exit code."""
     if isinstance(error, HeadraceError):
-        _say(type(error).__name__, str(error), error.exit_code)
+        _say(public_name(error), str(error), error.exit_code)
         if session.debug:
             traceback.print_exception(error)
         return error.exit_code

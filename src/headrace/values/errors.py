@@ -150,6 +150,11 @@ class DifferenceFound(HeadraceError):
     exit_code = 1
 
 
+def public_name(error: HeadraceError) -> str:
+    """The name under which `error` can be caught: of its class, or of the next one in this tree."""
+    return next(c.__name__ for c in type(error).__mro__ if c.__module__ == __name__)
+
+
 def near_name(name: str, valid: Iterable[str]) -> str | None:
     """The one of `valid` that `name` may have been meant to be."""
     names = list(valid)

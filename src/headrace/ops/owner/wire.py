@@ -20,7 +20,7 @@ from typing import Any
 import pyarrow as pa
 
 from headrace.values import errors
-from headrace.values.errors import DefinitionError, HeadraceError
+from headrace.values.errors import DefinitionError, HeadraceError, public_name
 
 VERSION = 1
 BATCH_ROWS = 100_000
@@ -86,7 +86,7 @@ def error_content(error: BaseException, trace: str) -> dict[str, Any]:
     if not isinstance(error, HeadraceError):
         return {"class": None, "what": f"{type(error).__name__}: {error}", "trace": trace}
     content: dict[str, Any] = {
-        "class": next(c.__name__ for c in type(error).__mro__ if hasattr(errors, c.__name__)),
+        "class": public_name(error),
         "what": error.what,
         "remedy": error.remedy,
     }
