@@ -13,6 +13,14 @@ from headrace.values.settings import FILE_NAME, table
 
 HERE = Path(__file__).resolve().parent
 NOTE = "<!-- Written by `make docs` from the code: change it there. -->\n"
+INTRODUCTION = """\
+`headrace --help` lists the commands, and `headrace COMMAND --help` shows what stands below.
+`headrace --version` prints the version. `headrace --install-completion` sets up completion for your
+shell, and `headrace --show-completion` prints it instead.
+
+How results and errors look, and what the exit codes mean: [output](output.md). How several jobs in
+one app are told apart: [the definition](definition.md#jobs).
+"""
 
 
 def pages() -> dict[str, str]:
@@ -39,7 +47,7 @@ def _cli_page() -> str:
     parts = [
         "# The command line\n",
         NOTE,
-        "How results and errors look, and what the exit codes mean: [output.md](output.md).\n",
+        INTRODUCTION,
     ]
     for context in _commands(group, root):
         context.terminal_width = 88

@@ -12,7 +12,7 @@ from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from headrace.cli.interrupts import ending_at_once
 
@@ -92,6 +92,14 @@ class AppCommands(TyperGroup):
         return super().parse_args(ctx, args)
 
 
+class PlainUsage(TyperCommand):
+    """A command whose usage line names its arguments as its help does: APP, not {APP}."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        pieces = super().collect_usage_pieces(ctx)
+        return [piece.replace("{", "").replace("}", "") for piece in pieces]
+
+
 def _load(name: str) -> Any:
     # Nothing that is loaded becomes garbage: to look for some would take a tenth of the time.
     gc.disable()
@@ -103,7 +111,7 @@ def _load(name: str) -> Any:
     made = getattr(module, "group", None)
     if made is None:
         made = typer.Typer(rich_markup_mode=None, add_completion=False)
-        made.command(name, epilog=module.EXAMPLES)(module.command)
+        made.command(name, cls=PlainUsage, epilog=module.EXAMPLES)(module.command)
     command = typer.main.get_command(made)
     command.name = name
     return command

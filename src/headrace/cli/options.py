@@ -102,6 +102,16 @@ JobName = Annotated[
         callback=_set_job,
     ),
 ]
+OneJob = Annotated[
+    str | None,
+    typer.Option(
+        "--job",
+        metavar="NAME",
+        help="The job; to be named where the app has several.",
+        show_default=False,
+        callback=_set_job,
+    ),
+]
 ProfileStages = Annotated[
     bool,
     typer.Option("--profile-stages", help="Say at the end where the time went, by stage."),

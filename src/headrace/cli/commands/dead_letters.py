@@ -8,7 +8,7 @@ import pyarrow as pa
 import typer
 
 from headrace.cli.asking import ask_jobs, settings_for
-from headrace.cli.groups import AppCommands
+from headrace.cli.groups import AppCommands, PlainUsage
 from headrace.cli.loading import load_app
 from headrace.cli.options import (
     AppName,
@@ -40,6 +40,7 @@ def _show(tables: list[pa.Table], as_json: bool) -> None:
 
 @group.command(
     "list",
+    cls=PlainUsage,
     epilog=examples("headrace dead-letters list activity", "headrace dead-letters activity"),
 )
 def list_(
@@ -58,6 +59,7 @@ def list_(
 
 @group.command(
     "show",
+    cls=PlainUsage,
     epilog=examples(
         "headrace dead-letters show activity --limit 5",
         "headrace dead-letters show activity --reason user_id",
@@ -88,7 +90,9 @@ def show(
     _show([reply.table for _, reply in replies], as_json)
 
 
-@group.command("replay", epilog=examples("headrace dead-letters replay my_app.py"))
+@group.command(
+    "replay", cls=PlainUsage, epilog=examples("headrace dead-letters replay my_app.py")
+)
 def replay(
     app: AppName,
     job: JobName = None,

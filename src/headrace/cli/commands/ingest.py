@@ -74,7 +74,7 @@ def command(
         ),
     ] = None,
     again: Annotated[
-        bool, typer.Option("--again", help="Append what was taken before once more.")
+        bool, typer.Option("--again", help="Append once more what the topic has already.")
     ] = False,
     profile_stages: ProfileStages = False,
     create_topics: CreateTopics = False,
@@ -83,10 +83,10 @@ def command(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Appends every line or row to a topic; of a file run again, it adds only what is missing.
+    """Appends every line or row to a topic; given a file again, it adds only what is missing.
 
-    A pipe has no name: what comes through one that ended before is new, and is added again.
-    Name the file instead, or redirect it (< FILE), to have it once.
+    A pipe has no name: what comes through it is new each time, unless the run before was killed. To
+    have it once, name the file, or redirect it (< FILE).
     """
     settings = settings_for(profile, data)
     with source_topic(load_app(app), topic, settings, create=create_topics) as (there, spec):

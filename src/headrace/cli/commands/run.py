@@ -63,7 +63,7 @@ def command(
     ] = None,
     rebuild: Annotated[
         bool,
-        typer.Option("--rebuild", help="First build again the views that the app has changed."),
+        typer.Option("--rebuild", help="First compute new and changed views from all events."),
     ] = False,
     profile_stages: ProfileStages = False,
     create_topics: CreateTopics = False,

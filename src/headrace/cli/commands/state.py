@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from headrace.cli.asking import ask_jobs, one_job, settings_for
-from headrace.cli.groups import AppCommands
+from headrace.cli.groups import AppCommands, PlainUsage
 from headrace.cli.loading import load_app
 from headrace.cli.moving import agreed, moves_text
 from headrace.cli.options import (
@@ -17,6 +17,7 @@ from headrace.cli.options import (
     Debug,
     JobName,
     Json,
+    OneJob,
     Profile,
     Yes,
     examples,
@@ -41,7 +42,9 @@ group = typer.Typer(
 
 
 @group.command(
-    "list", epilog=examples("headrace state list activity", "headrace state activity --json")
+    "list",
+    cls=PlainUsage,
+    epilog=examples("headrace state list activity", "headrace state activity --json"),
 )
 def list_(
     app: AppName,
@@ -71,11 +74,18 @@ def _listed(found: dict[str, Any]) -> str:
     return head + "\n" + text_table(("view", "state", "rows"), rows, right=(2,))
 
 
-@group.command("inspect", epilog=examples("headrace state inspect activity page_view_counts"))
+@group.command(
+    "inspect",
+    cls=PlainUsage,
+    epilog=examples("headrace state inspect activity page_view_counts"),
+)
 def inspect(
     app: AppName,
-    view: Annotated[str, typer.Argument(metavar="VIEW", help="A view of the app.")],
-    job: JobName = None,
+    view: Annotated[
+        str,
+        typer.Argument(metavar="VIEW", help="A view, by the name of its first destination."),
+    ],
+    job: OneJob = None,
     profile: Profile = None,
     data: DataDirectory = None,
     as_json: Json = False,
@@ -89,6 +99,7 @@ def inspect(
 
 @group.command(
     "rebuild",
+    cls=PlainUsage,
     epilog=examples(
         "headrace state rebuild activity", "headrace state rebuild activity active_users"
     ),
@@ -97,9 +108,9 @@ def rebuild(
     app: AppName,
     views: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[VIEW]...", help="Views to build again, changed or not."),
+        typer.Argument(metavar="VIEW", help="Views to build again, changed or not."),
     ] = None,
-    job: JobName = None,
+    job: OneJob = None,
     profile: Profile = None,
     data: DataDirectory = None,
     as_json: Json = False,
@@ -123,6 +134,7 @@ _FROM_HELP = (
 
 @group.command(
     "seek",
+    cls=PlainUsage,
     epilog=examples(
         "headrace state seek activity user_activity --from earliest",
         "headrace state seek activity --from 2026-01-05T10:00:00Z",
@@ -136,10 +148,10 @@ def seek(
     ],
     topic: Annotated[
         str | None,
-        typer.Argument(metavar="[TOPIC]", help="One topic of the job.  [default: each]"),
+        typer.Argument(metavar="TOPIC", help="One topic of the job.  [default: each]"),
     ] = None,
     yes: Yes = False,
-    job: JobName = None,
+    job: OneJob = None,
     profile: Profile = None,
     data: DataDirectory = None,
     as_json: Json = False,
@@ -169,6 +181,7 @@ def seek(
 
 @group.command(
     "reset",
+    cls=PlainUsage,
     epilog=examples(
         "headrace state reset activity --yes",
         "headrace state reset activity --from latest",
@@ -190,7 +203,7 @@ def reset(
         ),
     ] = False,
     yes: Yes = False,
-    job: JobName = None,
+    job: OneJob = None,
     profile: Profile = None,
     data: DataDirectory = None,
     as_json: Json = False,
@@ -198,8 +211,9 @@ def reset(
 ) -> None:
     """Forgets views, tables, offsets and sums, and begins a greater generation.
 
-    Says what is lost first, and asks. Topics and lakes keep what they have. A state that cannot be
-    read is put aside. The job must not run: stop it first.
+    Says what is lost first, and asks. Tables and topics of changes begin anew; lakes, and topics of
+    streams or of final rows, keep what they have. A state that cannot be read is put aside. The job
+    must not run: stop it first.
     """
     settings = settings_for(profile, data)
     wanted = None if start is None else start_of(start)
@@ -224,23 +238,25 @@ def reset(
 
 
 @group.command(
-    "forget-reader", epilog=examples("headrace state forget-reader activity user_activity old_app")
+    "forget-reader",
+    cls=PlainUsage,
+    epilog=examples("headrace state forget-reader activity user_activity old_app"),
 )
 def forget_reader(
     app: AppName,
     topic: Annotated[str, typer.Argument(metavar="TOPIC", help="A topic of the app.")],
     reader: Annotated[
         str,
-        typer.Argument(metavar="READER", help="The job that reads it no more; doctor names it."),
+        typer.Argument(metavar="READER", help="The job that no longer reads it; doctor names it."),
     ],
     profile: Profile = None,
     data: DataDirectory = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Lets retention pass a job that is gone, in a topic of the data directory.
+    """Stops keeping old records of a topic for a job that no longer exists.
 
-    A job that has state there is refused: move that away first.
+    Refused while the job has state in the data directory: move that away first.
     """
     gone = readers.forget_reader(load_app(app).plan, settings_for(profile, data), topic, reader)
     places = ", ".join(f"{p}:{at}" for p, at in enumerate(gone.offsets))

@@ -31,7 +31,7 @@ def command(
     app: AppName,
     allow_refused: Annotated[
         bool,
-        typer.Option("--allow-refused", help="Rows that a destination refused do not count."),
+        typer.Option("--allow-refused", help="Ignore refused rows in the verdict."),
     ] = False,
     profile_stages: ProfileStages = False,
     job: JobName = None,
