@@ -49,7 +49,7 @@ def test_the_readmes_definition_is_one(tmp_path) -> None:
     assert [o.name for o in plan.jobs[0].outputs] == [
         "page_view_counts",
         "active_users",
-        "activity",
+        "site_events",
     ]
 
 
