@@ -80,6 +80,9 @@ data         = "${{HOME}}/headrace-data"   # ${{NAME}} comes from the environmen
 threads      = 2
 memory_limit = "512MB"
 ```
+
+How systems are named: [from embedded to Kafka and PostgreSQL](kafka-postgresql.md#your-own-systems).
+What grows, and which settings bound it: [operations](operations.md#what-grows).
 """
     )
     return "\n".join(parts)
