@@ -81,7 +81,7 @@ threads      = 2
 memory_limit = "512MB"
 ```
 
-How systems are named: [from embedded to Kafka and PostgreSQL](kafka-postgresql.md#your-own-systems).
+How systems are named: [Kafka and PostgreSQL](kafka-postgresql.md#your-own-systems).
 What grows, and which settings bound it: [operations](operations.md#what-grows).
 """
     )

@@ -90,9 +90,7 @@ def show(
     _show([reply.table for _, reply in replies], as_json)
 
 
-@group.command(
-    "replay", cls=PlainUsage, epilog=examples("headrace dead-letters replay my_app.py")
-)
+@group.command("replay", cls=PlainUsage, epilog=examples("headrace dead-letters replay my_app.py"))
 def replay(
     app: AppName,
     job: JobName = None,
