@@ -248,6 +248,16 @@ def test_a_packed_file_whose_tail_is_damaged_is_refused_in_words(
     assert values(topic) == [b'{"id":"a"}']
 
 
+def test_each_file_that_is_torn_has_a_line_of_its_own(topic: LocalTopic, tmp_path: Path) -> None:
+    paths = [tmp_path / "a.jsonl.gz", tmp_path / "b.jsonl.gz"]
+    for path in paths:
+        path.write_bytes(gzip.compress(b'{"id":"a"}\n')[:-1])
+    with pytest.raises(IngestRefused) as refused:
+        ingest(topic, paths, key=None)
+    said = str(refused.value).splitlines()
+    assert [line.split()[0] for line in said[:2]] == [str(path) for path in paths]
+
+
 CHILD = """
 import sys
 from pathlib import Path

@@ -83,6 +83,6 @@ class IngestRefused(InputRefused):
 
     def __init__(self, report: IngestReport, *, remedy: str | None = None) -> None:
         super().__init__(
-            "\\n".join(file.refused for file in report.files if file.refused), remedy=remedy
+            "\n".join(file.refused for file in report.files if file.refused), remedy=remedy
         )
         self.report = report
