@@ -68,6 +68,57 @@ def test_who_was_late_is_found_again(tmp_path: Path) -> None:
     ]
 
 
+def test_a_lake_that_comes_later_is_told_who_was_late() -> None:
+    """Of what was read before it was in the app, as of what is read with it."""
+
+    def app_of(lake: bool) -> hr.App:
+        app, source = things()
+        minutes = source.tumble("1 minute").by("who")
+        app.table("minutes", minutes.agg(c="count(*)"))
+        firsts = source.dedupe(by=("who", "n")).tumble("1 minute")
+        app.table("firsts", firsts.agg(c="count(*)"))
+        if lake:
+            app.lake("everything", source)
+        return app
+
+    both, one = {"minutes", "firsts"}, {"minutes"}
+    with headrace.testing.run(app_of(False), start=START) as t:
+        # The third is late and new; the fourth late and another's duplicate; the last on time.
+        for event in (thing(0), thing(90, n=2), thing(10, n=3), thing(80, n=2), thing(20, n=2)):
+            t.send("things", [event])
+            t.epoch()
+        assert t.late("firsts") == 1 and t.late("minutes") == 2
+        t.close()
+        t.plan = app_of(True).plan
+        t.open()
+        t.send("things", [thing(30, n=4), thing(95, n=5)])
+        told = t.query("select n, _late from lake.everything order by _offset")
+        t.verify()
+    assert [(row["n"], set(row["_late"])) for row in told] == [
+        (1, set()),
+        (2, set()),
+        (3, both),
+        (2, set()),
+        (2, one),
+        (4, both),
+        (5, set()),
+    ]
+
+
+def test_who_was_late_is_forgotten_with_the_records_of_an_app_without_a_lake() -> None:
+    app, source = things()
+    firsts = source.dedupe(by=("who", "n")).tumble("1 minute")
+    app.table("firsts", firsts.agg(c="count(*)"))
+    with headrace.testing.run(app, start=START) as t:
+        t.send("things", [thing(0), thing(90, n=2), thing(10, n=3), thing(20, n=4)])
+        assert t.late("firsts") == 2
+        [runner] = t.runners.values()
+        runner.engine.ledger.forget_late("things", [3])
+        assert runner.store.rows('select "offset" from meta.late') == [(3,)]
+        runner.engine.ledger.forget_late("things", [4])
+        assert runner.store.rows("select * from meta.late") == []
+
+
 @pytest.mark.parametrize("resets", [1, 2, 3])
 def test_a_lake_put_back_as_an_earlier_generation_left_it(resets: int, tmp_path: Path) -> None:
     """What later generations gave it is given again, and each row once."""

@@ -34,9 +34,9 @@ class Ledger:
         )
         # Epochs go on counting through generations: lakes keep the numbers of earlier ones.
         self.epoch, self.time_us = row[0] if row else (int(store.fact("epoch_base") or 0), 0)
-        # Lakes say who was late. Of all but these views the log tells it again.
-        lakes = any(o.role == "lake" for o in job.outputs)
-        self._remembering = {v.name: v.topic for v in job.views if lakes and has_dedupe(v)}
+        # Lakes say who was late, also one that the app is given later, of what came before it. Of
+        # all but these views the log tells it again.
+        self._remembering = {v.name: v.topic for v in job.views if has_dedupe(v)}
         # Epochs of which something waits in the outbox, by output.
         self._outbox = _waiting(store, "select distinct output, epoch from meta.outbox")
 
