@@ -17,13 +17,14 @@ import pyarrow as pa
 
 from headrace.storage.contract import Destination, Log, Target
 from headrace.storage.kafka.system import KafkaSystem
+from headrace.storage.lake.lake import DeltaLake
 from headrace.storage.outbound.topic_writer import TopicWriter
 from headrace.storage.postgres.system import PostgresSystem
 from headrace.storage.topics.log import LocalTopic
 from headrace.testing.asked import JOB, mark
 from headrace.testing.log_conformance import append
 from headrace.testing.table_conformance import TableConformance, changes
-from tests.storage.lake.lakes import EVENT, event, lake
+from tests.storage.lake.lakes import EVENT, event
 
 PARTITIONS = 2
 
@@ -32,7 +33,7 @@ def destination(kind: str, place: str, job: str = JOB) -> Destination:
     if kind == "topic":
         return TopicWriter(LocalTopic.ensure(Path(place), "out", PARTITIONS), "out")
     if kind == "lake":
-        return lake(Path(place) / "lake")
+        return DeltaLake(Path(place) / "lake", EVENT, ("event_date",))
     if kind == "postgres":
         return PostgresSystem(place).destination(TableConformance.WHOLE)
     brokers, topic = place.split("/")

@@ -9,7 +9,7 @@ page for those who write one; `headrace.testing.conformance` tries any of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
@@ -234,6 +234,20 @@ class TableDestination(Destination, Protocol):
         from before are forgotten. Readers see the rows before or behind it. After an error that
         may be retried it is called again with a new reader. Raises as `deliver`, and StateRefused
         for a mark below the one that is there.
+        """
+
+
+@runtime_checkable
+class TidyDestination(Destination, Protocol):
+    """A destination with upkeep that may take long and that no delivery waits for."""
+
+    def tidy(self, hurried: Callable[[], bool]) -> None:
+        """Does what upkeep is due, of what was delivered; called behind each delivery.
+
+        Readers see the same rows before, meanwhile and behind it, and so does the next start where
+        the process dies in its midst. It asks `hurried` every now and then, and ends soon once that
+        is true (somebody waits): what was not done is due the next time. What fails and may pass is
+        left for another time as well.
         """
 
 

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import count
 from typing import TypeVar
 
 import pytest
@@ -44,6 +45,12 @@ def refused(call: Callable[[], object]) -> None:
     with pytest.raises(StateRefused) as told:
         call()
     assert len(str(told.value).split()) > 3, f"in words: {told.value}"
+
+
+def hurried_after(times: int) -> Callable[[], bool]:
+    """What upkeep is to ask: no, so many times, and yes from then on."""
+    asked = count()
+    return lambda: next(asked) >= times
 
 
 def killed_at(point: str, command: Sequence[str]) -> None:

@@ -19,8 +19,25 @@ from typing import ClassVar, TypeVar
 import pyarrow as pa
 import pytest
 
-from headrace.storage.contract import Claim, Destination, Finding, Mark, System, Target
-from headrace.testing.asked import JOB, OTHER, killed_at, mark, once_back, refused, same_mark
+from headrace.storage.contract import (
+    Claim,
+    Destination,
+    Finding,
+    Mark,
+    System,
+    Target,
+    TidyDestination,
+)
+from headrace.testing.asked import (
+    JOB,
+    OTHER,
+    hurried_after,
+    killed_at,
+    mark,
+    once_back,
+    refused,
+    same_mark,
+)
 from headrace.testing.model import Kept, Model, Row, same
 from headrace.values.errors import HeadraceError, StateRefused
 
@@ -302,6 +319,17 @@ class DestinationConformance(ABC):
                     assert handle.deliver(rows, at) == rows.num_rows
                     wanted.take(rows, at)
             same(self.held(), wanted)
+
+    def test_upkeep_changes_no_row_and_ends_when_it_is_hurried(self) -> None:
+        with self.opened(1) as (handle, _):
+            tidying = self._offered(handle if isinstance(handle, TidyDestination) else None, "tidy")
+            for epoch in range(1, 41):
+                assert handle.deliver(self.step(epoch), mark(epoch)) == 5
+                tidying.tidy(hurried_after(epoch % 11))
+                self.expect(*range(1, epoch + 1))
+        with self.opened(2) as (_, found):
+            same_mark(found, mark(40))
+        self.expect(*range(1, 41))
 
     def test_a_snapshot_stays_as_it_was(self) -> None:
         system = self._offered(self.system(), "system")

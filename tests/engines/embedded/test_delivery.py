@@ -12,7 +12,7 @@ import pytest
 
 from headrace.engines.embedded.deliveries.delivery import Delivery, Pace
 from headrace.engines.embedded.epochs.engine import Committed
-from headrace.storage.contract import Mark, Refusal
+from headrace.storage.contract import Claim, Mark, Refusal
 from headrace.values.weights import RECORD_BYTES
 from tests.engines.embedded.test_outage import Epoch, until
 
@@ -125,6 +125,45 @@ def test_an_epoch_without_rows_moves_on_and_leaves_no_mark() -> None:
     assert made.flush(1, 60.0)
     assert destination.handed == [] and made.landed()[:2] == (1, 0)
     made.stop()
+
+
+class Tidying(Taking):
+    """A destination that is at its upkeep until it is hurried."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.ended, self.closed = 0, 0, False
+
+    def look(self, job: str) -> Claim | None:
+        return None
+
+    def open(self, job: str, incarnation: int) -> Mark | None:
+        return None
+
+    def tidy(self, hurried: Callable[[], bool]) -> None:
+        self.begun += 1
+        until(hurried)
+        self.ended += 1
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_upkeep_comes_behind_what_is_delivered_and_gives_way() -> None:
+    destination = Tidying()
+    made = delivery(destination, Pace(), lambda committed: committed.changes["rows"])
+    assert made.tidied(0.0), "nothing was delivered"
+    made.put(epoch(1))
+    assert made.flush(1, 60.0)
+    until(lambda: destination.begun == 1)
+    assert made.flush(1, 60.0) and not made.tidied(0.0), "nobody waits for what is there"
+    made.put(epoch(2))
+    assert destination.handed == [(1, [1])] and destination.ended == 0
+    assert made.flush(2, 60.0)
+    assert destination.handed == [(1, [1]), (2, [2])] and destination.ended == 1
+    until(lambda: destination.begun == 2)
+    made.stop()
+    assert destination.ended == 2 and destination.closed and made.tidied(0.0)
 
 
 def test_what_waits_for_more_is_left_when_asked_to_stop() -> None:

@@ -53,8 +53,17 @@ def mark(epoch: int, generation: int = 1, job: str = JOB) -> Mark:
     return Mark(job, generation, epoch, offsets, watermarks_us, {"user_activity": f"made {epoch}"})
 
 
+class TidiedLake(DeltaLake):
+    """A lake whose upkeep follows on each delivery at once, and ends."""
+
+    def deliver(self, rows: pa.Table, mark: Mark) -> int:
+        landed = super().deliver(rows, mark)
+        self.tidy(lambda: False)
+        return landed
+
+
 def lake(directory: Path, **options: Any) -> DeltaLake:
-    return DeltaLake(directory, EVENT, ("event_date",), **options)
+    return TidiedLake(directory, EVENT, ("event_date",), **options)
 
 
 def rows(directory: Path) -> list[dict[str, Any]]:

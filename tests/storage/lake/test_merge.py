@@ -13,7 +13,7 @@ from headrace.storage.lake.columns import METADATA
 from headrace.storage.lake.lake import DeltaLake
 from headrace.storage.lake.reading import version
 from headrace.values.errors import StateRefused
-from tests.storage.lake.lakes import JOB, delta_rows, event, mark, rows
+from tests.storage.lake.lakes import JOB, TidiedLake, delta_rows, event, mark, rows
 
 POINT = pa.struct([pa.field("x", pa.int64())])
 WIDER = pa.struct([pa.field("x", pa.int64()), pa.field("at", pa.timestamp("us"))])
@@ -76,7 +76,7 @@ def test_compaction_puts_files_of_several_schemas_together(tmp_path: Path) -> No
     for epoch in range(1, 5):
         deliver(tmp_path, schema(a=pa.int64(), p=POINT), epoch, {"a": epoch, "p": {"x": epoch}})
     wider = schema(a=pa.int64(), p=WIDER, q=pa.list_(WIDER))
-    target = DeltaLake(tmp_path, wider)
+    target = TidiedLake(tmp_path, wider)
     target.open(JOB, 9)
     meta = {name: event(0)[name] for name in METADATA.names}
     for epoch in range(5, 13):

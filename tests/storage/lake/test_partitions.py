@@ -16,7 +16,7 @@ from headrace.storage.lake.columns import METADATA
 from headrace.storage.lake.compaction import FILES_MIN
 from headrace.storage.lake.lake import DeltaLake
 from headrace.storage.lake.partitions import directory_name, split
-from tests.storage.lake.lakes import JOB, delta_rows, event, mark, rows
+from tests.storage.lake.lakes import JOB, TidiedLake, delta_rows, event, mark, rows
 
 ODD = [
     "a/b",
@@ -88,7 +88,7 @@ def test_files_of_odd_partitions_are_put_together(
     tmp_path: Path, type_: pa.DataType, values: list[Any]
 ) -> None:
     schema = pa.schema([pa.field("p", type_), *METADATA])
-    target = DeltaLake(tmp_path, schema, ("p",))
+    target = TidiedLake(tmp_path, schema, ("p",))
     target.open(JOB, 1)
     for epoch in range(1, FILES_MIN + 1):
         sent = []

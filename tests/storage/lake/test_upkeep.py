@@ -12,9 +12,12 @@ from deltalake import DeltaTable
 
 from headrace.storage.lake import compaction
 from headrace.storage.lake.cleanup import checkpoint, remove_dead_files, remove_old_log
+from headrace.storage.lake.compaction import FILES_MIN
 from headrace.storage.lake.files import DataFile
+from headrace.storage.lake.lake import DeltaLake
 from headrace.storage.lake.reading import live_files, read_mark, relation_sql
 from tests.storage.lake.lakes import (
+    EVENT,
     JOB,
     data_files,
     delta_rows,
@@ -92,6 +95,43 @@ def test_an_older_version_within_the_grace_outlives_log_clean_up(tmp_path: Path)
         target.deliver(events(epoch * 2, 2), mark(epoch))
     for version in (5, 49, 77, 101):
         assert live_files(target.directory, version)
+
+
+def test_upkeep_that_is_hurried_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    """Wherever it gives way; once nobody is in a hurry, what was due is done."""
+    target = DeltaLake(tmp_path / "lake", EVENT)
+    target.open(JOB, 1)
+    for epoch in range(1, FILES_MIN + 1):
+        target.deliver(events(epoch * 2, 2), mark(epoch))
+    before = data_files(target.directory), log_files(target.directory)
+    assert len(before[0]) == FILES_MIN
+    times, asked = 0, 0
+
+    def hurried() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > times
+
+    while len(live_files(target.directory)) == FILES_MIN:
+        assert (data_files(target.directory), log_files(target.directory)) == before
+        times, asked = times + 1, 0
+        target.tidy(hurried)
+    # Each file is looked at, then read.
+    assert times > 2 * FILES_MIN - 1
+    assert len(live_files(target.directory)) == 1
+    wanted = ordered([event(n) for n in range(2, 2 * FILES_MIN + 2)])
+    assert rows(target.directory) == delta_rows(target.directory) == wanted
+    target.deliver(events(100, 2), mark(100))
+    assert len(rows(target.directory)) == 2 * FILES_MIN + 2
+
+
+def test_a_delivery_waits_for_no_upkeep(tmp_path: Path) -> None:
+    target = DeltaLake(tmp_path / "lake", EVENT)
+    target.open(JOB, 1)
+    for epoch in range(1, 120):
+        target.deliver(events(epoch * 2, 2), mark(epoch))
+    assert len(live_files(target.directory)) == 119
+    assert not list((target.directory / "_delta_log").glob("*.checkpoint.parquet"))
 
 
 def file(rows: int, modified_ms: int, partition: str = "p") -> DataFile:

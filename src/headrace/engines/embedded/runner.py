@@ -17,6 +17,7 @@ import duckdb
 from headrace.engines.embedded.calls import Calls
 from headrace.engines.embedded.deliveries.delivery import Delivery, lost_something, stop_all
 from headrace.engines.embedded.deliveries.destinations import open_deliveries
+from headrace.engines.embedded.deliveries.ending import finish_upkeep, hand_over_last
 from headrace.engines.embedded.deliveries.filling import Unfilled
 from headrace.engines.embedded.deliveries.noting import note, register_readers
 from headrace.engines.embedded.deliveries.outage import Outage
@@ -47,7 +48,6 @@ T = TypeVar("T")
 _HOUSEKEEPING_SECONDS = 5.0
 _FOLDED_EPOCHS_MIN = 64
 _IDLE_WAITS = 10
-_PARTING_SECONDS = 10.0
 
 
 class JobRunner:
@@ -168,13 +168,11 @@ class JobRunner:
     ) -> None:
         """Epochs until `stop` is set, or until all that is there now is read and delivered.
 
-        Raises DestinationDown when a destination did not take what was committed; that is
-        delivered at the next start. A source that does not answer is asked again until it does,
-        or, to catch up, for half a minute: then Unreachable.
+        Raises DestinationDown when a destination did not take what was committed (the next start
+        delivers it), Unreachable when a source does not answer a catch-up for half a minute.
         """
         stop = self._stop = stop or threading.Event()
-        begun = time.monotonic()
-        ends = None
+        begun, ends = time.monotonic(), None
         try:
             self._calls.begin()
             while not stop.is_set():
@@ -185,12 +183,12 @@ class JobRunner:
                     break
             self.settle(10.0 if stop.is_set() else None)
             if not stop.is_set():
+                finish_upkeep(self.deliveries, stop)
                 # It may be over before the next time would have come.
                 self._keep_house()
         except TopicRefused:
             # A topic is gone: what it gave and some destination lacks is held in memory alone.
-            for delivery in self.deliveries:
-                delivery.flush(self.engine.ledger.epoch, _PARTING_SECONDS)
+            hand_over_last(self.deliveries, self.engine.ledger.epoch)
             raise
         finally:
             self._calls.end()

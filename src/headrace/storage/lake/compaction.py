@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -28,6 +28,7 @@ from headrace.values.points import reach
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
+T = TypeVar("T")
 FILES_MIN = 8
 _QUIET_FILES_MIN = 4
 _QUIET_MS = 3_600_000
@@ -36,24 +37,30 @@ _SMALL_BYTES = 64 << 20
 _WORK_ROWS_MAX = 1 << 20
 
 
-def compact(log: Log, entry: Entry) -> int:
+class GaveWay(Exception):
+    """A piece of compaction was left in its midst for something more urgent; nothing is changed."""
+
+
+def compact(log: Log, entry: Entry, hurried: Callable[[], bool]) -> int:
     """Does one piece of compaction, if there is any to do; returns how many files it replaced.
 
     Replaced files stay on disk for the lake's grace period. Raises CommitFailedError when another
-    incarnation has written since, StateRefused where a file is not what was written.
+    incarnation has written since, StateRefused where a file is not what was written, GaveWay where
+    it is `hurried` between two files.
     """
     groups = choose(live(log.table, log.partition_by), time.time_ns() // 1_000_000)
     if not groups:
         return 0
     replaced = [file for group in groups for file in group]
-    check_files(log.directory / file.path for file in replaced)
+    check_files(log.directory / file.path for file in _unhurried(replaced, hurried))
     added: list[DataFile] = []
     try:
         for group in groups:
-            added.append(_merged(log.directory, group, log.schema))
+            files, partition = _unhurried(group, hurried), group[0].partition
+            added.append(_merged(log.directory, files, partition, log.schema))
         for made in {(log.directory / file.path).parent for file in added}:
             sync_directory(made)
-    except OSError:
+    except BaseException:
         remove_files(log.directory, added)
         raise
     reach("lake.compaction.written")
@@ -125,8 +132,20 @@ def _bounded(files: list[DataFile]) -> list[DataFile]:
     return taken
 
 
-def _merged(directory: Path, group: list[DataFile], schema: pa.Schema) -> DataFile:
+def _unhurried(items: Iterable[T], hurried: Callable[[], bool]) -> Iterator[T]:
+    for item in items:
+        if hurried():
+            raise GaveWay
+        yield item
+
+
+def _merged(
+    directory: Path,
+    group: Iterable[DataFile],
+    partition: tuple[tuple[str, str | None], ...],
+    schema: pa.Schema,
+) -> DataFile:
     import pyarrow.parquet as pq
 
     tables = (widened(pq.ParquetFile(directory / f.path).read(), schema) for f in group)
-    return write_file(directory, tables, schema, group[0].partition, "compacted")
+    return write_file(directory, tables, schema, partition, "compacted")

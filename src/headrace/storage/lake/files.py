@@ -95,7 +95,7 @@ def write_file(
         path = "/".join([*parts, f"{name}-{digest}.parquet"])
         draft.rename(directory / path)
         reach("lake.file.renamed")
-    except OSError:
+    except BaseException:
         draft.unlink(missing_ok=True)
         raise
     names = {column for column, _ in partition}

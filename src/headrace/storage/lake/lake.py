@@ -9,6 +9,7 @@ here, on the snapshot that the commit is made on, and a rival's commit in betwee
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,7 +17,7 @@ import pyarrow as pa
 from headrace.storage.contract import Claim, Mark, Refusal
 from headrace.storage.lake.cleanup import tidy
 from headrace.storage.lake.columns import in_lake, type_sql
-from headrace.storage.lake.compaction import FILES_MIN, compact
+from headrace.storage.lake.compaction import FILES_MIN, GaveWay, compact
 from headrace.storage.lake.disk import writing
 from headrace.storage.lake.entries import Entry, last_entry, transactions
 from headrace.storage.lake.files import remove_files, write_files
@@ -51,7 +52,7 @@ class DeltaLake:
         self.partition_by = partition_by
         self.grace_seconds = grace_seconds
         self._taken: tuple[Log, Entry] | None = None
-        self._deliveries = 0
+        self._uncompacted = 0
         _check_names(self.schema, partition_by)
 
     def look(self, job: str) -> Claim | None:
@@ -84,7 +85,7 @@ class DeltaLake:
         raise AssertionError("the last try returns or raises")
 
     def deliver(self, rows: pa.Table, mark: Mark) -> int:
-        """Lands `rows` and `mark` in one commit, then now and then tidies up.
+        """Lands `rows` and `mark` in one commit.
 
         A mark at or below the last one adds nothing: those rows are there, and count as landed.
         Raises StateRefused when another writer took over or `mark` is another job's, DiskRefused
@@ -104,9 +105,28 @@ class DeltaLake:
             else:
                 self._append(log, rows, last, entry)
         self._taken = (log, entry)
-        self._deliveries += 1
-        self._tidy(log, entry)
+        self._uncompacted += 1
         return landed
+
+    def tidy(self, hurried: Callable[[], bool]) -> None:
+        """Compaction and clean-up, now and then; what fails only waits, as what is hurried."""
+        from deltalake.exceptions import DeltaError
+
+        if self._taken is None:
+            return
+        log, entry = self._taken
+        try:
+            if self._uncompacted >= FILES_MIN:
+                compact(log, entry, hurried)
+                self._uncompacted = 0
+            if not hurried():
+                tidy(log, self.grace_seconds)
+        except GaveWay:
+            # It stays due.
+            return
+        except (DeltaError, OSError, HeadraceError) as error:
+            self._uncompacted = 0
+            _log.warning("tidying the lake %s waits: %s", self.directory, error)
 
     def refusals(self, after: int) -> tuple[Refusal, ...]:
         """None: a lake takes every row."""
@@ -162,18 +182,6 @@ class DeltaLake:
                 # On a full disk every try would leave its files behind until clean-up.
                 remove_files(self.directory, files)
             raise
-
-    def _tidy(self, log: Log, entry: Entry) -> None:
-        """Compaction and clean-up; the delivery stands, so a failure here only waits."""
-        from deltalake.exceptions import DeltaError
-
-        try:
-            if self._deliveries % FILES_MIN == 0:
-                compact(log, entry)
-            tidy(log, self.grace_seconds)
-        except (DeltaError, OSError, HeadraceError) as error:
-            _log.warning("tidying the lake %s waits: %s", self.directory, error)
-            log.table.update_incremental()
 
 
 def _check_names(schema: pa.Schema, partition_by: tuple[str, ...]) -> None:

@@ -10,7 +10,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,9 +18,9 @@ from functools import partial
 import pyarrow as pa
 
 from headrace.engines.embedded.deliveries.outage import Outage
+from headrace.engines.embedded.deliveries.queued import Waiting, mark_at
 from headrace.engines.embedded.epochs.engine import Committed
-from headrace.engines.embedded.epochs.sources import Position
-from headrace.storage.contract import Destination, Mark, Refusal
+from headrace.storage.contract import Destination, Mark, Refusal, TidyDestination
 from headrace.values.errors import DestinationBehind, HeadraceError
 from headrace.values.errors import DestinationDown as NotTaken
 from headrace.values.stages import Stages
@@ -56,16 +56,6 @@ class Pace:
 
 
 @dataclass
-class _Waiting:
-    """An epoch in a queue. Once its rows are `made`, what they were made of is let go."""
-
-    committed: Committed
-    weight: int
-    made: bool = False
-    rows: pa.Table | None = None
-
-
-@dataclass
 class Delivery:
     """One destination's queue and thread."""
 
@@ -81,9 +71,9 @@ class Delivery:
     of_view: bool = False
 
     def __post_init__(self) -> None:
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[Waiting] = deque()
         self._changed = threading.Condition()
-        self._stop = self._closed = False
+        self._stop = self._closed = self._tidying = False
         # How many wait for all that is there to be delivered.
         self._flush = 0
         self._weight = 0
@@ -116,7 +106,7 @@ class Delivery:
         with self._changed:
             rows = committed.changes.get(self.name)
             given = 0 if rows is None else weight(len(rows), rows.nbytes)
-            waiting = _Waiting(committed, max(committed.weight, given))
+            waiting = Waiting(committed, max(committed.weight, given))
             if self.of_view:
                 changes = {} if rows is None else {self.name: rows}
                 waiting.committed = replace(committed, sources={}, late={}, changes=changes)
@@ -161,6 +151,13 @@ class Delivery:
                 self._changed.wait(0.2 if left is None else min(0.2, left))
             self._flush -= 1
             return self.delivered_epoch >= epoch
+
+    def tidied(self, timeout_seconds: float) -> bool:
+        """Waits, at most so long, until the destination is not at its upkeep."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: not self._tidying or self.problem is not None, timeout_seconds
+            )
 
     def stop(self) -> None:
         """Ends the thread after the delivery in flight; the next start delivers what waits.
@@ -231,13 +228,28 @@ class Delivery:
         try:
             while (batch := self._gather()) is not None:
                 self._deliver(batch)
+                batch.clear()  # upkeep takes memory of its own
+                self._tidy()
         except BaseException as error:
             # A thread's error must reach whoever waits for it.
             with self._changed:
                 self.problem = error
                 self._changed.notify_all()
 
-    def _gather(self) -> list[_Waiting] | None:
+    def _tidy(self) -> None:
+        """Has the destination do its upkeep: what it was given counts already."""
+        if isinstance(self.destination, TidyDestination) and not self._hurried():
+            with self._spent("tidy"):
+                self.destination.tidy(self._hurried)
+        with self._changed:
+            self._tidying = False
+            self._changed.notify_all()
+
+    def _hurried(self) -> bool:
+        """Whether somebody waits for the end, or for what is in the queue."""
+        return self._stop or (self._flush > 0 and len(self._queue) > 0)
+
+    def _gather(self) -> list[Waiting] | None:
         """The epochs for the next delivery, rows made as they came; None when asked to stop."""
         made, deadline = 0, math.inf
         while True:
@@ -259,9 +271,9 @@ class Delivery:
         """Whether there is something to do for who has made the rows of so many epochs."""
         return self._stop or len(self._queue) > made or (made > 0 and self._enough)
 
-    def _first(self) -> list[_Waiting]:
+    def _first(self) -> list[Waiting]:
         """As much of the queue as one delivery may hold."""
-        taken, weight = list[_Waiting](), 0
+        taken, weight = list[Waiting](), 0
         for one in self._queue:
             weight += one.weight
             if taken and weight > self.pace.rows_max:
@@ -274,7 +286,7 @@ class Delivery:
         """Whether what waits is to be delivered without waiting for more."""
         return self._flush > 0 or self._weight >= self.pace.rows_min
 
-    def _make_rows(self, waiting: _Waiting) -> None:
+    def _make_rows(self, waiting: Waiting) -> None:
         if waiting.made:
             return
         with self._spent("make rows"):
@@ -282,7 +294,7 @@ class Delivery:
         waiting.made = True
         waiting.committed = replace(waiting.committed, sources={}, late={}, changes={})
 
-    def _deliver(self, batch: list[_Waiting]) -> None:
+    def _deliver(self, batch: list[Waiting]) -> None:
         begun = time.monotonic()
         tables = [w.rows for w in batch if w.rows is not None and len(w.rows)]
         if self.ahead is not None and not self._gone_ahead(self.ahead):
@@ -304,7 +316,7 @@ class Delivery:
         with self._changed:
             for _ in batch:
                 self._weight -= self._queue.popleft().weight
-            self.delivered_epoch = last.epoch
+            self.delivered_epoch, self._tidying = last.epoch, True
             if tables:
                 self.marked_epoch = last.epoch
             self._count(sent, landed)
@@ -364,18 +376,6 @@ class Delivery:
         finally:
             self._handed_at = None
         return landed
-
-
-def mark_at(job: str, generation: int, epoch: int, positions: Mapping[str, Position]) -> Mark:
-    """The mark of what has everything up to an epoch, after which the sources stood there."""
-    return Mark(
-        job,
-        generation,
-        epoch,
-        {topic: at.offsets for topic, at in positions.items()},
-        {topic: at.watermark_us for topic, at in positions.items()},
-        {topic: at.identity for topic, at in positions.items()},
-    )
 
 
 def _until(deadline: float) -> float | None:

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from headrace.engines.embedded.deliveries.claims import Lack
-from headrace.engines.embedded.deliveries.delivery import Delivery, mark_at
+from headrace.engines.embedded.deliveries.delivery import Delivery
 from headrace.engines.embedded.deliveries.noting import note_refused
+from headrace.engines.embedded.deliveries.queued import mark_at
 from headrace.engines.embedded.epochs.engine import JobEngine
 from headrace.engines.embedded.epochs.places import fill_fact, leave
 from headrace.engines.embedded.epochs.tables import EmbeddedTable
