@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from headrace.storage.topics.log import LocalTopic
 from headrace.values.settings import load_settings
 from tests.faults.activity_runs import check_same, result, run, write_log
 from tests.faults.conftest import Undisturbed
+from tests.proof.letting_go import take_all
 
 
 def test_a_log_of_dead_letters_alone_is_read_again_and_again(tmp_path: Path) -> None:
@@ -25,6 +27,53 @@ def test_a_log_of_dead_letters_alone_is_read_again_and_again(tmp_path: Path) -> 
         assert done.returncode == 0, done.stderr
     [proof] = app.verify(data=tmp_path)
     assert proof.holds
+
+
+@pytest.mark.parametrize("way", ["seek", "run"])
+def test_an_older_state_whose_next_records_are_gone_is_told_the_way_that_leads_on(
+    way: str, small: Undisturbed, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Reading on behind what is gone is a way for the state that delivered last alone."""
+    data = small.copy(tmp_path / "d")
+    done = run(data, kill_at="state.committed:5", settings={"epoch_records_max": 2000})
+    assert done.returncode == -9
+    shutil.copytree(data / "jobs", tmp_path / "older")
+    assert run(data).returncode == 0
+    take_all(LocalTopic.open(data / "topics", "user_activity"))
+    shutil.rmtree(data / "jobs")
+    shutil.copytree(tmp_path / "older", data / "jobs")
+    if way == "run":
+        done = run(data)
+        code, told = done.returncode, done.stderr
+    else:
+        line = ["state", "seek", "activity", "user_activity", "--from", "earliest", "--yes"]
+        code, told = call([*line, "--data", str(data)]), capfd.readouterr().err
+    assert code == 5 and "the state is older than what it delivered" in told
+    found = re.findall(r"headrace (state .*?) (?:APP|activity)", told)
+    assert found == ["state reset"]
+    assert call([*found[0].split(), "activity", "--yes", "--data", str(data)]) == 0
+    done = run(data)
+    assert done.returncode == 0, done.stderr
+    [proof] = app.verify(data=data)
+    assert proof.holds
+
+
+def test_a_state_whose_next_records_are_gone_and_that_delivered_last_goes_on(
+    small: Undisturbed, tmp_path: Path
+) -> None:
+    data = small.finished(tmp_path / "d")
+    write_log(data, 1000, seed=8)
+    topic = LocalTopic.open(data / "topics", "user_activity")
+    for reader in topic.readers():
+        topic.forget_reader(reader)
+    take_all(topic)
+    done = run(data)
+    assert done.returncode == 5 and "was to be read next" in done.stderr
+    [found] = re.findall(r"headrace (state seek) APP (user_activity --from earliest)", done.stderr)
+    line = [*found[0].split(), "activity", *found[1].split()]
+    assert call([*line, "--yes", "--data", str(data)]) == 0
+    done = run(data)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_topic_made_again(small: Undisturbed, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from headrace.engines.embedded.calls import Calls
 from headrace.engines.embedded.deliveries.delivery import Delivery, lost_something, stop_all
 from headrace.engines.embedded.deliveries.destinations import open_deliveries
 from headrace.engines.embedded.deliveries.ending import finish_upkeep, hand_over_last
+from headrace.engines.embedded.deliveries.entitled import open_engine
 from headrace.engines.embedded.deliveries.filling import Unfilled
 from headrace.engines.embedded.deliveries.noting import note, register_readers
 from headrace.engines.embedded.deliveries.outage import Outage
@@ -112,7 +113,8 @@ class JobRunner:
         topics = {s.topic: self.systems.topic(s.topic, s.partitions) for s in self.job.sources}
         elsewhere = [role for role in TABLE_ROLES if self.systems.elsewhere(role)]
         self.engine = JobEngine(self.job, self.store, topics, self.settings.threads, elsewhere)
-        self.stale = self.engine.open(rebuilding=self._rebuilding, checked=not self._seeking)
+        how = {"rebuilding": self._rebuilding, "checked": not self._seeking}
+        self.stale = open_engine(self.engine, self.systems, **how)
         self._grow()
         if not self._rebuilding:
             self._begin()

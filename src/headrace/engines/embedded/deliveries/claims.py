@@ -28,13 +28,25 @@ _LOST = (
 def next_incarnation(engine: JobEngine, claims: Mapping[str, Claim | None]) -> int:
     """The number of this start, greater than that of every one before; by output, who has it.
 
-    Raises StateRefused when a mark cannot be explained by the state, or a newer start has one. A
-    generation that has no epoch yet counts its own beyond what earlier ones delivered.
+    Raises as `refuse_unentitled`. A generation that has no epoch yet counts its own beyond what
+    earlier ones delivered.
+    """
+    incarnation = refuse_unentitled(engine, claims)
+    last = max((mark.epoch for mark in _marks(claims)), default=0)
+    if last > engine.ledger.epoch:
+        # All of them are of earlier generations, which a state that was lost knows nothing of.
+        engine.ledger.count_beyond(last)
+    return incarnation
+
+
+def refuse_unentitled(engine: JobEngine, claims: Mapping[str, Claim | None]) -> int:
+    """Raises StateRefused when the state cannot explain a mark, or a newer start has an output.
+
+    Else returns the number of this start.
     """
     incarnation = int(engine.store.fact("incarnation") or 0) + 1
-    marks = [claim.mark for claim in claims.values() if claim is not None and claim.mark]
-    last = max((mark.epoch for mark in marks), default=0)
-    if last > engine.ledger.epoch:
+    marks = _marks(claims)
+    if any(mark.epoch > engine.ledger.epoch for mark in marks):
         _note_elsewhere(engine, marks)
     for output in engine.job.outputs:
         claim = claims.get(output.name)
@@ -45,10 +57,11 @@ def next_incarnation(engine: JobEngine, claims: Mapping[str, Claim | None]) -> i
             refuse_changed_feeds(engine.store, engine.job, output)
         if claim.incarnation >= incarnation:
             raise _taken_over(engine, output, claim.incarnation, incarnation)
-    if last > engine.ledger.epoch:
-        # All of them are of earlier generations, which a state that was lost knows nothing of.
-        engine.ledger.count_beyond(last)
     return incarnation
+
+
+def _marks(claims: Mapping[str, Claim | None]) -> list[Mark]:
+    return [claim.mark for claim in claims.values() if claim is not None and claim.mark]
 
 
 def _taken_over(engine: JobEngine, output: Output, theirs: int, ours: int) -> StateRefused:
