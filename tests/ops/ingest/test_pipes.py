@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,48 @@ def added(child: subprocess.Popen[bytes]) -> int:
     out, _ = child.communicate()
     assert child.returncode == 0
     return int(out.split()[-1])
+
+
+def test_what_never_pauses_is_there_soon(topic: LocalTopic) -> None:
+    """Nobody knows when a live pipe will have given as much as is best appended at once."""
+    child, ended, given = reader(topic), threading.Event(), list[bytes]()
+
+    def feed() -> None:
+        while not ended.wait(0.005):
+            line = lines_of(1, len(given))
+            give(child, line)
+            given.append(line)
+
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    try:
+        for count in (0, 20, 40):
+            assert topic.wait([count], 60)
+    finally:
+        ended.set()
+        feeder.join()
+    assert added(child) == len(given)
+    assert values(topic) == b"".join(given).splitlines()
+
+
+def test_a_line_shorter_than_a_mark_of_compression_is_there_at_once(topic: LocalTopic) -> None:
+    child = reader(topic)
+    give(child, b"1\n")
+    assert topic.wait([0], 60)
+    assert added(child) == 1
+
+
+def test_an_error_of_the_topic_is_told_though_nothing_more_comes(topic: LocalTopic) -> None:
+    child = reader(topic)
+    give(child, b'{"id":1}\n')
+    assert topic.wait([0], 60)
+    shutil.rmtree(topic.path)
+    try:
+        give(child, b'{"id":2}\n')
+        assert child.wait(60) == 1
+    finally:
+        child.kill()
+        child.communicate()
 
 
 def test_each_of_several_killed_pipes_goes_on(topic: LocalTopic) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import zstandard
 
-from headrace.ops.ingest.streams import Torn, file_blocks, open_input
+from headrace.ops.ingest import streams
+from headrace.ops.ingest.streams import Torn, file_blocks, open_input, pipe_blocks
 from headrace.values.errors import InputRefused
 
 CONTENT = b"".join(b'{"n": %d}\n' % number for number in range(50_000))
@@ -76,3 +80,51 @@ def test_what_cannot_be_opened_is_refused_in_words(tmp_path: Path) -> None:
         open_input(tmp_path / "missing")
     with pytest.raises(InputRefused, match="is a directory"):
         open_input(tmp_path)
+
+
+class Clock:
+    """Stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+def test_only_time_that_is_waited_cuts_what_a_pipe_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe that is always full is not cut up, however long each of its blocks is worked on."""
+    clock, stop = Clock(), threading.Event()
+    monkeypatch.setattr(streams, "time", clock)
+    reading, writing = os.pipe()
+    given = []
+    os.write(writing, b"full ")
+    for block in pipe_blocks(reading, stop, lambda done: None):
+        given.append(block)
+        clock.seconds += 1
+        if len(given) == 5:
+            break
+        os.write(writing, b"full")
+    assert all(given)
+    os.close(reading)
+    os.close(writing)
+
+
+def test_a_pipe_that_is_never_empty_is_cut_once_it_was_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, stop = Clock(), threading.Event()
+    reading, writing = os.pipe()
+
+    def select(*_: object) -> tuple[list[int], list[int], list[int]]:
+        clock.seconds += 0.03
+        os.write(writing, b"line\n")
+        return [reading], [], []
+
+    monkeypatch.setattr(streams, "time", clock)
+    monkeypatch.setattr(streams, "select", SimpleNamespace(select=select))
+    blocks = pipe_blocks(reading, stop, lambda done: None)
+    given = [next(blocks) for _ in range(10)]
+    assert given == [*[b"line\n"] * 4, b"", *[b"line\n"] * 4, b""]
+    os.close(reading)
+    os.close(writing)

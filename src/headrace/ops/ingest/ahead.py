@@ -11,13 +11,16 @@ Item = TypeVar("Item")
 _END = object()
 
 
-def ahead(items: Iterator[Item], depth: int = 2) -> Generator[Item, None, None]:
+def ahead(
+    items: Iterator[Item], depth: int = 2, unwanted: threading.Event | None = None
+) -> Generator[Item, None, None]:
     """Gives `items` in order, made in a thread of their own, at most `depth` before they are used.
 
-    What the thread raises is raised here, behind the items made before it.
+    What the thread raises is raised here, behind the items made before it. `unwanted` is set when
+    no more is asked for: what waits for its input in `items` must look at it, and end.
     """
     made: queue.Queue[object] = queue.Queue(depth)
-    unwanted = threading.Event()
+    unwanted = unwanted or threading.Event()
 
     def put(thing: object) -> bool:
         while not unwanted.is_set():

@@ -190,7 +190,8 @@ class _Ingesting:
         )
         number = task.records
         try:
-            with closing(ahead(self._keyed(parts))) as keyed:
+            unwanted = None if pipe is None else pipe.unwanted
+            with closing(ahead(self._keyed(parts), unwanted=unwanted)) as keyed:
                 for part, keys in self.stages.each(keyed, _APPEND, "wait for records"):
                     note = _noted(note, part, pipe)
                     first.look(part.values)
@@ -248,14 +249,20 @@ class _Ingesting:
 
 
 class _Beginning:
-    """Blocks as they pass, and the first bytes of them."""
+    """Blocks as they pass, and the first bytes of them. They end once they are `unwanted`.
+
+    Else an error of the topic would be told only when the pipe gives something again.
+    """
 
     def __init__(self, blocks: Iterator[bytes]) -> None:
+        self.unwanted = threading.Event()
         self._blocks = blocks
         self._first = b""
 
     def __iter__(self) -> Iterator[bytes]:
         for block in self._blocks:
+            if self.unwanted.is_set():
+                return
             if len(self._first) < FIRST_BYTES[-1]:
                 self._first += block[: FIRST_BYTES[-1] - len(self._first)]
             yield block

@@ -106,7 +106,7 @@ class LineReader:
             yield self._last(tail)
 
     def _chunks(self) -> Iterator[bytes]:
-        """Blocks put together to about 16 MiB, less when the input pauses; without the BOM."""
+        """Blocks put together to about 16 MiB, less when they are slow; without the BOM."""
         parts: list[bytes] = []
         size = 0
         first = self.place.bytes == 0
@@ -114,7 +114,9 @@ class LineReader:
             for block in self._blocks:
                 parts.append(block)
                 size += len(block)
-                if size < (len(_BOM) if first else 1) or (block and size < _CHUNK_BYTES):
+                if not size or (block and size < _CHUNK_BYTES):
+                    continue
+                if first and size < len(_BOM) and _BOM.startswith(b"".join(parts)):
                     continue
                 chunk, parts, size = b"".join(parts), [], 0
                 yield self._without_bom(chunk) if first else chunk

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -80,23 +81,30 @@ def file_blocks(
 def pipe_blocks(
     descriptor: int, stop: threading.Event, seen: Callable[[int], None]
 ) -> Iterator[bytes]:
-    """What comes through a pipe, unpacked; an empty block says that nothing came for a while.
+    """What comes through a pipe, unpacked; an empty block says that it was waited for a while.
 
-    Ends with the input or with `stop`. Raises Torn.
+    Then what came so far is to be taken: more may always come, a little at a time. Time in which
+    nobody asks does not count, or a slow topic would be given small pieces of fast input. Ends
+    with the input or with `stop`. Raises Torn.
     """
 
     def raw() -> Iterator[bytes]:
-        done = 0
+        done, waited = 0, 0.0
         while not stop.is_set():
-            if not select.select([descriptor], [], [], _PAUSE_SECONDS)[0]:
+            begun = time.monotonic()
+            if select.select([descriptor], [], [], max(0.0, _PAUSE_SECONDS - waited))[0]:
+                block = os.read(descriptor, BLOCK_BYTES)
+                waited += time.monotonic() - begun
+                if not block:
+                    return
+                done += len(block)
+                seen(done)
+                yield block
+            else:
+                waited = _PAUSE_SECONDS
+            if waited >= _PAUSE_SECONDS:
+                waited = 0.0
                 yield b""
-                continue
-            block = os.read(descriptor, BLOCK_BYTES)
-            if not block:
-                return
-            done += len(block)
-            seen(done)
-            yield block
 
     return _unpacked(raw())
 
@@ -114,7 +122,7 @@ def _unpacked(raw: Iterator[bytes]) -> Iterator[bytes]:
     head = b""
     for block in raw:
         head += block
-        if len(head) >= len(_ZSTD):
+        if not any(mark.startswith(head) for mark in (_GZIP, _ZSTD)):
             break
     blocks = _chained(head, raw)
     if head.startswith(_GZIP):
