@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from headrace.ops.ingest import formats, lines, pipe, streams
+from headrace.ops.ingest import formats, identity, lines, pipe, streams
 from headrace.ops.ingest.formats import Reading
 from headrace.ops.ingest.ingest import ingest
 from headrace.ops.ingest.report import IngestRefused, IngestReport
@@ -90,6 +90,7 @@ class _Killed(BaseException):
 @pytest.fixture
 def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "BLOCK_BYTES", 16)
+    monkeypatch.setattr(identity, "BLOCK_BYTES", 16)
     monkeypatch.setattr(pipe, "BLOCK_BYTES", 16)
     monkeypatch.setattr(lines, "_CHUNK_BYTES", len(FIRST))
 

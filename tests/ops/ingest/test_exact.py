@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.ops.ingest import csv_tables, formats, streams
+from headrace.ops.ingest import csv_tables, formats, identity, streams
 from headrace.ops.ingest.formats import Reading
 from headrace.ops.ingest.ingest import ingest
 from headrace.storage.topics.log import LocalTopic
@@ -20,6 +20,7 @@ _ROWS = 20
 @pytest.fixture(autouse=True)
 def _types_are_told_by_few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "BLOCK_BYTES", 64)
+    monkeypatch.setattr(identity, "BLOCK_BYTES", 64)
     monkeypatch.setattr(csv_tables, "_SAMPLE_BYTES", 64)
     monkeypatch.setattr(formats, "_SAMPLE_ROWS", 2)
 

@@ -6,22 +6,52 @@ import gzip
 import io
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import zstandard
 
 from headrace.ops.ingest import streams
-from headrace.ops.ingest.streams import Torn, file_blocks, open_input, pipe_blocks
+from headrace.ops.ingest.streams import (
+    BLOCK_BYTES,
+    Torn,
+    block_digest,
+    file_blocks,
+    open_input,
+    pipe_blocks,
+)
 from headrace.values.errors import InputRefused
 
 CONTENT = b"".join(b'{"n": %d}\n' % number for number in range(50_000))
 
 
-def read(raw: bytes, start: int = 0, raw_bytes: int | None = None) -> bytes:
-    size = len(raw) if raw_bytes is None else raw_bytes
-    return b"".join(file_blocks(io.BytesIO(raw), size, start, lambda done: None))
+class Changing(io.RawIOBase):
+    """A file of the bytes that `content` has when it is read."""
+
+    def __init__(self, content: bytes | bytearray) -> None:
+        self._content, self._at = content, 0
+
+    def seek(self, at: int, whence: int = 0) -> int:
+        self._at = at
+        return at
+
+    def read(self, size: int = -1) -> bytes:
+        return bytes(self._content[self._at : self._at + size])
+
+
+def blocks_of(raw: bytes | bytearray, start: int = 0) -> Iterator[bytes]:
+    """The blocks of what `raw` is now, as they are read from what it will be."""
+    steps = range(0, len(raw), BLOCK_BYTES)
+    digests = [block_digest(bytes(raw[step : step + BLOCK_BYTES])) for step in steps]
+    file: Any = Changing(raw)
+    return file_blocks(file, len(raw), digests, start, lambda done: None)
+
+
+def read(raw: bytes, start: int = 0) -> bytes:
+    return b"".join(blocks_of(raw, start))
 
 
 PACKED = {
@@ -55,7 +85,7 @@ def test_a_torn_stream_gives_what_there_is_first(kind: str, keep: float) -> None
     raw = PACKED[kind]
     found = b""
     with pytest.raises(Torn, match="cut off"):
-        for block in file_blocks(io.BytesIO(raw), int(len(raw) * keep), 0, lambda done: None):
+        for block in blocks_of(raw[: int(len(raw) * keep)]):
             found += block
     assert found
     assert CONTENT.startswith(found)
@@ -70,7 +100,7 @@ def test_a_damaged_stream_says_so() -> None:
 
 def test_a_small_bomb_unpacks_in_bounded_pieces() -> None:
     for raw in (gzip.compress(bytes(300 << 20), 9), zstandard.compress(bytes(300 << 20))):
-        sizes = [len(b) for b in file_blocks(io.BytesIO(raw), len(raw), 0, lambda done: None)]
+        sizes = [len(block) for block in blocks_of(raw)]
         assert sum(sizes) == 300 << 20
         assert max(sizes) <= 160 << 20
 
@@ -80,6 +110,27 @@ def test_what_cannot_be_opened_is_refused_in_words(tmp_path: Path) -> None:
         open_input(tmp_path / "missing")
     with pytest.raises(InputRefused, match="is a directory"):
         open_input(tmp_path)
+
+
+@pytest.mark.parametrize("place", [0, 1, BLOCK_BYTES, 2 * BLOCK_BYTES - 1, 2 * BLOCK_BYTES + 9])
+@pytest.mark.parametrize("start", [0, 7, BLOCK_BYTES, BLOCK_BYTES + 7])
+def test_nothing_is_given_of_a_block_that_is_another_now(place: int, start: int) -> None:
+    raw, given = bytearray(b"x" + os.urandom(2 * BLOCK_BYTES + 9)), b""
+    blocks = blocks_of(raw, start)
+    raw[place] ^= 1
+    with pytest.raises(Torn, match="written over"):
+        for block in blocks:
+            given += block
+    assert given == raw[start : max(start, place - place % BLOCK_BYTES)]
+
+
+@pytest.mark.parametrize("kind", ["plain", "gzip", "zstd"])
+def test_a_file_that_is_emptied_is_torn_wherever_it_is_gone_on_with(kind: str) -> None:
+    raw = bytearray(PACKED[kind])
+    blocks = blocks_of(raw, len(CONTENT) - 9)
+    raw.clear()
+    with pytest.raises(Torn, match="written over"):
+        next(blocks)
 
 
 class Clock:

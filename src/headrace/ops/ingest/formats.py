@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import xxhash
@@ -135,9 +136,9 @@ class Input:
                 yield Part(values, unmapped=unmapped, cells=table)
         self.torn = reader.torn
 
-    def parquet(self, path: Path) -> Iterator[Part]:
+    def parquet(self, file: BinaryIO) -> Iterator[Part]:
         """The rows of a Parquet file, from the first."""
-        reader = ParquetReader(path)
+        reader = ParquetReader(file, self.name)
         mapper = self._mapper_of(reader.shape())
         for table in reader:
             values, unmapped = self._mapped(mapper, table)

@@ -18,11 +18,11 @@ from typing import Any, BinaryIO, Literal
 import xxhash
 
 from headrace.ops.ingest.lines import Place
+from headrace.ops.ingest.streams import BLOCK_BYTES
 from headrace.ops.ingest.writers import lives, present
 from headrace.storage.topics.producers import ProducerState
 
 _KIND = "ingest"
-_STEP_BYTES = 4 << 20
 # Sizes that a growing file had before: as many are remembered, to recognise older copies of it.
 _EARLIER_MAX = 16
 
@@ -100,13 +100,14 @@ class Task:
     """What is left to do for an input: the producer, its number of records so far, its note.
 
     `known` says what the topic had of it: nothing, a part, an earlier state that has grown since,
-    or all.
+    or all. `blocks` are the digests of a file's blocks, by which it is read (`file_blocks`).
     """
 
     producer: str
     records: int
     note: Note
     known: Literal["nothing", "part", "grown", "all"]
+    blocks: tuple[bytes, ...] = ()
 
 
 Known = dict[str, tuple[int, Note]]
@@ -127,31 +128,48 @@ def options_digest(*options: object) -> str:
     return hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def contents(file: BinaryIO, sizes: Collection[int]) -> dict[int, Content]:
+def contents(
+    file: BinaryIO, sizes: Collection[int]
+) -> tuple[dict[int, Content], tuple[bytes, ...]]:
     """The content of `file`, and of its first so many bytes for each of `sizes`, by size.
 
-    The whole is the greatest. Sizes beyond the end are left out.
+    The whole is the greatest; sizes beyond the end are left out. With them the XXH3-64 of each
+    block of BLOCK_BYTES, the last one as long as it is.
     """
-    hasher, done = xxhash.xxh3_128(), 0
+    hasher, block_hasher, done = xxhash.xxh3_128(), xxhash.xxh3_64(), 0
     found: dict[int, Content] = {}
+    blocks: list[bytes] = []
     wanted = sorted({size for size in sizes if size >= 0})
     file.seek(0)
     while True:
-        following = next((size for size in wanted if size > done), done + _STEP_BYTES)
-        block = file.read(min(_STEP_BYTES, following - done))
-        hasher.update(block)
-        done += len(block)
-        if not block or done in wanted:
+        block_end = done - done % BLOCK_BYTES + BLOCK_BYTES
+        following = next((size for size in wanted if done < size < block_end), block_end)
+        part = file.read(following - done)
+        hasher.update(part)
+        block_hasher.update(part)
+        done += len(part)
+        if part and done == block_end or not part and done % BLOCK_BYTES:
+            blocks.append(block_hasher.digest())
+            block_hasher.reset()
+        if not part or done in wanted:
             found[done] = Content(done, hasher.hexdigest())
-        if not block:
-            return found
+        if not part:
+            return found, tuple(blocks)
 
 
 def task_for(path: Path, file: BinaryIO, options: str, known: Known, *, again: bool) -> Task:
     """What is left to do for the file at `path`."""
     here = str(path.resolve())
     before = {p: (n, note) for p, (n, note) in known.items() if note.input == here}
-    found = contents(file, [note.content.bytes for _, note in before.values()])
+    found, blocks = contents(file, [note.content.bytes for _, note in before.values()])
+    task = _known_or_new(here, found, options, known, before, again=again)
+    return replace(task, blocks=blocks)
+
+
+def _known_or_new(
+    here: str, found: dict[int, Content], options: str, known: Known, before: Known, *, again: bool
+) -> Task:
+    """The task of the file at `here` with the contents `found`; of `known`, `before` were there."""
     whole = found[max(found)]
     same = [
         (note.again, producer)

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
 
 import pyarrow as pa
 import xxhash
@@ -35,7 +35,14 @@ from headrace.ops.ingest.lines import Place
 from headrace.ops.ingest.pipe import FIRST_BYTES, piped
 from headrace.ops.ingest.report import FileReport, Format, IngestRefused, IngestReport
 from headrace.ops.ingest.rows import missing
-from headrace.ops.ingest.streams import STDIN, Torn, file_blocks, open_input, pipe_blocks
+from headrace.ops.ingest.streams import (
+    STDIN,
+    Torn,
+    file_blocks,
+    open_input,
+    pipe_blocks,
+    unchanged,
+)
 from headrace.storage.contract import Log
 from headrace.values.errors import InputRefused, UsageError
 from headrace.values.memory import keep_freed_memory
@@ -128,6 +135,7 @@ class _Ingesting:
         name = str(path)
         format_ = format_of(name, self.reading.format)
         with open_input(path) as file:
+            was = os.fstat(file.fileno())
             with self.stages.spent(_APPEND, "know it again"):
                 task = task_for(path, file, *self._known(format_), again=self.again)
             size = task.note.content.bytes
@@ -135,20 +143,18 @@ class _Ingesting:
                 place = task.note.place
                 return FileReport(name, format_, 0, task.records, place.empty, size, "all")
             source = Input(name, format_, self.reading)
+            blocks_from = partial(file_blocks, file, size, task.blocks)
             seen = self._seen(name, size)
             if format_ == "parquet":
-                parts = missing(source.parquet(path), task.records, task.note.rows)
-                return self._append(source, task, parts)
-            if format_ == "csv":
-                every = source.csv(file_blocks(file, size, 0, seen))
+                every = unchanged(source.parquet(file), name, file, was)
                 parts = missing(every, task.records, task.note.rows)
-                return self._append(source, task, parts)
-            blocks, place = _behind(file, size, task.note.place, seen)
-            # Its own handle, as the place in the file is where its rest is read.
-            with open_input(path) as again:
-                beginning = file_blocks(again, size, 0, lambda _: None)
-                lines = source.lines(blocks, place, beginning=beginning)
-                return self._append(source, task, lines)
+            elif format_ == "csv":
+                every = source.csv(blocks_from(0, seen))
+                parts = missing(every, task.records, task.note.rows)
+            else:
+                blocks, place = _behind(partial(blocks_from, seen=seen), task.note.place)
+                parts = source.lines(blocks, place, beginning=blocks_from(0, lambda _: None))
+            return self._append(source, task, parts)
 
     def _take_pipe(self, name: str, descriptor: int) -> FileReport:
         format_ = format_of(name, self.reading.format)
@@ -286,14 +292,14 @@ def _redirected(descriptor: int) -> Path | None:
 
 
 def _behind(
-    file: BinaryIO, size: int, place: Place, seen: Callable[[int], None]
+    blocks_from: Callable[[int], Iterator[bytes]], place: Place
 ) -> tuple[Iterator[bytes], Place]:
     """The blocks of a file behind `place`, and where they begin.
 
     A last line that had no end when it was taken may have one now, or may have grown: then all of
     it is taken once more, as the record that it has become.
     """
-    blocks = file_blocks(file, size, place.bytes, seen)
+    blocks = blocks_from(place.bytes)
     if not place.last_line_bytes:
         return blocks, place
     try:
@@ -307,7 +313,7 @@ def _behind(
             behind = replace(place, bytes=place.bytes + len(end), last_line_bytes=0)
             return chain((first[len(end) :],), blocks), behind
     start = Place(place.bytes - place.last_line_bytes, place.lines - 1, place.empty)
-    return file_blocks(file, size, start.bytes, seen), start
+    return blocks_from(start.bytes), start
 
 
 def _torn(reason: Torn) -> Iterator[bytes]:

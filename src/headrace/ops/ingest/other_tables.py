@@ -6,6 +6,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import duckdb
 import pyarrow as pa
@@ -25,12 +26,12 @@ _NAMES_MAX = 1_000
 
 
 class ParquetReader:
-    """The rows of a Parquet file as tables; InputRefused when it cannot be read."""
+    """The rows of a Parquet file, which is open, as tables; InputRefused when it cannot be read."""
 
-    def __init__(self, path: Path) -> None:
-        self._name = str(path)
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        self._name = name
         try:
-            self._file = pyarrow.parquet.ParquetFile(path)
+            self._file = pyarrow.parquet.ParquetFile(file)
         except (pa.ArrowInvalid, OSError) as error:
             raise self._refused(error) from None
         self.rows: int = self._file.metadata.num_rows

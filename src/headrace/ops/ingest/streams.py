@@ -1,7 +1,8 @@
 """Input as a stream of byte blocks: files and standard input, plain, gzip or zstd.
 
 What is compressed is known by its first bytes, not by its name. A stream that is cut off or
-damaged inside its compression gives everything that could be read and then raises `Torn`.
+damaged inside its compression, and a file that is cut or written over while it is read, gives
+everything that could be read and then raises `Torn`.
 """
 
 from __future__ import annotations
@@ -11,14 +12,17 @@ import select
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
+import xxhash
 import zstandard
 
 from headrace.values.errors import InputRefused
 
+T = TypeVar("T")
 BLOCK_BYTES = 4 << 20
 # A few bytes may hold gigabytes; small pieces bound what one of them unpacks to.
 _ZSTD_PIECE_BYTES = 4 << 10
@@ -28,9 +32,14 @@ _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 STDIN = "-"
 
+_CHANGED = (
+    "it was cut or written over while it was read. If it was rotated, name the copy too: of that "
+    "only the rest is added"
+)
+
 
 class Torn(Exception):
-    """A compressed stream ends, or stops making sense, before its end."""
+    """A stream ends, or stops making sense, before its end."""
 
 
 def open_input(path: Path) -> BinaryIO:
@@ -54,28 +63,67 @@ def open_input(path: Path) -> BinaryIO:
         raise InputRefused(f"{path} cannot be opened: {error.strerror}") from None
 
 
+def block_digest(block: bytes) -> bytes:
+    """What tells a block of a file from others: its XXH3-64."""
+    return xxhash.xxh3_64_digest(block)
+
+
 def file_blocks(
-    file: BinaryIO, raw_bytes: int, start_bytes: int, seen: Callable[[int], None]
+    file: BinaryIO,
+    raw_bytes: int,
+    blocks: Sequence[bytes],
+    start_bytes: int,
+    seen: Callable[[int], None],
 ) -> Iterator[bytes]:
     """The first `raw_bytes` of `file`, unpacked, from byte `start_bytes` of the unpacked on.
 
-    `seen` is told how far the raw file was read. Raises Torn.
+    `blocks` are the digests of each BLOCK_BYTES of them: nothing else is given. `seen` is told how
+    far the raw file was read. Several may read one file by turns. Raises Torn.
     """
-    file.seek(0)
-    packed = file.read(len(_ZSTD)).startswith((_GZIP, _ZSTD))
-    begin = 0 if packed else start_bytes
-    file.seek(begin)
 
-    def raw() -> Iterator[bytes]:
-        done = begin
-        while done < raw_bytes and (block := file.read(min(BLOCK_BYTES, raw_bytes - done))):
-            done += len(block)
-            seen(done)
-            yield block
+    def block(number: int) -> bytes:
+        at = number * BLOCK_BYTES
+        file.seek(at)
+        found = file.read(min(BLOCK_BYTES, raw_bytes - at))
+        if block_digest(found) != blocks[number]:
+            raise Torn(_CHANGED)
+        return found
 
-    if not packed:
-        return raw()
-    return _without(_unpacked(raw()), start_bytes)
+    def raw(begin: int) -> Iterator[bytes]:
+        for number in range(begin // BLOCK_BYTES, len(blocks)):
+            found, at = block(number), number * BLOCK_BYTES
+            seen(at + len(found))
+            yield found[max(0, begin - at) :]
+
+    if not blocks:
+        return
+    if block(0).startswith((_GZIP, _ZSTD)):
+        yield from _without(_unpacked(raw(0)), start_bytes)
+    else:
+        yield from raw(start_bytes)
+
+
+def unchanged(items: Iterator[T], name: str, file: BinaryIO, was: os.stat_result) -> Iterator[T]:
+    """`items`, made of what stands anywhere in `file`, as long as that is as it `was`.
+
+    Else InputRefused, also where they cannot be made any more.
+    """
+    while True:
+        try:
+            found = list(islice(items, 1))
+        except InputRefused:
+            _look_again(name, file, was)
+            raise
+        _look_again(name, file, was)
+        if not found:
+            return
+        yield found[0]
+
+
+def _look_again(name: str, file: BinaryIO, was: os.stat_result) -> None:
+    now = os.fstat(file.fileno())
+    if (now.st_size, now.st_mtime_ns) != (was.st_size, was.st_mtime_ns):
+        raise InputRefused(f"{name} was written to while it was read")
 
 
 def pipe_blocks(
@@ -126,11 +174,11 @@ def _unpacked(raw: Iterator[bytes]) -> Iterator[bytes]:
             break
     blocks = _chained(head, raw)
     if head.startswith(_GZIP):
-        return _inflated(blocks, _GZIP_PIECE_BYTES, lambda: zlib.decompressobj(31), zlib.error)
-    if head.startswith(_ZSTD):
+        blocks = _inflated(blocks, _GZIP_PIECE_BYTES, lambda: zlib.decompressobj(31), zlib.error)
+    elif head.startswith(_ZSTD):
         unpacker = zstandard.ZstdDecompressor()
-        return _inflated(blocks, _ZSTD_PIECE_BYTES, unpacker.decompressobj, zstandard.ZstdError)
-    return blocks
+        blocks = _inflated(blocks, _ZSTD_PIECE_BYTES, unpacker.decompressobj, zstandard.ZstdError)
+    yield from blocks
 
 
 def _chained(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
