@@ -156,10 +156,12 @@ class Writer:
         return after
 
     def _is_full(self, head: Head) -> bool:
-        if head.position >= self._limits.segment_bytes:
-            return True
         with self._segments.lock:
-            arrivals_us = self._segments.active(head).index.arrivals_us
+            index = self._segments.active(head).index
+            # Nothing is gained by another segment where the checkpoint alone is large.
+            if index.limit - index.span(0)[1] >= self._limits.segment_bytes:
+                return True
+            arrivals_us = index.arrivals_us
             return (
                 len(arrivals_us) > 1
                 and self._clock() - int(arrivals_us[1]) >= self._limits.segment_age_us
