@@ -13,7 +13,9 @@ import pytest
 import headrace.testing
 from headrace.engines.embedded.query import query
 from headrace.storage.topics.log import LocalTopic
+from headrace.storage.topics.writer import Limits
 from headrace.testing.driver import Driver
+from headrace.testing.records import append
 from headrace.values.errors import UsageError
 from tests.views.cases import START, thing, things
 
@@ -71,6 +73,29 @@ def test_what_a_query_has_opened_is_closed(
     with suppress(UsageError):
         query(runner_of(driver), f"select {text} from topic.things, topic.u")
     assert sorted(closed) == ["things", "u"]
+
+
+def test_a_topic_is_shown_from_where_retention_has_left_it(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner, fetch, asked = runner_of(driver), LocalTopic.fetch, list[str]()
+    # A segment for each append.
+    topics, limits = runner.settings.data / "topics", Limits(segment_bytes=1)
+    log = LocalTopic.open(topics, "things", limits=limits)
+    for n in range(3):
+        append(log, None, [thing(n)], 0)
+    runner.run("caught-up")
+
+    def beside(topic: LocalTopic, *given: Any, **named: Any) -> Any:
+        asked.append(topic.name)
+        if len(asked) == 1:
+            log.retain(bytes_max=1)
+        return fetch(topic, *given, **named)
+
+    monkeypatch.setattr(LocalTopic, "fetch", beside)
+    sql = 'select "offset" as n from topic.things order by all'
+    assert query(runner, sql)["n"].to_pylist() == list(range(log.begin_offsets()[0], 7))
+    assert asked == ["things"] * 2 and log.begin_offsets() == [6]
 
 
 def test_a_key_that_is_no_text_is_null(driver: Driver) -> None:

@@ -18,6 +18,7 @@ from headrace.plan.operators import TABLE_ROLES, Job, Output
 from headrace.storage.lake.digests import check_files
 from headrace.storage.lake.reading import live_files, relation_sql
 from headrace.storage.state.damage import damage
+from headrace.storage.whole import all_records
 from headrace.values.errors import UsageError, did_you_mean
 from headrace.values.schema import literal, quote, quotes_missing
 
@@ -182,11 +183,8 @@ def _offer_topic(
     # A job that is asked again and again must not gather what each answer has read with.
     with closing(runner.systems.topic(name, runner.job.topics[name])) as topic:
         readings = Readings(cursor, topic, runner.clock.now_us())
-        at, stop = topic.begin_offsets(), topic.end_offsets()
-        while any(a < s for a, s in zip(at, stop, strict=True)):
-            fetched = topic.fetch(at, stop, records_max=_PIECE_RECORDS)
-            at = fetched.next_offsets
-            cursor.register("_topic_records", readings.arrived(fetched.records))
+        for records in all_records(topic, records_max=_PIECE_RECORDS):
+            cursor.register("_topic_records", readings.arrived(records))
             cursor.execute(
                 f'insert into {table} select "partition", "offset", try(decode(key)),'
                 " try(decode(value)), arrival_time from _topic_records"

@@ -14,7 +14,7 @@ from headrace.engines.embedded.deliveries.targets import target_of
 from headrace.plan.operators import Job, Output
 from headrace.storage.contract import Kept, Snapshot, TopicSnapshot
 from headrace.storage.systems import Systems
-from headrace.values.errors import TopicRefused
+from headrace.storage.whole import all_records
 
 _PIECE_RECORDS = 1_000_000
 
@@ -36,21 +36,7 @@ def records(
                 yield pa.Table.from_batches([batch])
         return
     topic = systems.local_topic(output.name, output.partitions)
-    at, ends = topic.begin_offsets(), topic.end_offsets() if ends is None else ends
-    while any(a < end for a, end in zip(at, ends, strict=True)):
-        try:
-            stop = [max(a, end) for a, end in zip(at, ends, strict=True)]
-            fetched = topic.fetch(at, stop, records_max=_PIECE_RECORDS)
-        except TopicRefused:
-            # Retention may go on meanwhile: what is there from then on.
-            begin = topic.begin_offsets()
-            if all(b <= a for a, b in zip(at, begin, strict=True)):
-                raise
-            at = [max(a, b) for a, b in zip(at, begin, strict=True)]
-            continue
-        at = fetched.next_offsets
-        if len(fetched.records):
-            yield fetched.records
+    yield from all_records(topic, ends, records_max=_PIECE_RECORDS)
 
 
 def kept(systems: Systems, job: Job, output: Output, snapshot: Snapshot | None) -> Kept:
