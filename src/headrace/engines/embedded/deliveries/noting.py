@@ -10,9 +10,9 @@ from headrace.engines.embedded.deliveries.delivery import Delivery
 from headrace.engines.embedded.epochs.engine import JobEngine
 from headrace.engines.embedded.epochs.ledger import Ledger
 from headrace.engines.embedded.epochs.recall import ranges
+from headrace.engines.embedded.epochs.retaining import put_off
 from headrace.storage.contract import EPOCHS_MAX
 from headrace.storage.state.store import StateStore
-from headrace.values.errors import HeadraceError, TopicRefused
 
 
 def note(
@@ -58,13 +58,9 @@ def register_readers(engine: JobEngine) -> None:
     least = engine.ledger.epoch if noted is None else noted
     for name, reader in engine.readers.items():
         offsets = [end for _, end, *_ in ranges(engine, name, least)]
-        try:
+        with put_off():
             # Made again since: what was taken of it lies in the topic that is gone.
             other = reader.topic.identity not in engine.ledger.identities(name, least)[-1:]
             if not offsets or other:
                 offsets = reader.topic.begin_offsets()
             reader.topic.register_reader(engine.job.id, offsets)
-        except HeadraceError as error:
-            # Whoever reads a topic that is gone is told so, and in better words.
-            if not error.retry and not isinstance(error, TopicRefused):
-                raise

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from headrace.engines.embedded.epochs.engine import JobEngine
 from headrace.storage.topics.log import LocalTopic
-from headrace.values.errors import Unreachable
+from headrace.values.errors import HeadraceError, TopicRefused
 
 
 def retain(engine: JobEngine, age_us: int | None, bytes_max: int | None) -> None:
@@ -17,7 +18,19 @@ def retain(engine: JobEngine, age_us: int | None, bytes_max: int | None) -> None
     if age_us is not None or bytes_max is not None:
         for reader in engine.readers.values():
             if isinstance(reader.topic, LocalTopic):
-                reader.topic.retain(age_us, bytes_max)
-    with suppress(Unreachable):
+                with put_off():
+                    reader.topic.retain(age_us, bytes_max)
+    with put_off():
         for name, reader in engine.readers.items():
             engine.ledger.forget_late(name, reader.topic.begin_offsets())
+
+
+@contextmanager
+def put_off() -> Iterator[None]:
+    """Leaves what a topic does not take just now for the next time: the job goes on meanwhile."""
+    try:
+        yield
+    except HeadraceError as error:
+        # Whoever reads a topic that is gone is told so, and in better words.
+        if not error.retry and not isinstance(error, TopicRefused):
+            raise
