@@ -10,7 +10,7 @@
     │   ├── StateDamaged       exit 5   the state cannot be read; a reset puts it aside
     │   ├── TopicRefused       exit 5   a topic is missing, made again or damaged
     │   └── DestinationBehind  exit 5   a destination lost what it had taken
-    ├── Busy                   exit 5   another process owns the job; a retry helps
+    ├── Busy                   exit 5   another process has the job or topic; a retry helps
     ├── DiskRefused            exit 5   no space or no permission; goes on when mended
     └── DifferenceFound        exit 1   verify found that a promise does not hold
 
@@ -129,7 +129,7 @@ class DestinationBehind(StateRefused):
 
 
 class Busy(HeadraceError):
-    """Another process owns the job's state; the message names it."""
+    """Another process owns the job's state (the message names it), or keeps a topic locked."""
 
     exit_code = 5
     fault = "user"

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,7 +35,7 @@ from headrace.values.errors import TopicRefused, UsageError, did_you_mean
 from headrace.values.points import reach
 
 _ABOUT = "topic.json"
-_LOCK = "lock"
+_LOCK, _LOCK_POLL_SECONDS = "lock", 0.001
 _FORMAT = 1
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,248}")
 
@@ -129,14 +131,26 @@ def make(directory: Path, name: str, partitions: int, arrival_us: int) -> bool:
 
 
 @contextmanager
-def locked(directory: Path, *, wait: bool = True) -> Iterator[None]:
-    """Holds the topic's lock against other processes; BlockingIOError if not `wait` and taken."""
+def locked(directory: Path, patience_seconds: float = math.inf) -> Iterator[None]:
+    """Holds the topic's lock against other processes; BlockingIOError if it is taken that long."""
     descriptor = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        _lock(descriptor, patience_seconds)
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, patience_seconds: float) -> None:
+    deadline = time.monotonic() + patience_seconds
+    at_once = 0 if patience_seconds == math.inf else fcntl.LOCK_NB
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | at_once)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(_LOCK_POLL_SECONDS)
 
 
 def _checksum(about: About) -> str:

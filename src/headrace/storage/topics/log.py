@@ -6,6 +6,7 @@ once; offsets have no holes; a producer's number is added once; arrival times ne
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,11 +40,13 @@ from headrace.storage.topics.writer import (
     check_size,
 )
 from headrace.storage.ways import restore_or_reset
-from headrace.values.errors import DiskRefused, TopicRefused, UsageError
+from headrace.values.errors import Busy, DiskRefused, TopicRefused, UsageError
 
 # A look at the head costs some ten microseconds; the longer nothing comes, the fewer there are.
 _POLL_SECONDS_MIN, _POLL_SECONDS_MAX, _POLL_GROWTH = 0.0005, 0.003, 1.2
 _TRIES = 3
+# Longer than an append mostly takes; a process that is stopped in one may keep the lock for ever.
+LOCK_SECONDS = 0.25
 
 
 def now_us() -> int:
@@ -106,7 +109,7 @@ class LocalTopic:
         topic = cls(directory, read_about(directory, name), limits, clock)
         # While another process writes, it has mended already; where nothing may be written,
         # what is published can be read all the same.
-        with suppress(BlockingIOError, DiskRefused), topic._locked(wait=False):
+        with suppress(BlockingIOError, DiskRefused), topic._locked(0.0):
             settle(topic._about, topic._segments)
         return topic
 
@@ -281,12 +284,12 @@ class LocalTopic:
     def register_reader(self, reader: str, offsets: Sequence[int]) -> None:
         """Notes durably that `reader` still needs what lies at or after `offsets`.
 
-        TopicRefused when some of that is gone already. Meant for every few seconds, not for
-        every epoch.
+        TopicRefused when some of that is gone already, Busy where another process keeps the topic
+        locked. Meant for every few seconds, not for every epoch.
         """
         if len(offsets) != self.partitions:
             raise UsageError(f"A reader here has {self.partitions} offsets, not {len(offsets)}")
-        with self._locked():
+        with self._locked_soon(LOCK_SECONDS):
             self._check_start(np.array(offsets, np.int64), settle(self._about, self._segments))
             store_reader(self.path, reader, offsets)
 
@@ -309,17 +312,18 @@ class LocalTopic:
         age_us: int | None = None,
         bytes_max: int | None = None,
         now_us: int | None = None,
+        patience_seconds: float = math.inf,
     ) -> Retained:
         """Removes whole old segments: older than `age_us`, and the oldest above `bytes_max`.
 
         Never removes what a registered reader has not taken. The segment that is written to
-        stays, unless all of it is older than `age_us`.
+        stays, unless all of it is older than `age_us`. Busy where another process keeps the topic
+        locked for so long.
         """
-        with self._locked():
+        with self._locked_soon(patience_seconds):
             head = settle(self._about, self._segments)
-            before_us = None
-            if age_us is not None:
-                before_us = (self._clock() if now_us is None else now_us) - age_us
+            now_us = self._clock() if now_us is None else now_us
+            before_us = None if age_us is None else now_us - age_us
             with self._segments.lock:
                 idle = before_us is not None and head.arrival_us < before_us
                 if idle and self._segments.active(head).index.count > 1:
@@ -330,9 +334,20 @@ class LocalTopic:
             return report
 
     @contextmanager
-    def _locked(self, *, wait: bool = True) -> Iterator[None]:
-        with self._writing, writing(self.path), locked(self.path, wait=wait):
+    def _locked(self, patience_seconds: float = math.inf) -> Iterator[None]:
+        with self._writing, writing(self.path), locked(self.path, patience_seconds):
             yield
+
+    @contextmanager
+    def _locked_soon(self, patience_seconds: float) -> Iterator[None]:
+        try:
+            with self._locked(patience_seconds):
+                yield
+        except BlockingIOError:
+            raise Busy(
+                f'Another process keeps topic "{self.name}" locked',
+                remedy="Try again. If that process was stopped (Ctrl-Z), let it go on: fg",
+            ) from None
 
     def _head(self) -> Head:
         head = read_head(self.path, self.partitions)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from headrace.engines.embedded.epochs.engine import JobEngine
-from headrace.storage.topics.log import LocalTopic
+from headrace.storage.topics.log import LOCK_SECONDS, LocalTopic
 from headrace.values.errors import HeadraceError, TopicRefused
 
 
@@ -19,7 +19,7 @@ def retain(engine: JobEngine, age_us: int | None, bytes_max: int | None) -> None
         for reader in engine.readers.values():
             if isinstance(reader.topic, LocalTopic):
                 with put_off():
-                    reader.topic.retain(age_us, bytes_max)
+                    reader.topic.retain(age_us, bytes_max, patience_seconds=LOCK_SECONDS)
     with put_off():
         for name, reader in engine.readers.items():
             engine.ledger.forget_late(name, reader.topic.begin_offsets())
