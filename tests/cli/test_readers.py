@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +16,7 @@ import pytest
 
 from headrace.cli.main import call
 from headrace.ops.owner import acquire
+from headrace.ops.owner.lock import announced
 from headrace.storage.topics.log import LocalTopic
 
 APP = """
@@ -25,6 +31,19 @@ app = hr.App("{name}")
 sales = app.source(Sale, topic="sales", key="shop", time="at")
 app.table("sold", sales.by("shop").agg(n="count(*)"))
 """
+BOTH = (
+    APP
+    + """
+returns = app.source(Sale, topic="returns", key="shop", time="at")
+app.table("returned", returns.by("shop").agg(n="count(*)"))
+"""
+)
+RETURNS = BOTH.replace(
+    """sales = app.source(Sale, topic="sales", key="shop", time="at")
+app.table("sold", sales.by("shop").agg(n="count(*)"))
+""",
+    "",
+)
 LATER_US = 10**18
 
 
@@ -35,9 +54,9 @@ class Place:
         self.data, self._root, self._capfd = root / "d", root, capfd
         self.app = ""
 
-    def called(self, name: str) -> None:
+    def called(self, name: str, app: str = APP) -> None:
         self.app = str(self._root / f"{name}.py")
-        Path(self.app).write_text(APP.format(name=name))
+        Path(self.app).write_text(app.format(name=name))
 
     def call(self, *words: str) -> tuple[int, str, str]:
         self._capfd.readouterr()
@@ -164,3 +183,63 @@ def test_topics_elsewhere_ask_no_reader(place: Place, monkeypatch: pytest.Monkey
     monkeypatch.setenv("HEADRACE_TOPICS", "kafka://nowhere.invalid:9092")
     code, _, err = place.call("state", "forget-reader", place.app, "sales", "shop")
     assert code == 2 and "kafka://nowhere.invalid:9092" in err
+
+
+@pytest.fixture
+def narrowed(place: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """`shop` has read all 600 sales and reads returns alone now; `store` has read 100 more."""
+    monkeypatch.setenv("HEADRACE_RETENTION_AGE", "7 days")
+    place.called("shop", BOTH)
+    assert place.call("run", place.app, "--rebuild", "--until", "caught-up")[0] == 0
+    place.called("store")
+    place.take(600, 100)
+    place.called("shop", BOTH)
+    assert place.told() == []
+    place.called("shop", RETURNS)
+    return place
+
+
+@pytest.mark.parametrize("lives", [False, True])
+def test_a_source_that_was_taken_out_is_named_and_forgotten(narrowed: Place, lives: bool) -> None:
+    place = narrowed
+    with running(place.app, place.data) if lives else nullcontext():
+        (warning,) = place.told()
+        assert "job shop no longer reads it" in warning["text"]
+        assert "leaves it 100 records that no other reader needs" in warning["text"]
+        command = warning["remedy"].partition(": headrace ")[2].replace("APP", place.app)
+        code, out, _ = place.call(*command.split())
+        assert code == 0 and "100 records for it alone" in out
+        assert list(place.topic.readers()) == ["store"] and place.told() == []
+        code, _, err = place.call("state", "forget-reader", place.app, "returns", "shop")
+        assert code == 5 and "reads on behind it" in err
+
+
+def test_a_source_that_the_job_still_runs_with_is_not_forgotten(narrowed: Place) -> None:
+    place = narrowed
+    place.called("shop", BOTH)
+    with running(place.app, place.data):
+        place.called("shop", RETURNS)
+        code, _, err = place.call("state", "forget-reader", place.app, "sales", "shop")
+        assert code == 5 and "reads on behind it" in err
+
+
+def test_by_another_app_a_job_that_has_state_is_not_forgotten(narrowed: Place) -> None:
+    narrowed.called("store")
+    code, _, err = narrowed.call("state", "forget-reader", narrowed.app, "sales", "shop")
+    assert code == 5 and "name that app here" in err
+
+
+@contextmanager
+def running(app: str, data: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that runs the app, once it answers."""
+    command = [sys.executable, "-m", "headrace", "run", app, "--data", str(data)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while (holder := announced(data / "jobs" / "shop")) is None or holder.pid != process.pid:
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+        yield process
+    finally:
+        process.kill()
+        process.wait()

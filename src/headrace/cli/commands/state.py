@@ -254,9 +254,10 @@ def forget_reader(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Stops keeping old records of a topic for a job that no longer exists.
+    """Stops keeping old records of a topic for a job that no longer reads it.
 
-    Refused while the job has state in the data directory: move that away first.
+    If the job has state in the data directory, that is refused, unless it is a job of the app and
+    no longer has that source. Move the state away first.
     """
     gone = readers.forget_reader(load_app(app).plan, settings_for(profile, data), topic, reader)
     places = ", ".join(f"{p}:{at}" for p, at in enumerate(gone.offsets))

@@ -37,7 +37,7 @@ def _embedded(systems: Systems, plan: Plan | None, settings: Settings) -> list[F
     if _local_topics(systems):
         declared = {name: n for job in plan.jobs for name, n in job.topics.items()}
         found += local_topics(systems.data, declared)
-        own = {job.id for job in plan.jobs}
+        own = {job.id: {source.topic for source in job.sources} for job in plan.jobs}
         retains = settings.retention_age is not None or settings.retention_bytes is not None
         found += left_readers(systems.data, declared, own, retains=retains)
     return [*found, *(f for job in plan.jobs for f in job_state(systems.data, job))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from headrace.ops.owner.lock import FILE_NAME as LOCK
 from headrace.ops.owner.lock import try_lock
@@ -16,25 +16,33 @@ from headrace.values.errors import HeadraceError
 
 
 def left_readers(
-    data: DataDirectory, topics: Collection[str], jobs: Collection[str], *, retains: bool
+    data: DataDirectory,
+    topics: Collection[str],
+    jobs: Mapping[str, Collection[str]],
+    *,
+    retains: bool,
 ) -> Iterator[Finding]:
-    """Readers of `topics` that are not of the app's own `jobs` and seem to be left behind.
+    """Readers that seem to be left behind: all of the app's own `topics`, its `jobs` elsewhere.
 
-    Where nothing `retains` records, those alone whose job has no state: the others harm nobody.
+    `jobs` say what each reads. Where nothing `retains` records, those alone whose job has no
+    state: the others harm nobody.
     """
     for name in topic_names(data.topics):
-        if name in topics:
-            try:
-                yield from _left(data, name, jobs, retains)
-            except HeadraceError as error:
+        try:
+            for reader, finding in _left(data, name, jobs, retains):
+                if name in topics or reader in jobs:
+                    yield finding
+        except HeadraceError as error:
+            if name in topics:
                 yield Finding("error", f"topic {name}", error.what, error.remedy)
-            except OSError:
-                continue  # said of the topic itself
+        except OSError:
+            continue  # said of the topic itself
 
 
 def _left(
-    data: DataDirectory, topic: str, jobs: Collection[str], retains: bool
-) -> Iterator[Finding]:
+    data: DataDirectory, topic: str, jobs: Mapping[str, Collection[str]], retains: bool
+) -> Iterator[tuple[str, Finding]]:
+    """Each reader that seems to be left behind, with what is to be said of it."""
     directory = data.topics / topic
     head = read_head(directory, read_about(data.topics, topic).partitions)
     readers = load_readers(directory)
@@ -50,6 +58,9 @@ def _left(
         if reader in gone:
             text = f"job {reader} has no state here and counts as a reader all the same: {kept}"
             remedy = f"Unless it comes back: {forget} {reader}"
+        elif retains and held and topic not in jobs.get(reader, (topic,)):
+            text = f"job {reader} no longer reads it and counts as a reader all the same: {kept}"
+            remedy = f"Unless the app is given that source again: {forget} {reader}"
         elif retains and held and reader not in jobs and not _runs(data, reader):
             text = f"job {reader} is none of this app, and nobody runs it: {kept}"
             remedy = (
@@ -58,7 +69,7 @@ def _left(
             )
         else:
             continue
-        yield Finding("warning", f"topic {topic}", text, remedy)
+        yield reader, Finding("warning", f"topic {topic}", text, remedy)
 
 
 def _runs(data: DataDirectory, job: str) -> bool:
