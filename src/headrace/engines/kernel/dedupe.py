@@ -10,7 +10,7 @@ Values are compared by one column of 128 bits: the MD5 of their JSON, which tell
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from headrace.engines.kernel import verdicts
 from headrace.engines.kernel.watermark import NEVER_US
@@ -84,6 +84,15 @@ def forget_sql(memory: str, held: str) -> str:
     """Takes out of `memory` what `remembered_sql` gives anew."""
     same = f"m._partition = h._partition and m.{KEY} = h.{KEY}"
     return f"delete from {memory} m using {held} h where {same}"
+
+
+def expired_sql(memory: str, bounds: Mapping[int, int]) -> str:
+    """Takes out of `memory` what lies below its partition's bound: it matches nothing any more."""
+    rows = ", ".join(f"({partition}, {us})" for partition, us in bounds.items())
+    return (
+        f"delete from {memory} m using (values {rows}) b(_partition, _us) "
+        "where m._partition = b._partition and m._greatest < b._us"
+    )
 
 
 def remembered_sql(fresh: str, held: str) -> str:

@@ -37,6 +37,8 @@ class Ledger:
         # Lakes say who was late, also one that the app is given later, of what came before it. Of
         # all but these views the log tells it again.
         self._remembering = {v.name: v.topic for v in job.views if has_dedupe(v)}
+        # Where topics began when that was last forgotten which lies before.
+        self._begins: dict[str, list[int]] = {}
         # Epochs of which something waits in the outbox, by output.
         self._outbox = _waiting(store, "select distinct output, epoch from meta.outbox")
 
@@ -197,6 +199,8 @@ class Ledger:
 
         Not of replays: they are made again from dead letters.
         """
+        if self._begins.get(topic) == list(begins):
+            return
         held = (
             '"offset" < (?::bigint[])["partition" + 1] '
             "and epoch not in (select epoch from meta.replays)"
@@ -205,6 +209,7 @@ class Ledger:
             self.store.connection.execute(
                 f"delete from meta.late where view = ? and {held}", [view, list(begins)]
             )
+        self._begins[topic] = list(begins)
 
     def outbox(self, epoch: int, output: str, table: pa.Table) -> None:
         """Keeps the rows of a view until `output` has them; the log alone does not give them."""

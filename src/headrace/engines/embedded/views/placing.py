@@ -27,6 +27,8 @@ class Placing:
         self.placed: Placed = place(reader, columns)
         self.explodes = any(isinstance(s, Explode) for s in reader.steps)
         self._dedupes = [s for s in reader.steps if isinstance(s, Dedupe)]
+        # Below which times each memory holds nothing, by partition, as far as is known.
+        self._bounds: dict[str, dict[int, int]] = {}
 
     @property
     def cheap(self) -> bool:
@@ -39,6 +41,7 @@ class Placing:
         `relation` must be empty.
         """
         rows = relation
+        self._bounds = {}
         for i, segment in enumerate(self.placed.segments):
             sql = segment.over.sql(rows)
             if segment.dedupe is None:
@@ -88,12 +91,18 @@ class Placing:
         connection.execute(dedupe.forget_sql(memory, held))
         connection.execute(f"insert into {memory} {dedupe.remembered_sql(fresh, held)}")
         if step.within_us is not None:
-            for partition, greatest in batch.greatest_us.items():
-                bound = greatest - batch.lateness_us - step.within_us
-                connection.execute(
-                    f"delete from {memory} where _partition = {partition} and _greatest < {bound}"
-                )
+            self._expire(connection, memory, batch, step.within_us)
         return f"({dedupe.judged_sql(before, duplicates)})"
+
+    def _expire(
+        self, connection: duckdb.DuckDBPyConnection, memory: str, batch: Batch, within_us: int
+    ) -> None:
+        """Forgets what no later row can match; only where something can have come to lie there."""
+        back_us = batch.lateness_us + within_us
+        bounds = {partition: us - back_us for partition, us in batch.greatest_us.items()}
+        if bounds and (batch.late_possible or self._bounds.get(memory) != bounds):
+            connection.execute(dedupe.expired_sql(memory, bounds))
+            self._bounds[memory] = bounds
 
 
 def tally(
