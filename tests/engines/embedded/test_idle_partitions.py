@@ -54,3 +54,21 @@ def test_an_idle_partition_is_left_out_after_its_timeout_even_without_new_record
         t.advance(timedelta(minutes=2))
         t.epoch()
         assert [r["n"] for r in t.rows("closed")] == [2]
+
+
+def test_a_clock_that_ran_ahead_for_a_while_keeps_nobody_from_being_idle() -> None:
+    """An epoch's time never goes back; who is idle is told by the clock."""
+    with headrace.testing.run(make("10 minutes")) as t:
+        t.advance(timedelta(days=1))
+        t.send("ticks", [minute(0)], partition=1)
+        t.send("ticks", [minute(0)], partition=0)
+        t.epoch()
+        t.advance(timedelta(days=-1))
+        t.send("ticks", [minute(5)], partition=0)
+        t.epoch()
+        assert t.rows("closed") == []
+        t.advance(timedelta(minutes=11))
+        t.send("ticks", [minute(5)], partition=0)
+        t.epoch()
+        assert [r["n"] for r in t.rows("closed")] == [2]
+        t.verify()

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from headrace.engines.embedded.epochs.definitions import (
@@ -224,11 +223,12 @@ class JobEngine:
         emit = show or time.monotonic() - self._shown_at >= 1.0
         if not (timed or self.unread() or (emit and self._unshown())):
             return None
-        now_us = max(now_us, self.ledger.time_us)
+        # Who is idle is told by the clock: it may have run ahead for a while.
+        clock_us, now_us = now_us, max(now_us, self.ledger.time_us)
         connection = self.store.connection
         share = max(1, records_max // len(self.readers))
         read = {
-            t: r.read(connection, share, now_us, (stop or {}).get(t))
+            t: r.read(connection, share, now_us, (stop or {}).get(t), clock_us)
             for t, r in self.readers.items()
         }
         # Offsets move without a record where a transaction ended.
@@ -387,14 +387,3 @@ def batch_of(part: SourceEpoch, columns: tuple[str, ...], emit: bool) -> Batch:
         {kernel_partition(p, part.number): us for p, us in part.after.greatest_us.items()},
         part.source.lateness_us,
     )
-
-
-def reasons_of(dead: pa.Table) -> dict[str, int]:
-    """How many records were refused for which reason (fields named), for telemetry."""
-    # What stands behind the colon is the value: every record has another.
-    whys = pc.list_element(pc.split_pattern(dead.column("_reason"), ": ", max_splits=1), 0)
-    named = pa.table({"field": dead.column("_field"), "why": whys})
-    counted = named.group_by(["field", "why"]).aggregate([([], "count_all")]).to_pylist()
-    return {
-        f"{r['field']} {r['why']}" if r["field"] else str(r["why"]): r["count_all"] for r in counted
-    }

@@ -179,20 +179,23 @@ class SourceReader:
         records_max: int,
         now_us: int,
         stop: list[int] | None = None,
+        clock_us: int | None = None,
     ) -> SourceEpoch:
         """The next part of the topic, about `records_max` records; may be empty.
 
-        Partitions that came after `stop` was fixed wait.
+        Partitions that came after `stop` was fixed wait. `now_us` is the epoch's time, `clock_us`
+        what the clock says where that is another.
         """
         before = self.position
         if stop is not None:
             stop = [*stop, *before.offsets[len(stop) :]]
         ends = self._ends = self.topic.end_offsets()
-        self._read_us = [us or now_us for us in self._read_us]
+        at_us = now_us if clock_us is None else clock_us
+        self._read_us = [min(us, at_us) or at_us for us in self._read_us]
         exempt = tuple(
             p
             for p in range(len(before.offsets))
-            if before.offsets[p] >= ends[p] and self._holds_nobody(p, now_us)
+            if before.offsets[p] >= ends[p] and self._holds_nobody(p, at_us)
         )
         # Not past `ends`: who is exempt was decided by them.
         wanted = records_max if self._begun else min(records_max, _FIRST_RECORDS)
@@ -202,7 +205,7 @@ class SourceReader:
         offsets = part.next_offsets
         for p, (old, new) in enumerate(zip(before.offsets, offsets, strict=True)):
             if new > old:
-                self._read_us[p] = now_us
+                self._read_us[p] = at_us
         if sum(ends) - sum(offsets) > _AHEAD_RECORDS:
             future = self._pool.submit(self._part, offsets, stop, records_max)
             self._ahead = (offsets, stop, future)
@@ -211,12 +214,12 @@ class SourceReader:
             placed.after.tail = tail_behind(before.tail, part.records, before.offsets, offsets)
         return placed
 
-    def _holds_nobody(self, partition: int, now_us: int) -> bool:
+    def _holds_nobody(self, partition: int, at_us: int) -> bool:
         """Whether a partition with nothing unread stays out: no event yet, or idle."""
         if partition not in self.position.greatest_us:
             return True
         timeout_us = self.source.idle_timeout_us
-        return timeout_us is not None and now_us - self._read_us[partition] >= timeout_us
+        return timeout_us is not None and at_us - self._read_us[partition] >= timeout_us
 
     def again(
         self,
