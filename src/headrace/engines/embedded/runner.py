@@ -9,25 +9,26 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from typing import Literal, TypeVar
 
 import duckdb
 
+from headrace.engines.embedded.asking import Asking
 from headrace.engines.embedded.calls import Calls
 from headrace.engines.embedded.deliveries.delivery import Delivery, lost_something, stop_all
 from headrace.engines.embedded.deliveries.destinations import open_deliveries
 from headrace.engines.embedded.deliveries.ending import finish_upkeep, hand_over_last
 from headrace.engines.embedded.deliveries.entitled import open_engine
 from headrace.engines.embedded.deliveries.filling import Unfilled
-from headrace.engines.embedded.deliveries.noting import note, register_readers
-from headrace.engines.embedded.deliveries.outage import Outage
+from headrace.engines.embedded.deliveries.noting import note, register_readers, unnoted
 from headrace.engines.embedded.deliveries.reopening import Reopening
 from headrace.engines.embedded.epochs.engine import Committed, JobEngine
 from headrace.engines.embedded.epochs.folding import fold
 from headrace.engines.embedded.epochs.growing import grow, reached
 from headrace.engines.embedded.epochs.reporting import events_of_epoch
 from headrace.engines.embedded.epochs.retaining import retain
+from headrace.engines.embedded.waiting import MEND, came, rest, room
 from headrace.plan.operators import TABLE_ROLES, Job, View
 from headrace.storage.layout import DataDirectory
 from headrace.storage.state.store import StateStore, disk_errors
@@ -36,19 +37,13 @@ from headrace.values.clock import Clock, SystemClock
 from headrace.values.errors import HeadraceError, TopicRefused, Unreachable
 from headrace.values.memory import give_back
 from headrace.values.settings import Settings
-from headrace.values.telemetry import (
-    Event,
-    JobStarted,
-    JobStopped,
-    PartitionsAdded,
-    SourceBack,
-    SourceDown,
-)
+from headrace.values.telemetry import Event, JobStarted, JobStopped, PartitionsAdded
 
 T = TypeVar("T")
 _HOUSEKEEPING_SECONDS = 5.0
 _FOLDED_EPOCHS_MIN = 64
 _IDLE_WAITS = 10
+_NOTED_SECONDS = 1.0
 
 
 class JobRunner:
@@ -64,10 +59,12 @@ class JobRunner:
         rebuilding: bool = False,
         seeking: bool = False,
         fill: Callable[[JobRunner], None] | None = None,
+        stop: threading.Event | None = None,
     ) -> None:
         """`rebuilding` and `seeking` open what is not as the job left it, to mend just that.
 
         `fill` gives outputs the rows that they lack; without it one of `unfilled` stops the job.
+        `stop` ends a start that waits for a destination.
         """
         self.job, self.settings = job, settings
         self.data = DataDirectory(settings.data)
@@ -81,11 +78,12 @@ class JobRunner:
         self.stale: tuple[View, ...] = ()
         self._rebuilding, self._seeking, self._fill = rebuilding, seeking, fill
         self._calls = Calls()
-        self._stop = threading.Event()
-        self._outage, self._reopening = Outage(), Reopening(job.id, self.tell)
+        self._stop = stop or threading.Event()
+        self._asking = Asking(job.id, lambda event: self.tell(event))
+        self._reopening = Reopening(job.id, self.tell)
         # Why the topics are not read at the moment; None if they are.
         self.silence: str | None = None
-        self._kept_at, self._folded, self._idle_waits = 0.0, 0, 0
+        self._kept_at, self._noted_at, self._folded, self._idle_waits = 0.0, 0.0, 0, 0
 
     @property
     def running(self) -> bool:
@@ -127,7 +125,7 @@ class JobRunner:
     def _begin(self) -> None:
         """Takes an incarnation, opens the destinations, and fills those that lack too much."""
         opened = open_deliveries(
-            self.engine, self.systems, self.settings.lake_interval_seconds, self.tell
+            self.engine, self.systems, self.settings.lake_interval_seconds, self.tell, self._stop
         )
         self.deliveries, self.unfilled = opened.deliveries, opened.unfilled
         # Not before: others may see it, and who is refused must not be seen.
@@ -210,9 +208,7 @@ class JobRunner:
             silent = error
         while waiting := self._waiting(patience_seconds or 1.0):
             if patience_seconds is not None or waiting.outage.given_up:
-                raise waiting.not_taken(
-                    "Mend that and run again; nothing is lost, what waits goes first."
-                )
+                raise waiting.not_taken(MEND)
         with self.store.transaction() as connection:
             self.note(connection)
         if silent is not None:
@@ -237,11 +233,11 @@ class JobRunner:
         if not self._check(patient=ends is None):
             return False
         interval = self.settings.epoch_interval_ms / 1000
-        if not all(d.has_room(interval) for d in self.deliveries):
+        if not room(self.deliveries, interval, patient=ends is None):
             return False
         begun = time.monotonic()
         try:
-            if self._outage.seconds is not None:
+            if self._asking.again:
                 # What answers again may have been put back to an older copy meanwhile.
                 self.engine.check_tails()
             self._grow()
@@ -249,16 +245,18 @@ class JobRunner:
         except Unreachable as error:
             self._away(error, time.monotonic() - begun, patient=ends is None)
             return False
-        self._answered()
+        if self._asking.answered(self.engine.readers.values()):
+            self.silence = None
         if committed is None:
-            if ends is None and not self._came(interval):
+            readers = self.engine.readers.values()
+            if ends is None and not came(readers, interval, self._stop, self._calls):
                 self._idle()
             return False
         self._idle_waits = 0
         if committed.weight >= self.settings.epoch_records_max // 10:
             self.store.checkpoint_if_long(busy=True)
         elif ends is None:
-            time.sleep(max(0.0, interval - committed.seconds))
+            rest(interval - committed.seconds, self._stop, self._calls)
         return True
 
     def _ends(self) -> dict[str, list[int]] | None:
@@ -272,28 +270,9 @@ class JobRunner:
 
     def _away(self, error: Unreachable, seconds: float, *, patient: bool) -> None:
         """The source has not answered in that time: waits a moment before it is asked again."""
-        wait = self._outage.failed(seconds)
-        if self._outage.given_up and not patient:
-            raise error
+        wait = self._asking.failed(error, seconds, patient=patient)
         self.silence = error.what
-        self.tell(SourceDown(self.job.id, error.what, wait))
-        self._stop.wait(wait)
-
-    def _answered(self) -> None:
-        seconds = self._outage.ended()
-        if seconds is not None:
-            self.silence = None
-            for reader in self.engine.readers.values():
-                reader.was_away(seconds)
-            self.tell(SourceBack(self.job.id, seconds))
-
-    def _came(self, seconds: float) -> bool:
-        """Whether a record came in that time."""
-        readers = list(self.engine.readers.values())
-        # Whether a source is down is found out by the next epoch.
-        with suppress(Unreachable):
-            return any(r.topic.wait(r.position.offsets, seconds / len(readers)) for r in readers)
-        return False
+        rest(wait, self._stop, self._calls)
 
     def _idle(self) -> None:
         """What is better done while there is nothing to read."""
@@ -302,6 +281,12 @@ class JobRunner:
             self.store.checkpoint_if_long()
         if self._idle_waits == _IDLE_WAITS:
             give_back()
+        # What comes is noted with it. Destinations may take the last of it long after.
+        lately = time.monotonic() - self._noted_at < _NOTED_SECONDS
+        if not lately and unnoted(self.engine.ledger, self.deliveries):
+            with self.store.transaction() as connection:
+                self.note(connection)
+            self._register_readers()
 
     def _commit(
         self, *, stop: dict[str, list[int]] | None = None, show: bool = False
@@ -376,6 +361,7 @@ class JobRunner:
 
     def note(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Writes down what destinations have, and forgets what was kept for them."""
+        self._noted_at = time.monotonic()
         note(connection, self.store, self.engine.ledger, self.deliveries, self.clock.now_us())
 
     def _keep_house(self) -> None:

@@ -143,7 +143,9 @@ def _open(
     directory = DataDirectory(running.settings.data).job(job.id)
     wait = acquire_to_run(directory, on_wait or (lambda holder: None), running.stop_event)
     owner: Owner = stack.enter_context(wait)
-    opened = JobRunner(job, running.settings, tell=listener or log_event, fill=finish)
+    opened = JobRunner(
+        job, running.settings, tell=listener or log_event, fill=finish, stop=running.stop_event
+    )
     with damage_in_words(directory / FILE_NAME):
         runner = stack.enter_context(opened)
     stack.callback(owner.drain)

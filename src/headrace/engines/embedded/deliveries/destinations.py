@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -44,6 +45,8 @@ from headrace.values.telemetry import Event
 
 # Rows of a topic are texts made for it alone: many at once take much memory.
 _TOPIC_ROWS_MAX = 400_000
+# Whoever wants a start to end is heard within this time.
+_HEARD_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -65,10 +68,12 @@ def open_deliveries(
     systems: Systems,
     lake_interval_seconds: float,
     tell: Callable[[Event], None],
+    stop: threading.Event,
 ) -> Opened:
     """Opens every output that is not in the state itself, and starts to deliver what it lacks.
 
     All are looked at before any is opened. Where one cannot be, those that were are stopped.
+    DestinationDown where one takes too little until `stop` is set.
     """
     deliveries, unfilled = [], []
     unfinished = bool(engine.store.facts(recompute_fact("")))
@@ -92,7 +97,7 @@ def open_deliveries(
                 unfilled.append(_unfilled(output, delivery, lack))
                 continue
             unfinished |= _untold(engine, output, mark)
-            _begin(engine, systems, delivery, made, mark)
+            _begin(engine, systems, delivery, made, mark, stop)
             deliveries.append(delivery)
         opened.pop_all()
     return Opened(incarnation, deliveries, [*unfilled, *_arriving(engine)], unfinished)
@@ -163,7 +168,12 @@ def _delivery(
 
 
 def _begin(
-    engine: JobEngine, systems: Systems, delivery: Delivery, made: StreamRows, mark: Mark | None
+    engine: JobEngine,
+    systems: Systems,
+    delivery: Delivery,
+    made: StreamRows,
+    mark: Mark | None,
+    stop: threading.Event,
 ) -> None:
     """Starts a delivery with every epoch that its destination lacks."""
     output = made.output
@@ -184,8 +194,10 @@ def _begin(
         delivery.look_for_refused(Mark(engine.job.id, engine.ledger.generation, noted).number)
     delivery.start(delivered, marked, _rows(engine, delivery, made, delivered, mark))
     for epoch in _epochs(engine, delivered + 1, engine.ledger.epoch):
-        while not delivery.has_room(1.0):
-            if delivery.outage.given_up:
+        while not delivery.has_room(_HEARD_SECONDS):
+            delivery.look_for_silence()
+            # Later epochs must not be handed over without these.
+            if delivery.outage.given_up or stop.is_set():
                 raise delivery.not_taken("Mend that and run again; nothing is lost.")
         if delivery.problem is not None:
             # Nothing takes what waits; whoever waits for it is told why.

@@ -38,6 +38,17 @@ def note(
     ledger.landed(epochs)
 
 
+def unnoted(ledger: Ledger, deliveries: Sequence[Delivery]) -> bool:
+    """Whether a destination has more than is written down."""
+    counters = ledger.store.counters
+    for delivery in deliveries:
+        epoch, _, rows = delivery.landed()
+        noted = {c: counters.value(("destination", delivery.name, c)) for c in rows}
+        if ledger.mark(delivery.name) != epoch or noted != rows:
+            return True
+    return False
+
+
 def note_refused(connection: duckdb.DuckDBPyConnection, delivery: Delivery, now_us: int) -> None:
     """Keeps rows that a destination refused; those that are there already are let go."""
     number = f"generation * {EPOCHS_MAX} + epoch"
