@@ -175,7 +175,7 @@ def test_nobody_reads_on_behind_it(others: list[int], tmp_path: Path) -> None:
         put_back(t, tmp_path, [3, 4], others)
         with (
             pytest.raises(TopicRefused, match=ANOTHER),
-            JobRunner(runner.job, t._settings, clock=t.clock, seeking=True) as moving,
+            JobRunner(runner.job, t._settings, clock=t.clock, purpose="seek") as moving,
         ):
             move_of(moving.engine, "things", start_of("latest"))
 

@@ -512,7 +512,7 @@ def test_nothing_of_a_topic_made_again_counts_as_taken_before_it_is(
         moved = seek(tmp_path, "earliest")
     else:
         # As if the destinations had been told later than the state.
-        with JobRunner(job, settings(tmp_path), seeking=True) as runner:
+        with JobRunner(job, settings(tmp_path), purpose="seek") as runner:
             move = move_of(runner.engine, "pings", start_of("earliest"))
             moved = commit_seek(runner.engine, [move], [], runner.clock.now_us())
     with JobRunner(job, settings(tmp_path)) as runner:

@@ -16,11 +16,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from headrace.engines.embedded.deliveries.targets import lake_schema
-from headrace.engines.embedded.epochs.definitions import (
-    note_views,
-    nothing_read,
-    refuse_changed_feeds,
-)
+from headrace.engines.embedded.epochs.adopting import adopt
+from headrace.engines.embedded.epochs.definitions import nothing_read, refuse_changed_feeds
 from headrace.engines.embedded.epochs.engine import Committed
 from headrace.engines.embedded.epochs.landing import account, apply, land
 from headrace.engines.embedded.epochs.places import fill_fact, recompute_fact
@@ -89,7 +86,7 @@ def rebuild(runner: JobRunner, views: tuple[View, ...], progress: Progress | Non
             if mine:
                 courses[source.topic] = _replay(runner, fix, source, mine, tell)
         bytes_back(store.connection)
-        note_views(store, runner.job, epoch)
+        adopt(store, runner.engine.ledger, runner.job)
         _to_be_filled(runner, views)
         _to_be_recomputed(runner, views)
         corrected = _positions_corrected(runner, courses)

@@ -239,7 +239,7 @@ def test_a_partition_that_was_read_is_gone(growing: None) -> None:
             t.open()
         with (
             pytest.raises(TopicRefused, match=gone),
-            JobRunner(runner.job, t._settings, clock=t.clock, seeking=True),
+            JobRunner(runner.job, t._settings, clock=t.clock, purpose="seek"),
         ):
             pass
         Growing.shown = 2

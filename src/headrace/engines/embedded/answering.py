@@ -40,7 +40,7 @@ class Answering(JobRunner):
         self.engine = JobEngine(self.job, self.store, topics, self.settings.threads, elsewhere)
         if self.engine.arriving:
             raise self._error
-        self.engine.open(checked=False)
+        self.engine.open(checked=False, adopting=False)
 
 
 def _absent(source: Source, error: Unreachable) -> Topic:

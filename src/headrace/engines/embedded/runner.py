@@ -40,6 +40,7 @@ from headrace.values.settings import Settings
 from headrace.values.telemetry import Event, JobStarted, JobStopped, PartitionsAdded
 
 T = TypeVar("T")
+Purpose = Literal["run", "ask", "rebuild", "seek"]
 _HOUSEKEEPING_SECONDS = 5.0
 _FOLDED_EPOCHS_MIN = 64
 _IDLE_WAITS = 10
@@ -56,15 +57,15 @@ class JobRunner:
         *,
         clock: Clock | None = None,
         tell: Callable[[Event], None] | None = None,
-        rebuilding: bool = False,
-        seeking: bool = False,
+        purpose: Purpose = "run",
         fill: Callable[[JobRunner], None] | None = None,
         stop: threading.Event | None = None,
     ) -> None:
-        """`rebuilding` and `seeking` open what is not as the job left it, to mend just that.
+        """To `rebuild` and to `seek` open what is not as the job left it, to mend just that.
 
-        `fill` gives outputs the rows that they lack; without it one of `unfilled` stops the job.
-        `stop` ends a start that waits for a destination.
+        To `ask` and to `seek` leave in the state what the job no longer has. `fill` gives outputs
+        the rows that they lack; without it one of `unfilled` stops the job. `stop` ends a start
+        that waits for a destination.
         """
         self.job, self.settings = job, settings
         self.data = DataDirectory(settings.data)
@@ -76,8 +77,7 @@ class JobRunner:
         self.engine: JobEngine = None  # type: ignore[assignment]  # made by `__enter__`
         self.records = 0
         self.stale: tuple[View, ...] = ()
-        self._rebuilding, self._seeking, self._fill = rebuilding, seeking, fill
-        self._calls = Calls()
+        self._purpose, self._fill, self._calls = purpose, fill, Calls()
         self._stop = stop or threading.Event()
         self._asking = Asking(job.id, lambda event: self.tell(event))
         self._reopening = Reopening(job.id, self.tell)
@@ -111,10 +111,15 @@ class JobRunner:
         topics = {s.topic: self.systems.topic(s.topic, s.partitions) for s in self.job.sources}
         elsewhere = [role for role in TABLE_ROLES if self.systems.elsewhere(role)]
         self.engine = JobEngine(self.job, self.store, topics, self.settings.threads, elsewhere)
-        how = {"rebuilding": self._rebuilding, "checked": not self._seeking}
-        self.stale = open_engine(self.engine, self.systems, **how)
+        self.stale = open_engine(
+            self.engine,
+            self.systems,
+            rebuilding=self._purpose == "rebuild",
+            checked=self._purpose != "seek",
+            adopting=self._purpose in ("run", "rebuild"),
+        )
         self._grow()
-        if not self._rebuilding:
+        if self._purpose != "rebuild":
             self._begin()
 
     def _grow(self) -> None:
@@ -382,5 +387,6 @@ class JobRunner:
                 self._folded = fold(self.store, noted, self._folded)
 
     def _register_readers(self) -> None:
-        if not self._seeking:
+        # What was left may come back, and needs what it has not read.
+        if self._purpose != "seek" and not self.engine.left:
             register_readers(self.engine)

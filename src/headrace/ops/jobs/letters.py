@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from headrace.engines.embedded.epochs.adopting import refuse_left
 from headrace.engines.embedded.epochs.replay import replay_epochs
 from headrace.engines.embedded.runner import JobRunner
 from headrace.proof.corrections import delivered
@@ -48,6 +49,8 @@ def replayed(runner: JobRunner) -> dict[str, Any]:
 
     Raises DestinationDown when a destination does not take what that gives; it is committed then.
     """
+
+    refuse_left(runner.job, runner.engine.left, "its rows would lack what is accepted now")
 
     def work() -> dict[str, Any]:
         now_us = runner.clock.now_us()

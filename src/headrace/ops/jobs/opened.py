@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from headrace.engines.embedded.answering import Answering
+from headrace.engines.embedded.epochs.adopting import refuse_left
 from headrace.engines.embedded.query import query
 from headrace.engines.embedded.runner import JobRunner
 from headrace.ops.jobs import letters, states
@@ -44,7 +45,7 @@ def opened(
     While a system does not answer, those that need none do; the others raise Unreachable.
     """
     with ExitStack() as stack:
-        runner = JobRunner(job, settings, tell=listener, fill=fill_outputs)
+        runner = JobRunner(job, settings, tell=listener, purpose="ask", fill=fill_outputs)
         try:
             with damage_in_words(runner.data.job(job.id) / FILE_NAME):
                 stack.enter_context(runner)
@@ -83,6 +84,8 @@ def handlers(runner: JobRunner) -> Mapping[str, Handler]:
 
 def _recomputed(runner: JobRunner, request: Mapping[str, Any], tell: Progress) -> dict[str, Any]:
     """The report of a recompute whose corrections every destination has."""
+    if not request.get("dry_run"):
+        refuse_left(runner.job, runner.engine.left, "its rows would lack the corrections")
     done = recompute(
         runner,
         from_us=request.get("from_us"),

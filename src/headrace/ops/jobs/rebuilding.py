@@ -43,7 +43,7 @@ def rebuild_job(
     with (
         acquire(directory, "rebuild") as owner,
         state_in_words(directory / FILE_NAME),
-        JobRunner(job, settings, tell=listener, rebuilding=True, fill=fill_outputs) as runner,
+        JobRunner(job, settings, tell=listener, purpose="rebuild", fill=fill_outputs) as runner,
     ):
         stale = {v.name: v for v in runner.stale} | {n: known[n] for n in views}
         # What an earlier rebuild was kept from is done as well.

@@ -75,7 +75,7 @@ def seeking(job: Job, settings: Settings, topic: str | None, start: Start) -> It
     with (
         acquire(directory, "seek") as owner,
         state_in_words(directory / FILE_NAME),
-        JobRunner(job, settings, seeking=True, fill=fill_outputs) as runner,
+        JobRunner(job, settings, purpose="seek", fill=fill_outputs) as runner,
     ):
         chosen = names if topic is None else [topic]
         yield Seeking(runner, [move_of(runner.engine, name, start) for name in chosen])

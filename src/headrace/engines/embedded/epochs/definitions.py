@@ -42,6 +42,11 @@ def note_views(store: StateStore, job: Job, epoch: int) -> None:
         )
 
 
+def noted_views(store: StateStore) -> dict[str, str]:
+    """The signatures of the views that the state was made by, by name."""
+    return dict(store.rows("select view, fingerprint from meta.views"))
+
+
 def nothing_read(store: StateStore) -> bool:
     """Whether no epoch has read anything: then whatever the state was made by, it holds nothing."""
     return not store.rows("select 1 from meta.epochs where kind <> 'seek' limit 1")
@@ -49,13 +54,13 @@ def nothing_read(store: StateStore) -> bool:
 
 def changed_views(store: StateStore, job: Job) -> tuple[View, ...]:
     """The views that are new or not what the state was made by."""
-    known = dict(store.rows("select view, fingerprint from meta.views"))
+    known = noted_views(store)
     return tuple(v for v in job.views if known.get(v.name) != signature(job, v))
 
 
 def refuse(store: StateStore, job: Job, views: tuple[View, ...]) -> StateRefused:
     """Names what changed and the way on."""
-    known = {row[0] for row in store.rows("select view from meta.views")}
+    known = noted_views(store)
     named = ", ".join(f"{v.name} ({'changed' if v.name in known else 'new'})" for v in views)
     return StateRefused(
         f"job {job.id} has state of another definition: {named}",

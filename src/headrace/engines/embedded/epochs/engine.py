@@ -16,16 +16,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from headrace.engines.embedded.epochs.definitions import (
-    changed_views,
-    note_views,
-    nothing_read,
-    refuse,
-)
+from headrace.engines.embedded.epochs.adopting import adopt, left_behind, refuse_left
+from headrace.engines.embedded.epochs.definitions import changed_views, nothing_read, refuse
 from headrace.engines.embedded.epochs.landing import account, apply, land, told
 from headrace.engines.embedded.epochs.ledger import Ledger
-from headrace.engines.embedded.epochs.places import arriving, fill_fact
-from headrace.engines.embedded.epochs.renaming import follow_streams, leave_readers
+from headrace.engines.embedded.epochs.places import arriving
+from headrace.engines.embedded.epochs.renaming import follow_streams
 from headrace.engines.embedded.epochs.sources import (
     Position,
     SourceEpoch,
@@ -119,16 +115,21 @@ class JobEngine:
         for stream in job.streams:
             self.streams[stream.name] = Placing(stream, self.readers[stream.topic].columns)
         self._shown_at = 0.0
+        # What the state has and the job no longer, unless it has left: nothing gives rows then.
+        self.left: tuple[str, ...] = ()
 
     def outputs_of(self, name: str) -> list[Output]:
         """The outputs of the view or stream `name`."""
         return [o for o in self.job.outputs if o.input == name]
 
-    def open(self, *, rebuilding: bool = False, checked: bool = True) -> tuple[View, ...]:
+    def open(
+        self, *, rebuilding: bool = False, checked: bool = True, adopting: bool = True
+    ) -> tuple[View, ...]:
         """Checks topics and definition against the state; makes what is missing or changed unused.
 
         Returns the views that must be built again; raises StateRefused where there are any,
-        unless the caller is `rebuilding` them. Topics are as they are unless `checked`.
+        unless the caller is `rebuilding` them. Topics are as they are unless `checked`. What the
+        job no longer has stays in the state unless `adopting`.
         """
         for topic, reader in self.readers.items():
             if not reader.opened_before:
@@ -140,20 +141,18 @@ class JobEngine:
         stale = () if fresh else changed
         if stale and not rebuilding:
             raise refuse(self.store, self.job, stale)
+        if not (adopting or fresh):
+            self.left = left_behind(self.store, self.ledger, self.job)
         with self.store.transaction() as connection:
             self.ledger.begin(
                 {t: (r.topic.identity, r.position.offsets) for t, r in self.readers.items()}
             )
-            for output in self.ledger.taken_out():
-                # Should it come back, it lacks what its view does from here on.
-                self.store.set_fact(fill_fact(output), "untold")
             follow_streams(self.store, self.job, fresh)
-            leave_readers(self.store, self.job, self.ledger.epoch)
             for view in changed if fresh else ():
                 self.drop_view(connection, view)
             self._create(connection, without=stale)
-            if not stale:
-                note_views(self.store, self.job, self.ledger.epoch)
+            if (adopting or fresh) and not stale:
+                adopt(self.store, self.ledger, self.job)
         return stale
 
     def check_tails(self) -> None:
@@ -218,6 +217,10 @@ class JobEngine:
         second, also where nothing more comes. `stop` bounds what is read, by topic. `alongside`
         may write into the same transaction.
         """
+        if self.left:
+            waits = self._unshown()
+            refuse_left(self.job, self.left if waits else (), "rows wait that it would lack")
+            return None
         # With an idle timeout, time alone may move a watermark.
         timed = any(r.source.idle_timeout_us is not None for r in self.readers.values())
         emit = show or time.monotonic() - self._shown_at >= 1.0

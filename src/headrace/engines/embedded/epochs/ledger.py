@@ -245,22 +245,20 @@ class Ledger:
     def left(self, output: str) -> None:
         """Forgets that `output` was given its rows elsewhere; inside a transaction."""
         self.store.counters.forget(self.store.connection, "mark", output)
-        self._drop_rows(output)
+        self.drop_rows(output)
 
-    def _drop_rows(self, output: str) -> None:
+    def drop_rows(self, output: str) -> None:
+        """Drops what waits for `output`, and what it refused; inside a transaction."""
         connection = self.store.connection
         connection.execute("delete from meta.outbox where output = ?", [output])
         connection.execute("delete from meta.refused_rows where destination = ?", [output])
         self._outbox.pop(output, None)
 
-    def taken_out(self) -> list[str]:
-        """The outputs that the job no longer has; drops their rows, inside a transaction."""
+    def outputs_left(self) -> list[str]:
+        """The outputs that were given rows and that the job no longer has."""
         marked = self.store.rows("select distinct name from meta.counters where kind = 'mark'")
         known = {o.name for o in self.job.outputs}
-        unknown = sorted(({name for (name,) in marked} | self._outbox.keys()) - known)
-        for output in unknown:
-            self._drop_rows(output)
-        return unknown
+        return sorted(({name for (name,) in marked} | self._outbox.keys()) - known)
 
     def noted(self) -> int | None:
         """The least epoch that is noted of any destination; None while none is."""

@@ -32,7 +32,7 @@ def follow_streams(store: StateStore, job: Job, fresh: bool) -> None:
     for view in viewed:
         # Earlier versions left it behind: what goes by this name has been the view's since.
         store.drop_fact(_FACT + view)
-    known = {name.removeprefix(_FACT): value for name, value in store.facts(_FACT).items()}
+    known = known_streams(store)
     moves = _moves(known, {s.name: s.fingerprint for s in job.streams})
     connection = store.connection
     # Two may have changed names with one another.
@@ -61,22 +61,33 @@ def follow_streams(store: StateStore, job: Job, fresh: bool) -> None:
             _forget_left(store, view.name)
 
 
+def known_streams(store: StateStore) -> dict[str, str]:
+    """The fingerprints of the streams of which something is kept, by name."""
+    return {name.removeprefix(_FACT): value for name, value in store.facts(_FACT).items()}
+
+
+def left_readers(store: StateStore, job: Job) -> set[str]:
+    """The views and streams that the state counts for and the job no longer has."""
+    counted = store.rows("select name from meta.counters where kind in ('view', 'view_rows')")
+    names = {name for (name,) in counted}
+    return names - {v.name for v in job.views} - {s.name for s in job.streams}
+
+
 def leave_readers(store: StateStore, job: Job, epoch: int) -> None:
     """Sets the sums of streams that the job no longer has aside, as those up to `epoch`.
 
     Forgets those of views. Inside a transaction.
     """
-    known = {v.name for v in job.views} | {s.name for s in job.streams}
-    for kind, name in store.rows(
-        "select distinct kind, name from meta.counters where kind in ('view', 'view_rows')"
-    ):
-        if name in known:
-            continue
-        if store.fact(_FACT + name) is None:
-            store.counters.forget(store.connection, kind, name)
-            continue
-        store.counters.move(store.connection, (kind, name), (_ASIDE[kind], name))
-        store.counters.set((_LEFT, name, "epoch"), epoch)
+    connection, counters = store.connection, store.counters
+    for name in left_readers(store, job):
+        known = store.fact(_FACT + name) is not None
+        for kind in _COUNTED:
+            if known:
+                counters.move(connection, (kind, name), (_ASIDE[kind], name))
+            else:
+                counters.forget(connection, kind, name)
+        if known:
+            counters.set((_LEFT, name, "epoch"), epoch)
 
 
 def come_back(store: StateStore, stream: str) -> int | None:

@@ -74,6 +74,17 @@ def drop_state(connection: duckdb.DuckDBPyConnection, view: str) -> None:
         connection.execute(f"drop table state.{quote(name)}")
 
 
+def drop_other_states(connection: duckdb.DuckDBPyConnection, readers: Collection[str]) -> None:
+    """Drops all state that is none of `readers`."""
+    found = connection.execute(
+        f"select table_name, split_part(table_name, '{_PART}', 1) from information_schema.tables "
+        "where table_schema = 'state'"
+    ).fetchall()
+    for name, reader in found:
+        if reader not in readers:
+            connection.execute(f"drop table state.{quote(name)}")
+
+
 def rename_state(connection: duckdb.DuckDBPyConnection, view: str, new: str) -> None:
     """Makes all of a view's state that of a view by the name `new`, which has none."""
     for name in _tables(connection, view):
