@@ -168,7 +168,7 @@ def test_rows_that_wait_to_be_shown_are_not_shown_past_what_is_gone() -> None:
 
     def sliding(*, topic: bool) -> hr.App:
         app, source = things()
-        windows = source.slide("1 minute", "10 seconds").agg(c="count(*)")
+        windows = source.slide("1 minute", every="10 seconds").agg(c="count(*)")
         app.table("served", windows)
         if topic:
             app.topic("told", windows)
@@ -194,7 +194,7 @@ def test_a_stream_by_the_name_of_a_view_that_is_gone_is_not_made_in_passing() ->
         if view:
             app.table("orders", once.by("who").agg(c="count(*)"))
         else:
-            app.lake("orders", once)
+            app.lake("orders", source.where("n > 0"))
         app.table("totals", source.agg(c="count(*)"))
         return app
 
