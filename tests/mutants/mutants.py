@@ -189,7 +189,7 @@ MUTANTS = (
     Mutant(
         "corrections are not handed over",
         "proof/corrections.py",
-        "committed.changes[output.name] = changes",
+        "committed.changes = {name: cut[nth] for name, cut in pieces.items() if nth < len(cut)}",
         "pass",
     ),
     Mutant(
