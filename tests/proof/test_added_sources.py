@@ -132,8 +132,8 @@ def test_a_replay_of_one_that_is_taken_out() -> None:
             read(t, topic, 1, 6)
         turn_to(t, "things", "others", rebuilt=False, once=False)
         [runner] = t.runners.values()
-        epochs, refused = replay_epochs(runner.engine, t.clock.now_us(), lambda committed: None)
-        assert refused == 0 and len(epochs) == 1
+        judged = replay_epochs(runner.engine, t.clock.now_us(), lambda committed: None)
+        assert judged.refused == 0 and len(judged.epochs) == 1
         turn_to(t, "things", rebuilt=False, once=False)
         holds(t, "things", 1, 6, late=[6])
         turn_to(t, "things", "others", once=False)

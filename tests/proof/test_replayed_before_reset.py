@@ -15,6 +15,7 @@ import pytest
 
 import headrace as hr
 import headrace.testing
+from headrace.engines.embedded.epochs.engine import Committed
 from headrace.engines.embedded.epochs.replay import replay_epochs
 from headrace.ops.jobs.states import reset
 from headrace.testing import Driver
@@ -61,7 +62,8 @@ def turn_to(t: Driver, event: type[hr.Event]) -> None:
 def replay(t: Driver, *given: str) -> None:
     """Commits what is accepted now; of the outputs only those `given` get it before the end."""
     [runner] = t.runners.values()
-    committed, _ = replay_epochs(runner.engine, t.clock.now_us(), lambda committed: None)
+    committed: list[Committed] = []
+    replay_epochs(runner.engine, t.clock.now_us(), committed.append)
     assert [one.kind for one in committed] == ["replay"]
     for delivery in runner.deliveries:
         if delivery.name in given:

@@ -155,8 +155,7 @@ class Driver:
         accepted = 0
         for runner in self.runners.values():
             now_us = self.clock.now_us()
-            epochs, _ = replay_epochs(runner.engine, now_us, runner.handed_over)
-            accepted += sum(len(part.events) for e in epochs for part in e.sources.values())
+            accepted += replay_epochs(runner.engine, now_us, runner.handed_over).accepted
         return accepted
 
     def watermark(self, topic: str) -> datetime | None:

@@ -94,8 +94,8 @@ def test_long_records_are_judged_again_up_to_the_limit() -> None:
         t.plan = make().plan
         t.restart()
         (runner,) = t.runners.values()
-        committed, refused = replay_epochs(runner.engine, t.clock.now_us(), runner.handed_over)
-        assert (sum(epoch.records for epoch in committed), refused) == (2, 1)
+        judged = replay_epochs(runner.engine, t.clock.now_us(), runner.handed_over)
+        assert (judged.accepted, judged.refused) == (2, 1)
         t.verify()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +13,8 @@ from headrace.engines.embedded.runner import JobRunner
 from headrace.proof.corrections import delivered
 from headrace.proof.refusals import resend
 from headrace.values.schema import literal
+
+_ROOM_SECONDS = 1.0
 
 
 def listed(runner: JobRunner) -> pa.Table:
@@ -47,26 +49,38 @@ def shown(runner: JobRunner, request: Mapping[str, Any]) -> pa.Table:
 def replayed(runner: JobRunner) -> dict[str, Any]:
     """Judges every dead letter again by the present definition, and sends refused rows again.
 
-    Raises DestinationDown when a destination does not take what that gives; it is committed then.
+    The job goes on meanwhile. Raises DestinationDown when a destination does not take what that
+    gives; what was judged until then is committed.
     """
-
     refuse_left(runner.job, runner.engine.left, "its rows would lack what is accepted now")
+    now_us = runner.clock.now_us()
 
-    def work() -> dict[str, Any]:
-        now_us = runner.clock.now_us()
-        epochs, refused = replay_epochs(runner.engine, now_us, runner.handed_over)
-        return {
-            "job": runner.job.id,
-            "accepted": sum(len(s.events) for e in epochs for s in e.sources.values()),
-            "refused": refused,
-            "epoch": epochs[-1].epoch if epochs else None,
-        }
+    def alone(work: Callable[[], Any]) -> Any:
+        _await_room(runner)
+        return runner.call(work)
 
-    judged = runner.call(work)
+    judged = replay_epochs(runner.engine, now_us, runner.handed_over, alone)
     sent_again = resend(runner)
-    if sent_again or judged["epoch"] is not None:
+    if sent_again or judged.epochs:
         delivered(runner, runner.engine.ledger.epoch, [o.name for o in runner.job.outputs])
-    return judged | {"sent_again": sent_again}
+    return {
+        "job": runner.job.id,
+        "accepted": judged.accepted,
+        "refused": judged.refused,
+        "epoch": judged.epochs[-1] if judged.epochs else None,
+        "sent_again": sent_again,
+    }
+
+
+def _await_room(runner: JobRunner) -> None:
+    """Waits until no delivery has too much before it: what waits is held in memory."""
+    for delivery in list(runner.deliveries):
+        while not delivery.has_room(_ROOM_SECONDS):
+            if delivery.outage.given_up:
+                raise delivery.not_taken(
+                    "What was accepted is committed, and the rest is as it was. Mend that, then "
+                    "give the command again: headrace dead-letters replay APP"
+                )
 
 
 def _rows(runner: JobRunner, sql: str) -> pa.Table:

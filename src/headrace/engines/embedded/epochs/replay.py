@@ -2,12 +2,17 @@
 
 A record that is accepted now keeps its identity and gets a replay number. It moves no watermark
 and is late for every view with windows; running totals apply it at once (semantics, section 2).
+There may be more of them than memory holds: they go in pieces, an epoch and a replay number for
+each, together with one of every other topic.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import zip_longest
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,45 +24,117 @@ from headrace.engines.kernel.generations import kernel_partitions
 from headrace.engines.kernel.watermark import NEVER_US
 from headrace.plan.operators import Source
 from headrace.values.schema import literal, quote
+from headrace.values.weights import RECORD_BYTES
 
+PIECE_WEIGHT = 250_000
+"""As how many records (values/weights.py) those of one piece count: an epoch's, catching up."""
+
+_WAITING = "view is null and replayed is null and value_digest is null"
 _LETTERS = (
     'select "partition", "offset", null::blob as key, value, arrival_time, topic_generation '
     "from meta.dead_letters where view is null and topic = {topic} and {which} "
     'order by "partition", "offset"'
 )
+_PIECES = (
+    "select topic_generation, min(place), max(place) from (select topic_generation, "
+    'struct_pack(p := "partition", o := "offset") as place, '
+    f"sum(greatest(1, coalesce(value_bytes, 0) // {RECORD_BYTES})) over "
+    '(partition by topic_generation order by "partition", "offset") // ? as piece '
+    f"from meta.dead_letters where {_WAITING} and topic = ?) "
+    "group by topic_generation, piece order by 2"
+)
+
+
+@dataclass
+class Replayed:
+    """What became of all dead letters: how many are `accepted`, in which epochs."""
+
+    accepted: int = 0
+    refused: int = 0
+    epochs: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """The dead letters of a topic's generation from one (partition, offset) to another."""
+
+    topic: str
+    identity: str
+    first: tuple[int, int]
+    last: tuple[int, int]
+
+    @property
+    def condition(self) -> str:
+        (low, start), (high, end) = self.first, self.last
+        return (
+            f"{_WAITING} and topic_generation = {literal(self.identity)} "
+            f'and "partition" between {low} and {high} '
+            f'and ("partition" > {low} or "offset" >= {start}) '
+            f'and ("partition" < {high} or "offset" <= {end})'
+        )
+
+
+def _at_once(work: Callable[[], Any]) -> Any:
+    return work()
 
 
 def replay_epochs(
-    engine: JobEngine, now_us: int, hand_over: Callable[[Committed], None]
-) -> tuple[list[Committed], int]:
-    """Judges all dead letters of the job's sources again, in one epoch; one more for each
-    generation of a topic that was made again.
+    engine: JobEngine,
+    now_us: int,
+    hand_over: Callable[[Committed], None],
+    alone: Callable[[Callable[[], Any]], Any] = _at_once,
+) -> Replayed:
+    """Judges all dead letters of the job's sources again, piece by piece.
 
     Each epoch is given to `hand_over` when it is committed: a later one that fails must not keep it
-    from the deliveries, which would pass it. Returns the epochs (none where nothing is accepted)
-    and how many records are still refused.
+    from the deliveries, which would pass it. `alone` runs each piece; between two of them the job
+    may go on. Where this ends early, what was accepted is, and the rest waits for the next replay.
     """
-    committed, refused = [], _cut_letters(engine)
-    generations = {t: engine.ledger.identities(t) for t in engine.readers}
-    for nth in range(max(map(len, generations.values()), default=0)):
-        number = engine.store.rows("select coalesce(max(replay), 0) + 1 from meta.replays")[0][0]
-        sources = {}
-        for topic, reader in engine.readers.items():
-            if nth >= len(generations[topic]):
-                continue
-            which = (
-                "replayed is null and value_digest is null "
-                f"and topic_generation = {literal(generations[topic][nth])}"
-            )
-            part, dead = _judged(engine, reader.source, which, number)
-            refused += len(dead)
-            if len(part.events):
-                sources[topic] = part
-        if sources:
-            time_us = max(now_us, engine.ledger.time_us)
-            committed.append(engine.commit_replay(sources, number, time_us))
-            hand_over(committed[-1])
-    return committed, refused
+    rounds, cut = alone(lambda: (_rounds(engine), _cut_letters(engine)))
+    found = Replayed(refused=cut)
+    for pieces in rounds:
+        accepted, refused, epoch = alone(partial(_replay, engine, pieces, now_us, hand_over))
+        found.accepted += accepted
+        found.refused += refused
+        found.epochs += [] if epoch is None else [epoch]
+    return found
+
+
+def _rounds(engine: JobEngine) -> list[list[_Piece]]:
+    """All dead letters that can be judged, as they go together: at most one piece of a topic."""
+    share = max(1, PIECE_WEIGHT // max(1, len(engine.readers)))
+    pieces = []
+    for topic in engine.readers:
+        found = engine.store.rows(_PIECES, [share, topic])
+        pieces.append(
+            [
+                _Piece(topic, identity, (first["p"], first["o"]), (last["p"], last["o"]))
+                for identity in engine.ledger.identities(topic)
+                for of, first, last in found
+                if of == identity
+            ]
+        )
+    return [[p for p in pieces if p is not None] for pieces in zip_longest(*pieces)]
+
+
+def _replay(
+    engine: JobEngine, pieces: list[_Piece], now_us: int, hand_over: Callable[[Committed], None]
+) -> tuple[int, int, int | None]:
+    """How many of these are accepted and refused, and the epoch of those that are accepted."""
+    number = engine.store.rows("select coalesce(max(replay), 0) + 1 from meta.replays")[0][0]
+    sources, refused = {}, 0
+    for piece in pieces:
+        source = engine.job.source(piece.topic)
+        part, dead = _judged(engine, source, piece.condition, number)
+        refused += len(dead)
+        if len(part.events):
+            sources[piece.topic] = part
+    if not sources:
+        return 0, refused, None
+    time_us = max(now_us, engine.ledger.time_us)
+    committed = engine.commit_replay(sources, number, time_us)
+    hand_over(committed)
+    return committed.records, refused, committed.epoch
 
 
 def _cut_letters(engine: JobEngine) -> int:
