@@ -62,6 +62,7 @@ def committed(kafka: Kafka, topic: str) -> list[Record]:
     settings = {
         "group.id": "oracle",
         "isolation.level": "read_committed",
+        "auto.offset.reset": "earliest",
         "enable.partition.eof": True,
         "enable.auto.commit": False,
     }

@@ -44,12 +44,7 @@ def check_topic(runner: JobRunner, fix: Fixed, events: Events, output: Output) -
     """A topic of a stream holds each row exactly once."""
     reader = runner.job.input_of(output)
     assert isinstance(reader, Stream)
-    compared = stable(reader)
-    types = {c.name: c.type for c in reader.columns if c.name in compared}
-    source = runner.job.source(reader.topic)
-    wanted = expected_stream(reader, source, fix.epoch, events.relations)
-    may_lack = given_before(fix, output, reader) or "false"
-    wanted = f"select * {carried(types)}, {may_lack} as _may_lack from ({wanted})"
+    wanted, types = wanted_rows(runner, fix, events, output, reader)
     columns = [quote(name) for name in types]
     kept = kept_of(runner.systems, runner.job, output, fix.snapshots.get(output.name))
     if not kept.compacts and not kept.others and not any(kept.begins):
@@ -74,6 +69,34 @@ def check_topic(runner: JobRunner, fix: Fixed, events: Events, output: Output) -
     kinds = [kind for kind, n in zip(("missing", "unexpected"), left, strict=True) if n]
     rows = fix.count(_HELD)
     return Checked("topic", output.name, rows, sum(left), shown(fix, kinds), note=found.note)
+
+
+def wanted_rows(
+    runner: JobRunner, fix: Fixed, events: Events, output: Output, stream: Stream
+) -> tuple[str, dict[str, str]]:
+    """SELECT of the rows that the topic of `stream` must hold, and the types of those columns.
+
+    Without what changes from run to run; with `_may_lack`, and where their records stand.
+    """
+    compared = stable(stream)
+    types = {c.name: c.type for c in stream.columns if c.name in compared}
+    source = runner.job.source(stream.topic)
+    wanted = expected_stream(stream, source, fix.epoch, events.relations)
+    may_lack = given_before(fix, output, stream) or "false"
+    return f"select * {carried(types)}, {may_lack} as _may_lack from ({wanted})", types
+
+
+def missing_in(
+    runner: JobRunner, fix: Fixed, output: Output, wanted: str, types: dict[str, str]
+) -> int:
+    """How many rows of `wanted` the topic lacks, which then stand in APART; as `wanted_rows`."""
+    columns = [quote(name) for name in types]
+    load_topic(runner, fix, output, _HELD, types)
+    missing, _ = apart(fix, wanted, _HELD, columns)
+    kept = kept_of(runner.systems, runner.job, output, fix.snapshots.get(output.name))
+    if missing and kept.compacts:
+        missing -= _leave_out_outdated(fix, wanted, output, columns)
+    return missing
 
 
 def _refused_since(fix: Fixed, output: Output, stream: Stream, unexpected: int) -> int:

@@ -11,7 +11,7 @@ from headrace.engines.batch.kept import keep
 from headrace.engines.batch.relations import AsOf
 from headrace.engines.batch.tolerance import tolerance
 from headrace.engines.embedded.runner import JobRunner
-from headrace.plan.operators import TABLE_ROLES, Output, Source, View
+from headrace.plan.operators import Output, Source, View
 from headrace.proof.earlier import (
     BESIDE,
     NOT_BEGUN,
@@ -129,8 +129,8 @@ def _check_view(
     present = fix.as_of(view.name, source.topic, output=output.name)
     compare(present, held, wanted, apart, doubtful=tolerated.rows)
     refused = corrected = 0
-    if output.role in TABLE_ROLES and output.name not in runner.engine.inside:
-        refused = leave_out(fix, output, view, apart)
+    if output.role != "lake" and output.name not in runner.engine.inside:
+        refused = leave_out(runner, fix, output, view, apart)
     if only_adds(output):
         corrected = leave_out_corrected(
             fix,

@@ -102,7 +102,8 @@ def replay(
     """Judges all dead letters again, by the present definition.
 
     Those that are accepted now are late for windows: headrace recompute applies them. Where a
-    destination has refused rows, the present rows of their keys are sent again.
+    destination has refused rows, the present rows of their keys are sent again, to a topic of a
+    stream the records themselves.
     """
     settings = settings_for(profile, data)
     replies = ask_jobs(load_app(app), settings, "letters-replay", only=job)

@@ -6,6 +6,7 @@ Rows are measured by their plain size: what compresses well enough today may not
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,7 +84,7 @@ class Limits:
         return [
             Refusal(
                 number,
-                json.dumps({name: self._shown(row[name]) for name in ("key", "value")}),
+                json.dumps(self._noted(row)),
                 large if too_large else keyless,
             )
             for row, too_large in zip(rows.to_pylist(), self._too_large(rows), strict=True)
@@ -119,5 +120,13 @@ class Limits:
             without = pc.is_null(rows.column("key")).to_numpy()
         return without
 
-    def _shown(self, content: bytes | None) -> str | None:
-        return None if content is None else content[: self.shown_bytes].decode(errors="replace")
+    def _noted(self, row: Mapping[str, bytes | None]) -> dict[str, str | int | None]:
+        """The row as it is kept: of what is cut it is told how long it was."""
+        noted: dict[str, str | int | None] = {}
+        for name in ("key", "value"):
+            content, noted[name] = row[name], None
+            if content is not None:
+                noted[name] = content[: self.shown_bytes].decode(errors="replace")
+                if len(content) > self.shown_bytes:
+                    noted[f"{name}_bytes"] = len(content)
+        return noted

@@ -65,7 +65,7 @@ class StreamRows:
         part = self._part(committed)
         if part is None:
             return None
-        rows = self._stream_rows(committed, part)
+        rows = self.stream_rows(committed, part)
         count = len(rows)
         views = [v.name for v in self.job.views if v.topic == self.source.topic]
         own = {
@@ -92,10 +92,15 @@ class StreamRows:
                 if rows is None
                 else self._changes(self._beyond_mark(rows, committed), committed)
             )
+        if committed.kind == "correction":
+            # Its records are sent again as they are.
+            return committed.changes.get(self.output.name)
         part = self._part(committed)
-        if part is None:
-            return None
-        rows = self._stream_rows(committed, part)
+        return None if part is None else self.records(part, self.stream_rows(committed, part))
+
+    def records(self, part: SourceEpoch, rows: pa.Table) -> pa.Table:
+        """The records of a stream's `rows`, which were made of `part`."""
+        assert isinstance(self.input, Stream)
         if self.input.whole:
             raw = part.records.column("value")
             if len(rows) < len(raw):
@@ -107,7 +112,7 @@ class StreamRows:
             # What was committed under an earlier definition may lack some.
             names = [c.name for c in self.input.columns if c.name in rows.column_names]
             text = rows_to_json(rows.select(names))
-        return pa.table([self._keys(rows), text.cast(pa.binary())], schema=RECORD)
+        return pa.table([self.keys(rows), text.cast(pa.binary())], schema=RECORD)
 
     def table(self, committed: Committed) -> pa.Table | None:
         """Rows for a table elsewhere: `_op`, then the view's columns."""
@@ -169,7 +174,7 @@ class StreamRows:
         part = committed.sources.get(self.source.topic)
         return None if part is None or not (part.lost or len(part.events)) else part
 
-    def _stream_rows(self, committed: Committed, part: SourceEpoch) -> pa.Table:
+    def stream_rows(self, committed: Committed, part: SourceEpoch) -> pa.Table:
         """The stream's rows that the destination lacks, with what identifies their records."""
         stream = self.input
         assert isinstance(stream, Stream)
@@ -246,15 +251,15 @@ class StreamRows:
         if "_op" in rows.column_names:
             gone = pc.equal(rows.column("_op"), "d")
             text = pc.if_else(gone, pa.scalar(None, pa.string()), one_array(text))
-        return pa.table([self._row_keys(rows), _as_bytes(text)], schema=RECORD)
+        return pa.table([self.row_keys(rows), _as_bytes(text)], schema=RECORD)
 
-    def _row_keys(self, rows: pa.Table) -> pa.Array:
+    def row_keys(self, rows: pa.Table) -> pa.Array:
         """Keys that later records of the same row share: without one, or null, they stand as JSON.
 
         A record without a key goes to any partition, and nothing ever takes its place. A text that
         begins as such JSON does stands as JSON too, so that no text has the key of null.
         """
-        keys, key = self._keys(rows), list(self.output.key)
+        keys, key = self.keys(rows), list(self.output.key)
         if not key:
             return pa.repeat(pa.scalar(b"{}"), len(rows))
         if len(key) > 1:
@@ -266,7 +271,7 @@ class StreamRows:
             return keys
         return pc.if_else(as_json, _as_bytes(rows_to_json(rows.select(key))), keys)
 
-    def _keys(self, rows: pa.Table) -> pa.Array:
+    def keys(self, rows: pa.Table) -> pa.Array:
         """The record keys: a single column's text, several columns as JSON, or none."""
         key = list(self.output.key)
         if not key:
