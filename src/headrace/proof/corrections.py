@@ -13,6 +13,7 @@ from headrace.engines.embedded.epochs.landing import Count
 from headrace.engines.embedded.runner import JobRunner
 from headrace.plan.operators import Output
 from headrace.proof.fixed import deadline, undelivered
+from headrace.values.points import reach
 from headrace.values.weights import weight
 
 PIECE_WEIGHT = 100_000
@@ -43,6 +44,8 @@ def commit(
             counts = []
         alongside(connection)
         runner.note(connection)
+        reach("corrections.written")
+    reach("corrections.committed")
     engine.ledger.advanced(epochs[-1].epoch, now_us)
     for committed in epochs:
         runner.handed_over(committed)

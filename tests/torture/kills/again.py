@@ -99,8 +99,12 @@ class Again:
         chance = self.place.chance
         if chance.random() < 0.3:
             killed = self.place.kill_after(chance.uniform(0.1, 0.8), *command)
+        elif what != self.replays and chance.random() < 0.4:
+            killed = self.place.kill_at(chance.choice(leading.CORRECTING), *command)
         else:
-            point = chance.choice(self.points)
-            killed = self.place.kill_at(f"{point}:{chance.choice(leading.passes(point))}", *command)
+            # What is delivered comes behind the fence of each lake.
+            [job] = self.place.subject.app.plan.jobs
+            nth = chance.randint(1, 3 + sum(output.role == "lake" for output in job.outputs))
+            killed = self.place.kill_at(f"{chance.choice(self.points)}:{nth}", *command)
         self.place.done[what] += killed
         return killed

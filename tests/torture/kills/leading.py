@@ -2,7 +2,7 @@
 
 Points fall into families: some are passed by every run, others only while outputs are made, while
 records are written, when a lake is tidied, where retention removes something, where a definition or
-a format went on, or where something is mended that an earlier kill left.
+a format went on, by what computes again, or where something is mended that an earlier kill left.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ DELIVERING = (
     *("lake.fenced", "lake.file.written", "lake.files.synced", "lake.committed"),
     "lake.commit.synced",
 )
+CORRECTING = ("corrections.written", "corrections.committed")
+"""Reached by commands that compute again alone, and by the starts behind those."""
 CONFIGURED, CHECKPOINTED = "lake.configured", "state.checkpointed"
 COLUMNS_ADDED, MIGRATED = "lake.columns.added", "state.migrated"
 AFTER_A_CUT = {
@@ -44,8 +46,12 @@ MENDING = {
 }
 """What mends, with where to be killed before."""
 _OFTEN = (
-    *("state.before_commit", "state.committed", "topic.appended", "log.w"),
-    *("lake.file.written", "lake.file.renamed", "lake.files.", "lake.commit"),
+    *("state.before_commit", "state.committed", "topic.appended"),
+    *("lake.file.", "lake.files."),
+)
+_FENCING = (
+    *("lake.commit", "lake.digests.noted"),
+    *("log.written", "log.synced", "log.published"),
 )
 
 OFTEN = Seldom(lake_commits=8, housekeeping_seconds=0.2)
@@ -66,10 +72,15 @@ def reached(*, cuts: bool) -> tuple[str, ...]:
 
 def common(*, retains: bool, cuts: bool = False) -> list[str]:
     """The points that a job reaches that has its outputs; those of retention where it may be."""
-    left_out = MAKING if retains else MAKING + RETAINING
+    left_out = MAKING + CORRECTING if retains else MAKING + CORRECTING + RETAINING
     return [point for point in reached(cuts=cuts) if point not in left_out]
 
 
 def passes(point: str) -> tuple[int, ...]:
-    """How often to pass a point before the kill, each as likely as the others."""
+    """How often to pass a point before a run is killed, each as likely as the others.
+
+    A start passes some once for each lake or topic, to fence it: what it delivers comes behind.
+    """
+    if point.startswith(_FENCING):
+        return (1, 3, 6, 8, 12)
     return (1, 1, 2, 3, 5) if point.startswith(_OFTEN) else (1,)

@@ -116,14 +116,14 @@ class Ordeal:
         self._points.insert(1 if soon else len(self._points), point)
 
     def _kill_at(self, point: str) -> None:
-        at = f"{point}:{self.chance.choice(leading.passes(point))}"
         if point.startswith("log.") and self.chance.random() < 0.5:
             if point in leading.WRITING:
-                self._filled(MORE, at)
+                self._filled(MORE, point)
                 return
             if point in leading.MENDING:
-                self._filled(MORE, leading.MENDING[point], at)
+                self._filled(MORE, leading.MENDING[point], point)
                 return
+        at = f"{point}:{self.chance.choice(leading.passes(point))}"
         settings = self.settings() | self._led_to(point)
         self.feed_if_idle()
         self.place.kill_at(at, *RUN, **settings)
