@@ -57,13 +57,13 @@ def _of(name: Path) -> Path:
     return Path(*name.parts[:2], FILE_NAME) if name.parts[0] == "jobs" else Path(*name.parts[:2])
 
 
-def _run(place: Place, data: Path, wanted: Left) -> str:
+def _run(place: Place, data: Path, wanted: Left, *, put_back: bool = False) -> str:
     """Runs to the end, which is compared; the words where that is refused."""
     run = place.start(*_RUN, data=data)
     code, said = run.end(), run.text
     if code == 0:
         try:
-            found = left(place.subject.app, data)
+            found = left(place.subject.app, data, put_back=put_back)
         except HeadraceError as refused:
             code, said = refused.exit_code, str(refused)
         else:
@@ -78,7 +78,7 @@ def _follow(place: Place, data: Path, name: Path, words: str, wanted: Left) -> N
     for _ in range(_STEPS_MAX):
         _go(place, data, name, ways_in(words))
         place.done["ways followed"] += 1
-        words = _run(place, data, wanted)
+        words = _run(place, data, wanted, put_back=True)
         if not words:
             return
         place.history.append(words)

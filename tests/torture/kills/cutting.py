@@ -22,7 +22,7 @@ class Cuts(Ordeal):
 
     def __init__(self, place: Place, undisturbed: Place) -> None:
         super().__init__(place, undisturbed)
-        self.recomputes = self.restores = False
+        self.recomputes = self.restores = self.anew = False
         # No kill leads to some of them: a few come first.
         first = self.chance.sample([*leading.AFTER_A_CUT], 3)
         self._points.sort(key=lambda point: point not in first)

@@ -37,7 +37,7 @@ def short_trial(seed: int, directory: Path) -> Mapping[str, int]:
     one = _ordeal(EVERYTHING, directory, Random(seed))
     done = ended(one, _disturb_briefly)
     one.place.run("state", "rebuild", "APP", *one.views()[::3])
-    one.place.run("verify", "APP")
+    left(one.place.subject.app, one.place.data, recomputed=True, put_back=one.put_back)
     return done
 
 
@@ -75,7 +75,7 @@ def disturb(one: Ordeal) -> None:
 
 def _disturb_briefly(one: Ordeal) -> None:
     place = one.place
-    one.recomputes = one.retains = False
+    one.recomputes = one.retains = one.anew = False
     one.feed(BEGIN)
     for seconds in (0, 10):
         one.feed_if_idle()
@@ -111,6 +111,7 @@ def check_end(one: Ordeal, *, other_log: bool = False) -> None:
             recomputed=one.recomputes,
             other_log=other_log,
             without=moot,
+            put_back=one.put_back and each is one.place,
             **each.settings,
         )
         for each in (one.place, one.undisturbed)

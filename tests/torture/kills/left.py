@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,13 @@ def left(
     recomputed: bool = False,
     other_log: bool = False,
     without: Collection[str] = (),
+    put_back: bool = False,
     **settings: object,
 ) -> Left:
     """By name: rows of tables and lakes, records of topics, dead letters, sums; proves them first.
+
+    Unless something was `put_back` or begun anew, lakes and topics must have what was counted, each
+    row once.
 
     Left out is what tells of the cut into epochs. What was recomputed has corrections behind final
     rows, as many as there were recomputes: of those the last of each key. With `other_log` left out
@@ -42,6 +46,8 @@ def left(
     # Opened once: each request of its own would open all outputs of the job anew.
     with opened(job, load_settings(overrides={"data": data, **settings})) as answers:
         _prove(answers)
+        if not put_back:
+            _check_once(job, answers["query"])
         found = _left(job, answers["query"], recomputed, other_log)
     return {name: rows for name, rows in found.items() if name not in without}
 
@@ -61,6 +67,24 @@ def _prove(answers: Mapping[str, Handler]) -> None:
     proof = verification_from(answers["verify"]({}, lambda content: None).header)
     wrong = [one for one in (*proof.checked, *proof.sums) if not one.holds]
     assert proof.holds, (wrong, proof.undelivered, proof.refused_rows)
+
+
+def _check_once(job: Job, query: Handler) -> None:
+    """Lakes and topics have what landed, and of a key no final row twice by the same epoch."""
+    sums = "select name, landed from conservation where kind = 'destination'"
+    landed = dict(_rows(query, sums))
+    for output in (output for output in job.outputs if output.role in ("lake", "topic")):
+        there, source = f"{output.role}.{output.name}", job.input_of(output)
+        [(count,)] = _rows(query, f"select count(*) from {there}")
+        assert count == landed.get(output.name, 0), f"{there}: {count} rows, {landed} landed"
+        if output.emit == "final" and isinstance(source, View):
+            which, stands = "key, value->>'$._epoch', value->>'$._correction'", "value is not null"
+            if output.role == "lake":
+                names = (*source.key_columns, "_epoch", "_correction")
+                which, stands = ", ".join(map(quote, names)), "not _withdrawn"
+            given = Counter(_rows(query, f"select {which} from {there} where {stands}"))
+            twice = [row for row, times in given.items() if times > 1]
+            assert not twice, f"{there} has the same row twice: {twice[:5]}"
 
 
 def _left(job: Job, query: Handler, recomputed: bool, other_log: bool) -> Left:

@@ -59,6 +59,11 @@ class Ordeal:
         for point in making:
             self.place.kill_at(f"{point}:1", *RUN, **self.settings())
 
+    @property
+    def put_back(self) -> bool:
+        """Whether something that was delivered may have been put back, or begun anew."""
+        return self.anew or self.place.done["stops in words, followed"] > 0
+
     def acts(self) -> list[Callable[[], None]]:
         """What may happen next; what comes more often stands there more often."""
         acts = [*[self.at_a_point] * 12, *[self.at_any_time] * 3, self.while_it_recovers]
