@@ -135,6 +135,7 @@ KILLS = Part(
         "while it recovers": 25,
         "of two at once": 15,
         "zombies": 8,
+        "zombies refused": 2,
         "older copies put back": 8,
         "stops in words, followed": 4,
         "kills of what words name": 1,

@@ -27,7 +27,6 @@ class Ordeal:
     kills = 20
     cuts = False
     restorable: tuple[str, ...] = ("lake", "topic")
-    zombies_end: tuple[int, ...] = (0, REFUSED)
     begun_seconds = 120.0
     stopped_at: tuple[str, ...] = ("state.before_commit", "topic.appended", "lake.files.synced")
 
@@ -230,9 +229,11 @@ class Ordeal:
             successor.wake()
             successor.end()
         code = zombie.end()
-        assert code in self.zombies_end and "Traceback" not in zombie.text, zombie.text
+        # To one that slept for long a system seems to be away.
+        assert code in (0, 4, REFUSED) and "Traceback" not in zombie.text, zombie.text
         successor.kill()
         place.done["zombies"] += 1
+        place.done["zombies refused"] += code == REFUSED
         if successor.process.exitcode == REFUSED:
             # It had copied the state before the zombie took its number, and the zombie was first.
             assert not (had_job and successor.has_job), f"no zombie stops it: {successor.text}"

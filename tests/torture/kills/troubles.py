@@ -11,7 +11,7 @@ from tests.servers.process import Server
 from tests.torture.kills import leading
 from tests.torture.kills.again import Again
 from tests.torture.kills.ordeal import BEGIN, MORE, RUN, Ordeal
-from tests.torture.kills.place import REFUSED, Place
+from tests.torture.kills.place import Place
 from tests.torture.kills.points import served
 
 _NOTING = ("kafka.records.produced", "kafka.noted", "kafka.records.committed")
@@ -32,8 +32,6 @@ class Troubles(Ordeal):
     """An ordeal with servers that are killed too."""
 
     restorable = ("lake",)
-    # One that slept for long finds its connections lost, which is told as a system that is away.
-    zombies_end = (0, 4, REFUSED)
     # Nobody here sees who waits for a lock in the database.
     begun_seconds = 10.0
     stopped_at = ("state.before_commit", "kafka.produced", "postgres.applied", "lake.files.synced")
