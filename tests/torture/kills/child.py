@@ -29,11 +29,13 @@ SEGMENT_BYTES = 30_000
 class Seldom:
     """When a process does what it does now and then: sooner, as a trial is short; None: as always.
 
-    A lake is tidied after so many commits and leaves what is younger than its grace period; a log
-    is looked after each so many seconds; the state's log goes into its file when it has so many
-    bytes: the engine sees to that (`state_log_bytes`), and the job between two epochs (`busy`).
+    A lake puts so many files together, is tidied after so many commits and leaves what is younger
+    than its grace period; a log is looked after each so many seconds; the state's log goes into its
+    file when it has so many bytes: the engine sees to that (`state_log_bytes`), and the job between
+    two epochs (`busy`).
     """
 
+    lake_files: int | None = None
     lake_commits: int | None = None
     lake_grace_seconds: int | None = None
     housekeeping_seconds: float | None = None
@@ -103,6 +105,8 @@ def _arm(call: Call) -> None:
 def _hurry(seldom: Seldom) -> None:
     state, busy = "headrace.storage.state.store", seldom.state_log_bytes_busy
     wanted = {
+        ("headrace.storage.lake.lake", "FILES_MIN"): seldom.lake_files,
+        ("headrace.storage.lake.compaction", "FILES_MIN"): seldom.lake_files,
         ("headrace.storage.lake.cleanup", "_CHECKPOINT_COMMITS"): seldom.lake_commits,
         ("headrace.engines.embedded.runner", "_HOUSEKEEPING_SECONDS"): seldom.housekeeping_seconds,
         (state, "_LOG_BYTES_MAX"): seldom.state_log_bytes,

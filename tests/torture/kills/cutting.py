@@ -35,7 +35,7 @@ class Cuts(Ordeal):
 
     def acts(self) -> list[Callable[[], None]]:
         acts = [*[self.at_a_point] * 12, *[self.at_any_time] * 2, self.while_it_recovers]
-        return [*acts, self.time_passes, *[self.cut_after_upkeep] * 2]
+        return [*acts, *[self.cut_after_upkeep] * 2]
 
     def feed(self, count: int = MORE) -> None:
         super().feed(count)
@@ -57,24 +57,11 @@ class Cuts(Ordeal):
 
     def cut_after_upkeep(self) -> None:
         """What lake and log have removed hangs on what stands for it being on disk."""
-        settings = self.settings() | leading.MANY_COMMITS
-        if self.retains:
-            settings["retention_bytes"] = 1
-        for _ in range(2):
-            # What a cut left in between would count as synced from then on.
-            self._filled(MORE, killed=False)
-            self.place.run(*RUN, **settings)
-            self.time_passes()
+        # What a cut left in between would count as synced from then on.
+        self.upkeep()
         self.cut(least=True)
         self.place.done["power cuts after upkeep"] += 1
-
-    def leave_old_files(self) -> None:
-        """As kills; but a checkpoint that is not synced yet would be gone."""
-        settings = self.settings() | leading.MANY_COMMITS
-        self.feed()
-        self.place.kill_at("lake.files.synced:2", *RUN, **settings)
-        self.place.run(*RUN, **settings)
-        self.time_passes()
+        self.place.done["power cuts after upkeep with retention"] += self.retains
 
     def finish(self) -> None:
         """Runs until all is delivered: it is there, whatever happens then."""
@@ -130,6 +117,8 @@ POWER = Part(
     goals={
         "power cuts": 150,
         "power cuts after upkeep": 2,
+        "power cuts after upkeep with retention": 1,
+        "replaced files removed": 20,
         "files set back": 800,
         **{f"at {name}": 1 for name in leading.AFTER_A_CUT},
     },

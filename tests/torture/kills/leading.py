@@ -54,11 +54,12 @@ _FENCING = (
     *("log.written", "log.synced", "log.published"),
 )
 
-OFTEN = Seldom(lake_commits=8, housekeeping_seconds=0.2)
-"""How soon a job of a trial does what it does seldom."""
-GRACES_SECONDS = (3600, 3000)
+GRACES_SECONDS = (1, 2)
 """How long a lake keeps what it has replaced: one is the other's change."""
-LONGER_SECONDS = 2 * 3600 + 60
+OFTEN = Seldom(
+    lake_files=4, lake_commits=8, lake_grace_seconds=GRACES_SECONDS[0], housekeeping_seconds=0.2
+)
+"""How soon a job of a trial does what it does seldom."""
 STATE_LOG_BYTES = 1 << 16
 
 MANY_COMMITS = {"epoch_records_max": 30, "lake_interval_seconds": 0}

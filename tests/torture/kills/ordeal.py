@@ -10,7 +10,8 @@ from pathlib import Path
 from tests.torture.kills import leading
 from tests.torture.kills.again import Again
 from tests.torture.kills.earlier import put_back
-from tests.torture.kills.place import REFUSED, Place, age, begun, restored, stopped
+from tests.torture.kills.place import REFUSED, Place, begun, restored, stopped
+from tests.torture.kills.replaced import outlast, replaced
 
 RUN = ("run", "APP", "--until", "caught-up")
 BEGIN, MORE = 800, 400
@@ -42,6 +43,7 @@ class Ordeal:
         if self.retains:
             self._points.sort(key=lambda point: point not in leading.RETAINING)
         self._missed: set[str] = set()
+        self._replaced: set[Path] = set()
 
     def begin(self) -> None:
         """The first records, and the first runs, killed while they make the job's outputs."""
@@ -65,8 +67,8 @@ class Ordeal:
 
     def acts(self) -> list[Callable[[], None]]:
         """What may happen next; what comes more often stands there more often."""
-        acts = [*[self.at_a_point] * 12, *[self.at_any_time] * 3, self.while_it_recovers]
-        acts += [self.two_at_once, self.time_passes]
+        acts = [*[self.at_a_point] * 12, *[self.at_any_time] * 3]
+        acts += [self.while_it_recovers, self.two_at_once]
         if not self.retains:
             # One of the two may have to begin anew, from what the log holds.
             acts.append(self.a_zombie)
@@ -87,6 +89,7 @@ class Ordeal:
         """Runs until all is delivered; nothing is killed from here on."""
         self.place.go_on()
         self.place.finish()
+        self._count_removed()
 
     def _filled(self, count: int, *at: str, killed: bool = True) -> None:
         self.place.fill(count, *at, killed=killed)
@@ -144,7 +147,7 @@ class Ordeal:
             self.feed_if_idle()
             place.kill_at(leading.MENDING[point], *RUN, **self.settings())
         elif point == leading.CONFIGURED:
-            [grace] = {*leading.GRACES_SECONDS} - {place.seldom.lake_grace_seconds or 3600}
+            [grace] = {*leading.GRACES_SECONDS} - {place.seldom.lake_grace_seconds}
             place.seldom = replace(place.seldom, lake_grace_seconds=grace)
         elif point == leading.CHECKPOINTED:
             place.seldom = replace(place.seldom, state_log_bytes_busy=leading.STATE_LOG_BYTES)
@@ -155,12 +158,25 @@ class Ordeal:
         return {}
 
     def leave_old_files(self) -> None:
-        """A file that no commit names, and a checkpoint; both older than the grace period."""
+        """Files that no commit names, or that one has replaced, and a checkpoint: all old."""
         settings = self.settings() | leading.MANY_COMMITS
         self.feed()
         self.place.kill_at("lake.files.synced:2", *RUN, **settings)
-        self.place.kill_at("lake.checkpoint.written", *RUN, **settings)
+        self.place.run(*RUN, **settings)
         self.time_passes()
+
+    def upkeep(self) -> None:
+        """Lakes and log are tidied, twice; nothing is killed in between."""
+        settings = self.settings() | leading.MANY_COMMITS
+        if self.retains:
+            settings["retention_bytes"] = 1
+        for again in (False, True):
+            if again:
+                self.time_passes()
+            self._filled(MORE, killed=False)
+            self.place.run(*RUN, **settings)
+        # A power cut may bring back the name of what was removed.
+        self._count_removed()
 
     def at_any_time(self) -> None:
         self.feed_if_idle()
@@ -247,7 +263,15 @@ class Ordeal:
         place.finish()
 
     def time_passes(self) -> None:
-        age(self.place.data, leading.LONGER_SECONDS)
+        """So long that what lakes have replaced may be removed."""
+        self._count_removed()
+        outlast(self.place.data, self.place.seldom.lake_grace_seconds or 0)
+        self._replaced = replaced(self.place.data)
+
+    def _count_removed(self) -> None:
+        gone = {path for path in self._replaced if not path.exists()}
+        self.place.done["replaced files removed"] += len(gone)
+        self._replaced -= gone
 
     def views(self) -> list[str]:
         [job] = self.place.subject.app.plan.jobs
@@ -274,6 +298,8 @@ class Ordeal:
         place.copy(aside, (part,))
         self.at_a_point()
         self.at_any_time()
+        self._count_removed()
+        self._replaced.clear()
         restored(aside / part, place.data / part)
         shutil.rmtree(aside)
         place.done["older copies put back"] += 1

@@ -348,14 +348,6 @@ def restored(aside: Path, target: Path) -> None:
     shutil.copytree(aside, target)
 
 
-def age(data: Path, seconds: float) -> None:
-    """Lets time pass for a data directory's lakes: clean-up keeps what is younger."""
-    past = time.time() - seconds
-    for path in (data / "lakes").rglob("*"):
-        if path.is_file():
-            os.utime(path, (past, past))
-
-
 def told(done: Mapping[str, Any]) -> dict[str, int]:
     """The counts of a trial, by what was done."""
     return {name: int(number) for name, number in done.items()}
