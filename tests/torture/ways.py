@@ -10,9 +10,11 @@ from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 import headrace as hr
 import headrace.testing
+from headrace.engines.embedded.epochs import sources
 from headrace.ops.jobs.rebuilding import rebuild_job
 from headrace.ops.jobs.states import reset
 from headrace.plan.operators import Job
@@ -69,6 +71,11 @@ def _cut(t: Driver, chance: Random) -> None:
 
 
 def _piece(t: Driver, chance: Random) -> None:
+    if chance.random() < 0.5:
+        # What comes next may have been read ahead.
+        for _ in range(3):
+            t.epoch(chance.randint(1, 8))
+        return
     for runner in t.runners.values():
         stop = {}
         for topic, reader in runner.engine.readers.items():
@@ -121,7 +128,11 @@ WAYS: dict[str, Way] = {
 
 def _run(app: hr.App, log: list[Record], threads: int, way: Way, chance: Random) -> dict[str, Any]:
     """What there is at the end, which the reference has confirmed."""
-    with headrace.testing.run(app, start=NOON, threads=threads) as t:
+    few = chance.choice([0, sources._AHEAD_RECORDS])
+    with (
+        patch.object(sources, "_AHEAD_RECORDS", few),
+        headrace.testing.run(app, start=NOON, threads=threads) as t,
+    ):
         sent = Sent()
         sent.play(t, log, actions=False)
         way(t, chance)

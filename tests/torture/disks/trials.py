@@ -13,6 +13,8 @@ from tests.torture.disks.damaged import COUNTED, any_file, damage_and_run
 from tests.torture.disks.full import run_on_a_full_disk
 from tests.torture.disks.killed import damaged_after_a_kill
 from tests.torture.disks.refusing import Refused, RefusedAgain
+from tests.torture.kills.child import Seldom
+from tests.torture.kills.leading import AHEAD_RECORDS
 from tests.torture.kills.place import SUBJECTS, Place
 
 
@@ -40,8 +42,10 @@ def trial(seed: int, directory: Path) -> Mapping[str, int]:
 
 
 def _trial(chance: Random, directory: Path, times: _Times) -> Mapping[str, int]:
-    place = Place(chance.choice(SUBJECTS), directory / "disturbed/data", chance)
-    undisturbed = Place(place.subject, directory / "undisturbed/data", chance)
+    seldom = Seldom(ahead_records=chance.choice(AHEAD_RECORDS))
+    subject = chance.choice(SUBJECTS)
+    place = Place(subject, directory / "disturbed/data", chance, seldom=seldom)
+    undisturbed = Place(subject, directory / "undisturbed/data", chance)
     try:
         _disturb(Refused(place, undisturbed), directory, times)
     except Exception as error:

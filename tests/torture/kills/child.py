@@ -32,7 +32,8 @@ class Seldom:
     A lake puts so many files together, is tidied after so many commits and leaves what is younger
     than its grace period; a log is looked after each so many seconds; the state's log goes into its
     file when it has so many bytes: the engine sees to that (`state_log_bytes`), and the job between
-    two epochs (`busy`).
+    two epochs (`busy`). Behind an epoch the next one is read ahead where more records than so many
+    are unread.
     """
 
     lake_files: int | None = None
@@ -41,6 +42,7 @@ class Seldom:
     housekeeping_seconds: float | None = None
     state_log_bytes: int | None = None
     state_log_bytes_busy: int | None = None
+    ahead_records: int | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ def _hurry(seldom: Seldom) -> None:
         ("headrace.storage.lake.compaction", "FILES_MIN"): seldom.lake_files,
         ("headrace.storage.lake.cleanup", "_CHECKPOINT_COMMITS"): seldom.lake_commits,
         ("headrace.engines.embedded.runner", "_HOUSEKEEPING_SECONDS"): seldom.housekeeping_seconds,
+        ("headrace.engines.embedded.epochs.sources", "_AHEAD_RECORDS"): seldom.ahead_records,
         (state, "_LOG_BYTES_MAX"): seldom.state_log_bytes,
         (state, "_LOG_BYTES_BUSY"): busy,
         # However large the file is.

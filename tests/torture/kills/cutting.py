@@ -83,7 +83,7 @@ def short_trial(seed: int, directory: Path) -> Mapping[str, int]:
 
 def _cuts(subject: Subject, directory: Path, chance: Random) -> Cuts:
     place, undisturbed = (
-        Place(subject, directory / name / "data", chance, seldom=leading.OFTEN)
+        Place(subject, directory / name / "data", chance, seldom=leading.often(chance))
         for name in ("disturbed", "undisturbed")
     )
     return Cuts(place, undisturbed)

@@ -43,7 +43,7 @@ def short_trial(seed: int, directory: Path) -> Mapping[str, int]:
 
 def _ordeal(subject: Subject, directory: Path, chance: Random) -> Ordeal:
     place, undisturbed = (
-        Place(subject, directory / name, chance, seldom=leading.OFTEN)
+        Place(subject, directory / name, chance, seldom=leading.often(chance))
         for name in ("disturbed/data", "undisturbed/data")
     )
     return Ordeal(place, undisturbed)

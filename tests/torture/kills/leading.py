@@ -7,6 +7,8 @@ a format went on, by what computes again, or where something is mended that an e
 
 from __future__ import annotations
 
+from random import Random
+
 from tests.torture.kills.child import Seldom
 from tests.torture.kills.points import embedded
 
@@ -56,14 +58,23 @@ _FENCING = (
 
 GRACES_SECONDS = (1, 2)
 """How long a lake keeps what it has replaced: one is the other's change."""
-OFTEN = Seldom(
-    lake_files=4, lake_commits=8, lake_grace_seconds=GRACES_SECONDS[0], housekeeping_seconds=0.2
-)
-"""How soon a job of a trial does what it does seldom."""
+AHEAD_RECORDS = (0, None)
+"""Of how many unread records some are read ahead: of any, or as always."""
 STATE_LOG_BYTES = 1 << 16
 
 MANY_COMMITS = {"epoch_records_max": 30, "lake_interval_seconds": 0}
 """Settings of a run in which lakes get more commits than it takes until they are tidied."""
+
+
+def often(chance: Random) -> Seldom:
+    """How soon a job of a trial does what it does seldom."""
+    return Seldom(
+        lake_files=4,
+        lake_commits=8,
+        lake_grace_seconds=GRACES_SECONDS[0],
+        housekeeping_seconds=0.2,
+        ahead_records=chance.choice(AHEAD_RECORDS),
+    )
 
 
 def reached(*, cuts: bool) -> tuple[str, ...]:

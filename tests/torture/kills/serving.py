@@ -38,7 +38,7 @@ def trial(seed: int, directory: Path) -> Mapping[str, int]:
             directory / "disturbed/data",
             chance,
             settings=settings,
-            seldom=leading.OFTEN,
+            seldom=leading.often(chance),
             options=("--create-topics",),
             writing=APPENDING,
             beginning=(MADE,),
