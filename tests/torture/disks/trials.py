@@ -27,10 +27,11 @@ class _Times:
     again: int = 2
     retentions: int = 1
     damages: int = 4
+    damages_of_unread: int = 2
     damages_of_killed: int = 4
 
 
-_SHORT = _Times(2, 2, 1, 0, 1, 1)
+_SHORT = _Times(2, 2, 1, 0, 1, 1, 1)
 
 
 def short_trial(seed: int, directory: Path) -> Mapping[str, int]:
@@ -59,13 +60,16 @@ def _trial(chance: Random, directory: Path, times: _Times) -> Mapping[str, int]:
 def _disturb(one: Refused, directory: Path, times: _Times) -> None:
     place, chance = one.place, one.place.chance
     one.fill(times.fills)
-    unread = Place(place.subject, place.copy(directory / "unread"), chance)
+    copy = place.copy(directory / "unread")
+    unread = Place(place.subject, copy, chance, place.done, history=place.history)
     wanted = one.follow()
     one.run(times.runs, wanted)
     run_on_a_full_disk(unread, directory / "full", wanted)
-    place.done += unread.done
     for _ in range(times.damages):
         damage_and_run(place, directory / "damaged", any_file(place), wanted)
+    for _ in range(times.damages_of_unread):
+        damage_and_run(unread, directory / "damaged", any_file(unread), wanted)
+        place.done["logs damaged before they were read"] += 1
     again = RefusedAgain(one)
     for act in chance.sample([again.recompute, again.rebuild, again.replay], times.again):
         act()
@@ -93,6 +97,7 @@ _GOALS = {
     "refused retentions": 4,
     "disks full": 7,
     "files damaged": 50,
+    "logs damaged before they were read": 12,
     "states of killed jobs damaged": 30,
 }
 _COUNTED = (*_GOALS, *COUNTED)
