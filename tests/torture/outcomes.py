@@ -10,6 +10,7 @@ from headrace.plan.operators import Job, Output, View
 from headrace.testing import Driver
 
 Outcome = dict[str, Any]
+COMPARED = "ways compared with one another"
 
 
 def outcome(t: Driver) -> Outcome:
@@ -38,12 +39,17 @@ def _exact_rows(t: Driver, job: Job, output: Output) -> list[str]:
     return sorted(repr(row) for row in rows)
 
 
-def same(found: Outcome, wanted: Outcome, way: str) -> None:
-    for what in found.keys() & wanted.keys():
+def same(found: Outcome, wanted: Outcome, way: str) -> bool:
+    """Compares two; whether there was something to compare: of some logs nothing can be said."""
+    if not (found and wanted):
+        return False
+    assert found.keys() == wanted.keys(), way
+    for what in wanted:
         left, right = (Counter(map(str, one[what])) for one in (found, wanted))
         assert left == right, (
             f"{way}: {what}: not wanted: {_some(left - right)}, missing: {_some(right - left)}"
         )
+    return True
 
 
 def _some(rows: Counter[str]) -> list[str]:

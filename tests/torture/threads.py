@@ -20,7 +20,7 @@ from headrace.testing import Driver
 from tests.engines.embedded.trials import NOON
 from tests.reference.aggregates import RANK_ERROR
 from tests.reference.compare import Between, near, same_rows
-from tests.torture.outcomes import outcome, same
+from tests.torture.outcomes import COMPARED, outcome, same
 from tests.torture.working import Working
 from tests.views.cases import things
 
@@ -88,11 +88,12 @@ def read_by_several(seed: int, chance: Random) -> Mapping[str, int]:
             if number > 1 and chance.random() < 0.3:
                 t.verify()
     (exact, rows), (again, rows_again) = found
-    same(again, exact, what)
+    compared = int(same(again, exact, what))
     for output in app.plan.jobs[0].outputs:
         wanted = [_allowed(row) for row in rows[output.name]]
         same_rows(rows_again[output.name], wanted, output.key, f"{output.name}, {what}")
-    return {"definitions": _VIEWS, "ways": 1, "records": 2 * _RECORDS, READ_BY_SEVERAL: 1}
+    done = {"definitions": _VIEWS, "ways": 1, COMPARED: compared, READ_BY_SEVERAL: 1}
+    return done | {"records": 2 * _RECORDS}
 
 
 def _read(t: Driver, records_max: int) -> dict[str, float]:
