@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -48,6 +49,8 @@ def main(arguments: list[str]) -> int:
             options.error("--trial needs --part")
         print(json.dumps(dict(course.alone(parts[0], chosen.trial))))
         return 0
+    # Trials are sessions of their own: whoever ends this one has it end them.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     begun = time.monotonic()
     whole = Whole(parts, chosen.minutes)
     if not whole.fits:

@@ -19,7 +19,9 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from multiprocessing import active_children
 from pathlib import Path
 
 Trial = Callable[[int, Path], Mapping[str, int]]
@@ -93,6 +95,17 @@ def seed_of(seed: int, part: str, trial: int) -> int:
     return int.from_bytes(digest.digest())
 
 
+def tried(trial: Trial, seed: int, directory: Path) -> Mapping[str, int]:
+    """A trial in this process; where it finds something, what it has begun is ended."""
+    try:
+        return trial(seed, directory)
+    except BaseException:
+        # Nobody wakes one that is held any more, and this process would wait for it at its end.
+        for process in active_children():
+            process.kill()
+        raise
+
+
 def again(seed: int, part: str, trial: int) -> str:
     """The command that runs one trial by itself, as a shell takes it."""
     return f"make torture SEED={seed} PART={shlex.quote(part)} TRIAL={trial}"
@@ -109,7 +122,7 @@ class Course:
         """One trial in this process."""
         with tempfile.TemporaryDirectory(prefix=f"headrace-{part.name}-") as directory:
             run = part.long_trial or part.trial
-            return run(seed_of(self.seed, part.name, trial), Path(directory))
+            return tried(run, seed_of(self.seed, part.name, trial), Path(directory))
 
     def run(self, part: Part, seconds: float, seconds_max: float) -> Result:
         """Trials for `seconds`, and on until the goals are reached, for `seconds_max` at most.
@@ -188,20 +201,20 @@ class Running:
 
     def result(self) -> Mapping[str, int]:
         """What it did. Raises Failed when it found something, or has not ended in its time."""
-        said = self._said()
-        if self._process.poll() is None:
-            self.kill()
+        said, code = self._said(), self._process.poll()
+        self.kill()
+        if code is None:
             raise Failed(f"{self.part.name} hangs: {self.again}\n{said}")
-        shutil.rmtree(self._directory, ignore_errors=True)
-        if self._process.returncode != 0:
+        if code != 0:
             raise Failed(f"{self.part.name} found something: {self.again}\n{said}")
         counts: dict[str, int] = json.loads(said.splitlines()[-1])
         return counts
 
     def kill(self) -> None:
-        if self._process.poll() is None:
+        """Ends it, with all that it has begun."""
+        with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        self._process.wait()
         for line in Path("/proc/self/mounts").read_text().splitlines():
             if (place := line.split()[1]).startswith(f"{self._directory}/"):
                 subprocess.run(["umount", "-l", place.replace("\\040", " ")], check=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.torture.course import Failed, Part, seed_of
+from tests.torture.course import Failed, Part, seed_of, tried
 from tests.torture.parts import PARTS
 
 _TRIALS = [(part, number) for part in PARTS for number in range(part.short)]
@@ -20,7 +20,7 @@ _SECONDS_MAX = 300
 def test_a_trial(part: Part, number: int, tmp_path: Path) -> None:
     trial = part.short_trial or part.trial
     with _in_time(part):
-        assert trial(seed_of(1, part.name, number), tmp_path)
+        assert tried(trial, seed_of(1, part.name, number), tmp_path)
 
 
 @contextmanager
