@@ -139,6 +139,19 @@ MUTANTS = (
         part="kills",
     ),
     Mutant(
+        "whoever was taken over goes on in a lake",
+        "storage/lake/lake.py",
+        "if incarnation != entry.incarnation or number not in (last.number, entry.number):",
+        "if incarnation < 0:",
+    ),
+    Mutant(
+        "what landed in a crash's last moment is not counted",
+        "engines/embedded/deliveries/destinations.py",
+        "return {counter: known[counter] + more for counter, more in unnoted.items()}",
+        "return known",
+        part="kills",
+    ),
+    Mutant(
         "the log is not synced",
         "storage/topics/writer.py",
         '            sync_data(descriptor)\n            reach("log.synced")\n',
@@ -191,6 +204,13 @@ MUTANTS = (
         "proof/corrections.py",
         "committed.changes = {name: cut[nth] for name, cut in pieces.items() if nth < len(cut)}",
         "pass",
+    ),
+    Mutant(
+        "corrections are handed over twice",
+        "proof/corrections.py",
+        "committed.changes[output.name] = changes",
+        "committed.changes[output.name] = pa.concat_tables([changes, changes])",
+        part="kills",
     ),
     Mutant(
         "what a view applies that is built again is not counted",
