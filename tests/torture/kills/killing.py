@@ -126,8 +126,8 @@ KILLS = Part(
     share=3.0,
     # Of what chance decides a third or so of what comes with so many kills.
     goals={
-        # A thousand with those of "servers"; the soak's come on top.
-        "kills": 900,
+        # A thousand with those of "servers" and "power cuts"; the soak's come on top.
+        "kills": 750,
         "at random times": 50,
         "at later passes of a point": 50,
         "while it recovers": 25,
