@@ -57,7 +57,7 @@ MUTANTS = (
     Mutant(
         "a silent partition holds nobody back",
         "engines/embedded/epochs/sources.py",
-        "if before.offsets[p] >= ends[p] and self._holds_nobody(p, now_us)",
+        "if before.offsets[p] >= ends[p] and self._holds_nobody(p, at_us)",
         "if before.offsets[p] >= ends[p]",
     ),
     Mutant(
@@ -81,8 +81,8 @@ MUTANTS = (
     Mutant(
         "dedupe forgets too early",
         "engines/embedded/views/placing.py",
-        "bound = greatest - batch.lateness_us - step.within_us",
-        "bound = greatest - batch.lateness_us",
+        "back_us = batch.lateness_us + within_us",
+        "back_us = batch.lateness_us",
         part="kills",
     ),
     Mutant(
@@ -208,8 +208,8 @@ MUTANTS = (
     Mutant(
         "corrections are handed over twice",
         "proof/corrections.py",
-        "committed.changes[output.name] = changes",
-        "committed.changes[output.name] = pa.concat_tables([changes, changes])",
+        "{name: cut[nth] for name, cut in pieces.items()",
+        "{name: pa.concat_tables([cut[nth]] * 2) for name, cut in pieces.items()",
         part="kills",
     ),
     Mutant(
