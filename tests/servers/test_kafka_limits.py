@@ -111,6 +111,27 @@ def test_a_topic_that_compacts_takes_no_row_without_a_key(
     again.close()
 
 
+def test_what_was_refused_is_told_before_the_broker_shows_it(
+    kafka: Kafka, topics: Topics, system: KafkaSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A broker answers a commit before readers see it; how much before, no test can ask of it.
+    name = topics.create("out", PARTITIONS, {"max.message.bytes": "2000"})
+    writer = system.destination(target(name))
+    writer.open(JOB, 1)
+    entries, before = writer._marks.entries, writer._marks.entries(settled=True)
+    with monkeypatch.context() as late:
+        late.setattr(writer._marks, "entries", lambda settled=False: before)
+        assert writer.deliver(rows(100, 3_000, 4_000), mark(1)) == 1
+        assert writer.deliver(rows(100, 3_000, 4_000), mark(1)) == 1
+        assert writer.deliver(rows(5_000), mark(2)) == 0
+        told = writer.refusals(-1)
+        assert [r.number for r in told] == [mark(1).number] * 2 + [mark(2).number]
+        assert writer.refusals(mark(1).number) == told[2:]
+    until(lambda: len(entries()) >= len(before) + 3)
+    assert writer.refusals(-1) == told
+    writer.close()
+
+
 def test_what_is_ingested_is_refused_in_words(
     kafka: Kafka, topics: Topics, system: KafkaSystem
 ) -> None:

@@ -51,6 +51,8 @@ class KafkaWriter:
         self._topic = ""
         self._limits: Limits | None = None
         self._last: Mark | None = None
+        # What was refused here and readers of the marks may not be shown yet.
+        self._unseen: list[Refusal] = []
 
     def look(self, job: str) -> Claim | None:
         """Who owns the output, and the mark of the last delivery; takes nothing from the owner.
@@ -109,8 +111,13 @@ class KafkaWriter:
 
     def refusals(self, after: int) -> tuple[Refusal, ...]:
         """The rows refused with marks whose number is greater than `after`."""
+        # A commit is answered before its end is written to all partitions that it is about.
         entries = self._marks.entries()
-        return refusals_in(entries, self._job, self._target.name, after)
+        content = entries.get(self._key)
+        seen = -1 if content is None else Entry.decoded(content).number
+        self._unseen = [r for r in self._unseen if r.number > seen]
+        found = refusals_in(entries, self._job, self._target.name, after)
+        return found + tuple(r for r in self._unseen if r.number > after)
 
     def close(self) -> None:
         """Ends the connection."""
@@ -188,6 +195,7 @@ class KafkaWriter:
 
         self._transactions.run(send, self._doing)
         reach("kafka.committed")
+        self._unseen += refused
         return int(rows.num_rows)
 
     def _landed(self, rows: pa.Table, mark: Mark) -> int:
