@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -290,6 +291,30 @@ def test_a_snapshot_ends_where_the_topic_ended(
     assert isinstance(reader, pa.RecordBatchReader)
     assert listed(reader.read_all()) == wanted
     snapshot.close()
+
+
+def test_a_snapshot_waits_a_moment_for_what_is_being_committed(
+    kafka: Kafka, topics: Topics, system: KafkaSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from confluent_kafka import Producer
+
+    name = topics.create("ending", 1)
+    produce(kafka, name, [(None, b"1")])
+    target = Target("job", name, "topic", (("key", "BLOB"), ("value", "BLOB")), partitions=1)
+    producer = Producer(kafka.client_settings() | {"transactional.id": unique_name("t")})
+    producer.init_transactions(20)
+    producer.begin_transaction()
+    producer.produce(name, b"2", partition=0)
+    assert producer.flush(20) == 0
+    with monkeypatch.context() as short:
+        short.setattr("headrace.storage.kafka.topic._SETTLING_SECONDS_MAX", 0.2)
+        with closing(system.snapshot([target])) as before:
+            assert [r[3] for r in listed(before.rows(target).read_all())] == [b"1"]
+    ending = threading.Timer(0.3, producer.commit_transaction, [20])
+    ending.start()
+    with closing(system.snapshot([target])) as after:
+        assert [r[3] for r in listed(after.rows(target).read_all())] == [b"1", b"2"]
+    ending.join()
 
 
 def test_a_missing_topic_is_named_with_its_remedy(topics: Topics, system: KafkaSystem) -> None:

@@ -24,7 +24,7 @@ class KafkaSnapshot:
         self._cluster = cluster
         self._marks = marks
         self._topics = {topic.name: topic for topic in topics}
-        self._ends = {topic.name: topic.end_offsets() for topic in topics}
+        self._ends = {topic.name: topic.settled_offsets() for topic in topics}
 
     def rows(self, target: Target) -> pa.RecordBatchReader:
         """The records of the topic, as RECORDS, in pieces; errors as KafkaTopic."""

@@ -35,6 +35,8 @@ _CURSORS_MAX = 2
 _CURSOR_IDLE_SECONDS = 10.0
 _POLL_SECONDS = 0.1
 _NOTING_SECONDS = 0.5
+_SETTLING_SECONDS_MAX = 5.0
+_PAUSE_SECONDS = 0.01
 
 
 class KafkaTopic:
@@ -84,6 +86,20 @@ class KafkaTopic:
                 self._look()
             self._ends = (now, ends)
         return list(ends)
+
+    def settled_offsets(self) -> list[int]:
+        """Where what was committed before this call ends, by partition.
+
+        A commit is answered before its end is in all partitions, and readers see it later. The
+        transactions of others that stay open are waited for, too, but not for long.
+        """
+        high, deadline = self._offsets("high"), time.monotonic() + _SETTLING_SECONDS_MAX
+        while True:
+            ends = self._offsets("end")
+            settled = all(e >= h for e, h in zip(ends, high, strict=True))
+            if settled or time.monotonic() > deadline:
+                return ends
+            time.sleep(_PAUSE_SECONDS)
 
     def offset_at(self, time_us: int) -> list[int]:
         """By partition the first offset of what has this timestamp or a later one, else the end."""
