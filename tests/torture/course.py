@@ -42,11 +42,11 @@ class TooSlow(Failed):
 class Part:
     """One promise and how it is tried.
 
-    `share` is its part of the time, `short` how many trials `make test` runs (each a
-    `short_trial`, where there is one), `goals` the least that the long form does of what trials
-    count, `seconds_max` how long one trial may take, `absent` says why it cannot be tried here, if
-    so. A `long_trial` is the whole of the long form: one, with nothing beside it, for about
-    `minutes` of its own instead of a share.
+    `share` is its part of the time, such as the minutes that its goals take on two cores; `short`
+    how many trials `make test` runs (each a `short_trial`, where there is one), `goals` the least
+    that the long form does of what trials count, `seconds_max` how long one trial may take,
+    `absent` says why it cannot be tried here, if so. A `long_trial` is the whole of the long form:
+    one, with nothing beside it, for about `minutes` of its own instead of a share.
     """
 
     name: str

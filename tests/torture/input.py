@@ -91,7 +91,7 @@ INPUT = Part(
     "bytes and their structure), each record is judged as the documentation says, nothing crashes "
     "or hangs, and read = accepted + dead-lettered.",
     trial,
-    share=1.5,
+    share=7.0,
     short=2,
     short_trial=short_trial,
     goals={

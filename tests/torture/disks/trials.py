@@ -108,7 +108,7 @@ DISKS = Part(
     "was cut, changed or lost, in log, state or lake, is refused in words that name it and the way "
     "on, which leads to the same end, or the end is what it was.",
     trial,
-    share=1.5,
+    share=6.0,
     short_trial=short_trial,
     seconds_max=900.0,
     goals=_GOALS,

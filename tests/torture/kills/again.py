@@ -24,13 +24,13 @@ class Again:
     A command is disturbed as often as one of `tries` says, and that is counted by these names.
     """
 
-    tries = (0, 1, 1, 2, 3)
     recomputes, rebuilds, replays = "kills of recomputes", "kills of rebuilds", "kills of replays"
 
     place: Place
     undisturbed: Place
     follow: Callable[[], None]
     points: tuple[str, ...] = leading.DELIVERING
+    tries: tuple[int, ...] = (0, 1, 1, 2, 3)
 
     def recompute(self) -> None:
         """Late events are applied to what is closed."""
@@ -97,10 +97,12 @@ class Again:
     def disturb(self, what: str, *command: str) -> bool:
         """Kills a command, which is counted as `what`; False where it ended before."""
         chance = self.place.chance
-        if chance.random() < 0.3:
+        # No run leads to these.
+        its = [p for p in leading.CORRECTING if not self.place.done[f"at {p}"]]
+        if what != self.replays and its and chance.random() < 0.6:
+            killed = self.place.kill_at(chance.choice(its), *command)
+        elif chance.random() < 0.3:
             killed = self.place.kill_after(chance.uniform(0.1, 0.8), *command)
-        elif what != self.replays and chance.random() < 0.4:
-            killed = self.place.kill_at(chance.choice(leading.CORRECTING), *command)
         else:
             # What is delivered comes behind the fence of each lake.
             [job] = self.place.subject.app.plan.jobs

@@ -111,7 +111,7 @@ POWER = Part(
     "acknowledged is there, and the end is that of a run that nobody disturbed.",
     trial,
     short_trial=short_trial,
-    share=1.5,
+    share=4.5,
     seconds_max=600.0,
     # What a kill reaches too has its goal there.
     goals={

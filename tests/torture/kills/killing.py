@@ -66,11 +66,15 @@ def ended(one: Ordeal, disturb: Callable[[Ordeal], None]) -> Mapping[str, int]:
 def disturb(one: Ordeal) -> None:
     """Does this and that, until it was killed as often as it says."""
     one.begin()
-    acts = one.acts()
+    deck: list[Callable[[], None]] = []
     for _ in range(3 * one.kills):
         if one.place.done["kills"] >= one.kills:
             break
-        one.chance.choice(acts)()
+        if not deck:
+            # All of it, in some order, before any of it again: so what is rare comes in time.
+            deck = one.acts()
+            one.chance.shuffle(deck)
+        deck.pop()()
 
 
 def _disturb_briefly(one: Ordeal) -> None:
@@ -123,11 +127,11 @@ KILLS = Part(
     "letters and sums end as those of a run that nobody disturbed.",
     trial,
     short_trial=short_trial,
-    share=3.0,
+    share=13.0,
     # Of what chance decides a third or so of what comes with so many kills.
     goals={
         # A thousand with those of "servers" and "power cuts"; the soak's come on top.
-        "kills": 750,
+        "kills": 700,
         "at random times": 50,
         "at later passes of a point": 50,
         "while it recovers": 25,

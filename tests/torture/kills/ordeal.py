@@ -27,13 +27,14 @@ class Ordeal:
 
     kills = 20
     cuts = False
+    recomputing = 0.4
     restorable: tuple[str, ...] = ("lake", "topic")
     begun_seconds = 120.0
     stopped_at: tuple[str, ...] = ("state.before_commit", "topic.appended", "lake.files.synced")
 
     def __init__(self, place: Place, undisturbed: Place) -> None:
         self.place, self.undisturbed, self.chance = place, undisturbed, place.chance
-        self.recomputes = self.chance.random() < 0.4
+        self.recomputes = self.chance.random() < self.recomputing
         self.restores = self.chance.random() < 0.4
         self.anew = self.restores
         self.retains = not self.restores and self.chance.random() < 0.5

@@ -81,9 +81,9 @@ SERVERS = Part(
     "tried.",
     trial,
     short=0,
-    share=2.0,
+    share=8.0,
     goals={
-        "kills": 100,
+        "kills": 150,
         "at random times": 5,
         "of two at once": 1,
         "zombies": 1,

@@ -31,6 +31,7 @@ _AGAIN = (
 class Troubles(Ordeal):
     """An ordeal with servers that are killed too."""
 
+    recomputing = 0.6
     restorable = ("lake",)
     # Nobody here sees who waits for a lock in the database.
     begun_seconds = 10.0
@@ -40,8 +41,8 @@ class Troubles(Ordeal):
         super().__init__(place, undisturbed)
         self.kafka, self.postgres = kafka, postgres
         self.retains = False
-        self.anew = self.chance.random() < 0.7
-        self.again = Again(place, undisturbed, self.follow, _AGAIN)
+        self.anew = self.chance.random() < 0.5
+        self.again = Again(place, undisturbed, self.follow, _AGAIN, tries=(1, 1, 2, 3))
         apart = (*_MAKING, *_FILLING, "postgres.emptied")
         self._points = [*(p for p in served() if p not in apart), *_ELSEWHERE]
         self.chance.shuffle(self._points)
@@ -51,17 +52,22 @@ class Troubles(Ordeal):
         self.feed(BEGIN)
         for point in _MAKING:
             self.place.kill_at(point, *RUN, **self.settings())
+        if again := self._computing_again():
+            self.chance.choice(again)()
 
     def acts(self) -> list[Callable[[], None]]:
         acts = [*[self.at_a_point] * 12, *[self.at_any_time] * 3, self.while_it_recovers]
         acts += [self.two_at_once, self.a_zombie, self.a_broker_dies, self.a_database_dies]
-        if self.recomputes:
-            acts += [self.again.recompute, self.again.rebuild] * 2
+        acts += self._computing_again() * 2
         if not self.anew:
-            # Who begins anew would read what was replayed in the order of the log.
-            return acts + [self.again.replay] * 2
+            return acts
         acts += [self.an_older_database, self.begun_again, self.an_older_destination]
         return acts + [self.an_older_state] * self.restores
+
+    def _computing_again(self) -> list[Callable[[], None]]:
+        commands = [self.again.recompute, self.again.rebuild] if self.recomputes else []
+        # Who begins anew would read what was replayed in the order of the log.
+        return commands if self.anew else [*commands, self.again.replay]
 
     def feed(self, count: int = MORE) -> None:
         self._written(self.place.fill(count))
