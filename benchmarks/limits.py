@@ -10,6 +10,7 @@ from collections.abc import Callable
 from benchmarks.cells import middle
 from benchmarks.connected import CLIENT, KAFKA
 from benchmarks.live import live_runs
+from benchmarks.measure.steady import OUTSIDE
 from benchmarks.profiles import WAITING, Profile, profile_of, profiles
 from benchmarks.runs import Runs, largest
 from benchmarks.sizes import Sizes
@@ -126,7 +127,7 @@ def _kafka(runs: Runs, sizes: Sizes) -> str:
 
 
 def _live(runs: Runs, sizes: Sizes) -> str:
-    often, seldom = (runs.get(live.name) for live in live_runs(sizes)[:2])
+    often, seldom, *_, fast = (runs.get(live.name) for live in live_runs(sizes))
     text = (
         "An epoch is one transaction of some twenty SQL statements, each of which costs a "
         "millisecond or two to plan and to spread over threads, however few its rows are. An event "
@@ -138,6 +139,13 @@ def _live(runs: Runs, sizes: Sizes) -> str:
             f" Asked as often as it answers, an epoch takes {one['epoch_p50_ms']:.0f} ms at the "
             f"median and a query {one['query_p50_ms']:.0f} ms; asked every 50 ms, "
             f"{other['epoch_p50_ms']:.0f} and {other['query_p50_ms']:.0f} ms."
+        )
+    if fast:
+        found = profile_of(fast[-1], "", fast[-1]["epochs"], "epoch")
+        text += (
+            f" At {sizes.fast_rate:,} events/s the job's thread is busy {_busy(found):.0%} of the "
+            f"time, {found.of_time('user_sessions'):.0%} with sessions, and whoever appends and "
+            f"asks in the same process takes {found.of_cpu(OUTSIDE):.0%} of the CPU."
         )
     return f"{text} A median of 20 ms would need results that are kept outside of SQL."
 

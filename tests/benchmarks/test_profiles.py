@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.limits import limit
+from benchmarks.live import live_runs
 from benchmarks.profiles import UnknownStage, profile_of
 from benchmarks.sizes import sizes_from_environment
 from benchmarks.stages_report import stages as section
@@ -46,6 +47,16 @@ def test_limits_take_their_figures_from_the_runs() -> None:
     assert "start and end take Headrace 20% of the time" in text
     runs["ingest 10000000"] = [command(5.0)]
     assert limit("ingest", runs, SIZES).startswith("40% of the CPU are the kernel's")
+
+
+def test_the_limit_of_live_runs_tells_of_the_fast_one() -> None:
+    live = {"epoch_p50_ms": 90.0, "query_p50_ms": 4.0, "epochs": 20}
+    runs = {of.name: [run(1.0, **live)] for of in live_runs(SIZES)}
+    text = limit("live", runs, SIZES)
+    assert "an epoch takes 90 ms at the median and a query 4 ms" in text
+    # Of ten seconds six are the job's own, five of them for sessions.
+    assert "At 100,000 events/s the job's thread is busy 60% of the time, 50% with" in text
+    assert "At 100,000" not in limit("live", dict(list(runs.items())[:-1]), SIZES)
 
 
 def test_every_missed_goal_shows_its_profile() -> None:
