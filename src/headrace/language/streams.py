@@ -69,7 +69,8 @@ class Stream:
         """One row per element of the list `values`; the element is the column `name`.
 
         The default name is the last part of the path: explode("info.participants") gives
-        `participants`. A column of that name is replaced.
+        `participants`. A column of that name is replaced; all others stay in each row, the list
+        too if it has another name.
         """
         text = expression(values, "explode")
         if name is None:
