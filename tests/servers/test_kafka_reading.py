@@ -15,6 +15,7 @@ import pytest
 from headrace.storage.contract import Target
 from headrace.storage.kafka import cursor
 from headrace.storage.kafka.system import KafkaSystem
+from headrace.storage.kafka.topic import KafkaTopic
 from headrace.values import weights
 from headrace.values.errors import TopicRefused, Unreachable, UsageError
 from tests.servers.kafka import Kafka
@@ -315,6 +316,30 @@ def test_a_snapshot_waits_a_moment_for_what_is_being_committed(
     with closing(system.snapshot([target])) as after:
         assert [r[3] for r in listed(after.rows(target).read_all())] == [b"1", b"2"]
     ending.join()
+
+
+def test_a_snapshot_goes_on_where_retention_took_from_it_meanwhile(
+    kafka: Kafka, topics: Topics, system: KafkaSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from confluent_kafka import TopicPartition
+
+    name = topics.create("shrinking", 2)
+    for partition in range(2):
+        produce(kafka, name, numbered(0, 100), partition=partition)
+    wanted = [r for r in committed(kafka, name) if r[0] == 0 or r[1] >= 40]
+    target = Target("job", name, "topic", (("key", "BLOB"), ("value", "BLOB")), partitions=2)
+    admin, begin_offsets = kafka.admin(), KafkaTopic.begin_offsets
+
+    def taken_after(topic: KafkaTopic) -> list[int]:
+        begin = begin_offsets(topic)
+        (answer,) = admin.delete_records([TopicPartition(name, 1, 40)]).values()
+        answer.result(20)
+        return begin
+
+    with closing(system.snapshot([target])) as snapshot:
+        monkeypatch.setattr(KafkaTopic, "begin_offsets", taken_after)
+        assert listed(snapshot.rows(target).read_all()) == wanted
+        assert snapshot.kept(target).begins == (0, 40)
 
 
 def test_a_missing_topic_is_named_with_its_remedy(topics: Topics, system: KafkaSystem) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 import pyarrow as pa
@@ -12,6 +12,7 @@ from headrace.storage.kafka.cluster import Cluster
 from headrace.storage.kafka.compacted import Compacted
 from headrace.storage.kafka.marks import jobs_into
 from headrace.storage.kafka.topic import KafkaTopic
+from headrace.storage.whole import all_records
 from headrace.values.errors import TopicRefused, UsageError
 
 _PIECE_RECORDS = 100_000
@@ -27,9 +28,14 @@ class KafkaSnapshot:
         self._ends = {topic.name: topic.settled_offsets() for topic in topics}
 
     def rows(self, target: Target) -> pa.RecordBatchReader:
-        """The records of the topic, as RECORDS, in pieces; errors as KafkaTopic."""
+        """The records of the topic, as RECORDS, in pieces, but for what retention takes meanwhile.
+
+        Errors as KafkaTopic.
+        """
         topic = self._topic(target)
-        return pa.RecordBatchReader.from_batches(RECORDS, self._pieces(topic))
+        tables = all_records(topic, self._ends[target.name], records_max=_PIECE_RECORDS)
+        batches = (batch for table in tables for batch in table.to_batches())
+        return pa.RecordBatchReader.from_batches(RECORDS, batches)
 
     def ends(self, target: Target) -> list[int]:
         """Where the topic ended at the moment, by partition."""
@@ -59,10 +65,3 @@ class KafkaSnapshot:
         if topic is None:
             raise UsageError(f'The snapshot was not made of topic "{target.name}"')
         return topic
-
-    def _pieces(self, topic: KafkaTopic) -> Iterator[pa.RecordBatch]:
-        at, stop = topic.begin_offsets(), self._ends[topic.name]
-        while any(a < s for a, s in zip(at, stop, strict=True)):
-            fetched = topic.fetch(at, stop, records_max=_PIECE_RECORDS)
-            at = fetched.next_offsets
-            yield from fetched.records.to_batches()
