@@ -52,7 +52,7 @@ bench-smoke: $(READY) ## is it still as fast? A minute, against a plain DuckDB s
 # ends within five thirds of as many, or says which parts were too slow. The soak takes
 # SOAK_MINUTES (20) of them and a little more for its proof.
 torture: SEED ?= 1
-torture: MINUTES ?= 52
+torture: MINUTES ?= 53
 torture: $(READY) ## every promise of docs/reliability.md, tried at length
 	$(BIN)/python -m tests.torture --seed $(SEED) --minutes $(MINUTES) \
 		$(if $(PART),--part '$(PART)') $(if $(TRIAL),--trial $(TRIAL))

@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     """What `make torture` may be told."""
     made = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
     made.add_argument("--seed", type=int, default=1)
-    made.add_argument("--minutes", type=float, default=52.0, help="for all parts together")
+    made.add_argument("--minutes", type=float, default=53.0, help="for all parts together")
     made.add_argument("--part", choices=[part.name for part in PARTS])
     made.add_argument("--trial", type=int, help="one trial of the part, in this process")
     made.add_argument("--processes", type=int, default=2)

@@ -80,7 +80,7 @@ def _disturb(one: Refused, directory: Path, times: _Times) -> None:
 
 
 _GOALS = {
-    "calls refused": 120,
+    "calls refused": 90,
     "opens refused": 8,
     "writes refused": 8,
     "syncs refused": 8,
@@ -92,7 +92,7 @@ _GOALS = {
     "refused fills": 10,
     "refused runs": 40,
     "refused recomputes": 4,
-    "refused rebuilds": 4,
+    "refused rebuilds": 3,
     "refused replays": 4,
     "refused retentions": 4,
     "disks full": 7,
@@ -108,7 +108,7 @@ DISKS = Part(
     "was cut, changed or lost, in log, state or lake, is refused in words that name it and the way "
     "on, which leads to the same end, or the end is what it was.",
     trial,
-    share=6.0,
+    share=7.0,
     short_trial=short_trial,
     seconds_max=900.0,
     goals=_GOALS,

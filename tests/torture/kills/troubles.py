@@ -81,7 +81,7 @@ class Troubles(Ordeal):
             self._written(self.place.fill(MORE, point))
             return
         self.feed_if_idle()
-        nth = self.chance.choice([1, 1, 2, 3, 7]) if point in _OFTEN else self.chance.choice([1, 2])
+        nth = self.chance.choice([1, 1, 1, 2, 3, 7] if point in _OFTEN else [1, 1, 1, 2])
         self.place.kill_at(f"{point}:{nth}", *RUN, **self.settings())
 
     def a_broker_dies(self) -> None:

@@ -282,6 +282,6 @@ SOAK = Part(
     "its memory, its open files, the files of its log and its lake and its state level off.",
     trial,
     long_trial=long_trial,
-    minutes=1.2 * MINUTES,
+    minutes=1.15 * MINUTES,
     seconds_max=2.5 * MINUTES * 60 + 600,
 )
