@@ -133,3 +133,16 @@ def until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
     while not holds():
         assert time.monotonic() < deadline, "it never came to that"
         time.sleep(0.02)
+
+
+def test_what_a_proof_took_of_memory_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """malloc keeps what is freed: a job that is always busy would hold on to it."""
+    app, source = things()
+    app.table("counts", source.by("who").agg(n="count(*)"))
+    given: list[str] = []
+    monkeypatch.setattr(fixing, "give_back", lambda: given.append("back"))
+    with headrace.testing.run(app) as t:
+        t.send("things", [thing(0)])
+        t.epoch()
+        assert verify(t.runners["views"]).holds
+        assert given == ["back"]

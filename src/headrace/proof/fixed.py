@@ -19,6 +19,7 @@ from headrace.storage.contract import Snapshot
 from headrace.storage.lake.reading import relation_sql, version
 from headrace.storage.layout import DataDirectory
 from headrace.storage.state.store import one_row
+from headrace.values.memory import give_back
 from headrace.values.schema import literal
 from headrace.values.stages import Stages
 
@@ -102,10 +103,11 @@ def fixed(runner: JobRunner) -> Iterator[Fixed]:
     """Fixes the newest committed epoch, shown and delivered; frees the snapshot at the end.
 
     The job goes on while destinations take what waits for them; it stands still only for what they
-    take of it meanwhile.
+    take of it meanwhile. What a proof took of the job's memory goes back to the system.
     """
     until, stages = deadline(), Stages()
     with ExitStack() as opened:
+        opened.callback(give_back)
         with stages.spent(_THREAD, "fix the epoch"):
             late = undelivered(runner, runner.call(lambda: _shown(runner)), until)
             fix = runner.call(lambda: _fix(runner, opened, stages, until, late))

@@ -42,6 +42,8 @@ from headrace.values.telemetry import Event, JobStarted, JobStopped, PartitionsA
 T = TypeVar("T")
 Purpose = Literal["run", "ask", "rebuild", "seek"]
 _HOUSEKEEPING_SECONDS = 5.0
+# Clearing pages again costs a busy job a fifth of a second at most.
+_GIVE_BACK_SECONDS = 60.0
 _FOLDED_EPOCHS_MIN = 64
 _IDLE_WAITS = 10
 _NOTED_SECONDS = 1.0
@@ -84,6 +86,7 @@ class JobRunner:
         # Why the topics are not read at the moment; None if they are.
         self.silence: str | None = None
         self._kept_at, self._noted_at, self._folded, self._idle_waits = 0.0, 0.0, 0, 0
+        self._gave_back_at = time.monotonic()
 
     @property
     def running(self) -> bool:
@@ -374,7 +377,9 @@ class JobRunner:
         self._kept_at = time.monotonic()
         self.fold(_FOLDED_EPOCHS_MIN)
         self._register_readers()
-        if self.engine.lag() < self.settings.epoch_records_max // 10:
+        little_to_do = self.engine.lag() < self.settings.epoch_records_max // 10
+        if little_to_do or self._kept_at - self._gave_back_at > _GIVE_BACK_SECONDS:
+            self._gave_back_at = self._kept_at
             give_back()
         retain(self.engine, self.settings.retention_age_us, self.settings.retention_bytes)
 
